@@ -1,0 +1,20 @@
+# App image: non-root, healthcheck, data on a volume.
+FROM python:3.11-slim
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
+WORKDIR /srv/fontanelle
+COPY requirements.txt .
+# PyTorch's CPU wheels: without the index pip would take a CUDA build of several GB.
+RUN pip install --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0 \
+    && pip install -r requirements.txt "psycopg[binary]"
+COPY core core
+COPY app app
+COPY models models
+COPY .streamlit .streamlit
+RUN useradd --create-home --uid 10001 fontanelle && install -d -o fontanelle /data
+USER fontanelle
+ENV FONTANELLE_DATA_DIR=/data
+VOLUME /data
+EXPOSE 8501
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:8501/fontanelle/health', timeout=4)"
+CMD ["python", "-m", "streamlit", "run", "app/server.py", "--server.address=0.0.0.0", "--server.port=8501", "--server.headless=true"]
