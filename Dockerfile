@@ -3,9 +3,9 @@ FROM python:3.11-slim
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
 WORKDIR /srv/fontanelle
 COPY requirements.txt .
-# PyTorch's CPU wheels: without the index pip would take a CUDA build of several GB.
-RUN pip install --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0 \
-    && pip install -r requirements.txt "psycopg[binary]"
+# Build with --build-arg TORCH_INDEX=<PyTorch's index of CPU wheels> to spare several GB of CUDA libraries.
+ARG TORCH_INDEX=""
+RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt "psycopg[binary]==3.3.6"
 COPY core core
 COPY app app
 COPY models models
