@@ -5,7 +5,7 @@ WORKDIR /srv/fontanelle
 COPY requirements.txt .
 # Build with --build-arg TORCH_INDEX=<PyTorch's index of CPU wheels> to spare several GB of CUDA libraries.
 ARG TORCH_INDEX=""
-RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt "psycopg[binary]==3.3.6"
+RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt "psycopg[binary]==3.3.9"
 COPY core core
 COPY app app
 COPY models models
