@@ -179,7 +179,9 @@ def write_regions(regions: list[Region], path: Path) -> None:
     """Write the region table as TSV, atomically; header only where there is none."""
     temporary = path.with_name(path.name + ".part")
     with temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(Region)], delimiter="\t", lineterminator="\n")
+        writer = csv.DictWriter(
+            stream, [field.name for field in fields(Region)], delimiter="\t", lineterminator="\n"
+        )
         writer.writeheader()
         writer.writerows(asdict(region) for region in regions)
     temporary.replace(path)
