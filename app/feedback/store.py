@@ -1,0 +1,480 @@
+"""What readers said: append, never change. Reader-scoped queries never show another reader's rows.
+
+Rows of one reader on one region form a chain (each supersedes the one before). A retracted row takes back
+the newest standing row, so undoing twice goes back two steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.feedback.database import Store, StoreError, open_store, transaction
+from app.feedback.models import MissedFinding, Reader, Verdict
+from core.io.derivatives import CaseRecord, MapName, Region
+
+__all__ = [
+    "CaseProgress",
+    "Missed",
+    "MissedInput",
+    "SavedReader",
+    "SavedVerdict",
+    "Store",
+    "StoreError",
+    "VerdictInput",
+    "add_missed",
+    "add_verdict",
+    "case_progress",
+    "current_verdicts",
+    "history",
+    "list_missed",
+    "list_readers",
+    "missed_input",
+    "new_id",
+    "open_store",
+    "reader_for",
+    "retract_missed",
+    "undo_last",
+    "verdict_input",
+]
+
+VerdictValue = Literal["agree", "disagree", "unsure"]
+ReaderSource = Literal["typed", "oidc", "header"]
+
+
+@dataclass(frozen=True)
+class SavedReader:
+    id: int
+    name: str
+    source: ReaderSource
+
+
+@dataclass(frozen=True)
+class VerdictInput:
+    """One answer as given. ``id`` is made when the form is shown (``new_id``)."""
+
+    id: str
+    reader_id: int
+    case_id: str
+    model: str
+    model_hash: str
+    input_hash: str
+    case_key: str
+    region: Region
+    verdict: VerdictValue
+    note: str = ""
+    session_id: str = ""
+
+
+@dataclass(frozen=True)
+class SavedVerdict:
+    id: str
+    seq: int
+    reader_id: int
+    case_id: str
+    model: str
+    model_hash: str
+    input_hash: str
+    case_key: str
+    map: str
+    region_id: str
+    region: dict[str, Any]
+    verdict: VerdictValue
+    note: str
+    session_id: str
+    created_utc: str
+    supersedes: str | None
+    retracted: bool
+
+    @property
+    def saved_at(self) -> str:
+        """Local time of day, as in "saved 14:03:21"."""
+        return datetime.fromisoformat(self.created_utc).astimezone().strftime("%H:%M:%S")
+
+
+@dataclass(frozen=True)
+class MissedInput:
+    """A missed finding: a sphere at (x, y, z) mm in the scan's RAS+ world, ``radius_mm`` up to 100."""
+
+    id: str
+    reader_id: int
+    case_id: str
+    model: str
+    model_hash: str
+    input_hash: str
+    case_key: str
+    map: MapName
+    x_mm: float
+    y_mm: float
+    z_mm: float
+    radius_mm: float
+    note: str = ""
+    session_id: str = ""
+
+
+@dataclass(frozen=True)
+class Missed:
+    id: str
+    seq: int
+    reader_id: int
+    case_id: str
+    model: str
+    model_hash: str
+    input_hash: str
+    case_key: str
+    map: str
+    x_mm: float
+    y_mm: float
+    z_mm: float
+    radius_mm: float
+    note: str
+    session_id: str
+    created_utc: str
+    supersedes: str | None
+    retracted: bool
+
+
+@dataclass(frozen=True)
+class CaseProgress:
+    """One reader's standing answers on one case."""
+
+    judged: dict[tuple[str, str], int]  # (case_key, map) -> regions with a standing verdict
+    verdicts: dict[str, int]  # agree, disagree, unsure -> regions
+    missed: int
+    last_utc: str
+
+
+def new_id() -> str:
+    """A fresh idempotency key."""
+    return str(uuid4())
+
+
+def now_utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def verdict_input(
+    record: CaseRecord,
+    region: Region,
+    *,
+    id: str,
+    reader_id: int,
+    verdict: VerdictValue,
+    note: str = "",
+    session_id: str = "",
+) -> VerdictInput:
+    """A verdict on ``region`` of the analysis ``record``."""
+    return VerdictInput(
+        id=id,
+        reader_id=reader_id,
+        **_provenance(record),
+        region=region,
+        verdict=verdict,
+        note=note,
+        session_id=session_id,
+    )
+
+
+def missed_input(
+    record: CaseRecord,
+    *,
+    id: str,
+    reader_id: int,
+    map: MapName,
+    point_mm: tuple[float, float, float],
+    radius_mm: float,
+    note: str = "",
+    session_id: str = "",
+) -> MissedInput:
+    """A finding that the map ``map`` of the analysis ``record`` misses."""
+    x, y, z = (float(value) for value in point_mm)
+    return MissedInput(
+        id=id,
+        reader_id=reader_id,
+        **_provenance(record),
+        map=map,
+        x_mm=x,
+        y_mm=y,
+        z_mm=z,
+        radius_mm=float(radius_mm),
+        note=note,
+        session_id=session_id,
+    )
+
+
+def reader_for(store: Store, name: str, source: ReaderSource) -> SavedReader:
+    """The reader of that name and source, added when new.
+
+    Raises
+    ------
+    StoreError
+        On an empty name, one over 200 characters, or a database error.
+    """
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= 200:
+        raise StoreError("A reader's name has 1 to 200 characters.")
+    query = select(Reader).where(Reader.name == name, Reader.source == source)
+    with transaction(store, write=True) as session:
+        row = session.scalars(query).one_or_none()
+        if row is None:
+            row = Reader(name=name, source=source, created_utc=now_utc())
+            session.add(row)
+            session.flush()
+        return SavedReader(row.id, row.name, source)
+
+
+def list_readers(store: Store, source: ReaderSource) -> list[SavedReader]:
+    """Readers of one source, whoever saved last first."""
+    last = select(func.max(Verdict.created_utc)).where(Verdict.reader_id == Reader.id).scalar_subquery()
+    order = func.coalesce(last, Reader.created_utc).desc()
+    with transaction(store, write=False) as session:
+        rows = session.scalars(select(Reader).where(Reader.source == source).order_by(order, Reader.id))
+        return [SavedReader(row.id, row.name, source) for row in rows]
+
+
+def add_verdict(store: Store, given: VerdictInput) -> SavedVerdict:
+    """Append a verdict; it supersedes the reader's former one on the region. Twice the same id: one row.
+
+    Raises
+    ------
+    StoreError
+        Where the id was used for other content, a value is not allowed, or the database refuses.
+    """
+    _check_id(given.id)
+    content = {**asdict(given), "map": given.region.map, "region_id": given.region.id}
+    with transaction(store, write=True) as session:
+        before = session.get(Verdict, given.id)
+        if before is not None:
+            return _saved_verdict(_same(before, content))
+        _lock_reader(session, given.reader_id)
+        chain = (
+            select(Verdict)
+            .where(
+                Verdict.reader_id == given.reader_id,
+                Verdict.case_id == given.case_id,
+                Verdict.model == given.model,
+                Verdict.case_key == given.case_key,
+                Verdict.map == given.region.map,
+                Verdict.region_id == given.region.id,
+            )
+            .order_by(Verdict.seq.desc())
+        )
+        head = session.scalars(chain).first()
+        row = Verdict(
+            **content,
+            seq=_next_seq(session, Verdict, given.reader_id),
+            created_utc=now_utc(),
+            supersedes=None if head is None else head.id,
+            retracted=False,
+        )
+        session.add(row)
+        session.flush()
+        return _saved_verdict(row)
+
+
+def history(store: Store, *, case_id: str, model: str, reader_id: int) -> list[SavedVerdict]:
+    """Every row of one reader on one case and model, oldest first, superseded and retracting ones too."""
+    with transaction(store, write=False) as session:
+        return [_saved_verdict(row) for row in _verdict_rows(session, reader_id, case_id, model)]
+
+
+def current_verdicts(
+    store: Store, *, case_id: str, model: str, case_key: str, map: str, reader_id: int
+) -> dict[str, SavedVerdict]:
+    """One reader's standing verdict for each region id of one map of one analysis."""
+    rows = history(store, case_id=case_id, model=model, reader_id=reader_id)
+    here = [row for row in rows if row.case_key == case_key and row.map == map]
+    return {row.region_id: row for row in _standing(here)}
+
+
+def undo_last(
+    store: Store, *, id: str, case_id: str, model: str, case_key: str, reader_id: int, session_id: str = ""
+) -> SavedVerdict | None:
+    """Take back the reader's newest standing verdict on an analysis, by a new row that supersedes it.
+
+    The verdict before it, if there is one, stands again. ``id`` is the idempotency key of the undo.
+    Returns the retracting row, or None where nothing stands.
+    """
+    _check_id(id)
+    with transaction(store, write=True) as session:
+        before = session.get(Verdict, id)
+        if before is not None:
+            if not before.retracted or (before.reader_id, before.case_id) != (reader_id, case_id):
+                raise StoreError("This form's key was used for another answer; reload the page.")
+            return _saved_verdict(before)
+        _lock_reader(session, reader_id)
+        rows = [_saved_verdict(row) for row in _verdict_rows(session, reader_id, case_id, model)]
+        rows = [row for row in rows if row.case_key == case_key]
+        standing = _standing(rows)
+        if not standing:
+            return None
+        last = max(standing, key=lambda row: row.seq)
+        chain = [row for row in rows if (row.map, row.region_id) == (last.map, last.region_id)]
+        content = {**asdict(last), "id": id, "session_id": session_id, "created_utc": now_utc()}
+        content |= {
+            "seq": _next_seq(session, Verdict, reader_id),
+            "supersedes": chain[-1].id,
+            "retracted": True,
+        }
+        row = Verdict(**content)
+        session.add(row)
+        session.flush()
+        return _saved_verdict(row)
+
+
+def add_missed(store: Store, given: MissedInput, *, supersedes: str | None = None) -> Missed:
+    """Append a missed finding, or a correction of the reader's finding ``supersedes``.
+
+    Raises
+    ------
+    StoreError
+        Where the id was used for other content, ``supersedes`` is not a standing finding of this reader,
+        a value is not allowed, or the database refuses.
+    """
+    return _append_missed(store, asdict(given) | {"supersedes": supersedes, "retracted": False})
+
+
+def retract_missed(store: Store, *, id: str, missed_id: str, reader_id: int, session_id: str = "") -> Missed:
+    """Take back one of the reader's missed findings, by a new row under the key ``id``."""
+    with transaction(store, write=False) as session:
+        row = session.get(MissedFinding, missed_id)
+        if row is None or row.reader_id != reader_id:
+            raise StoreError("There is no such missed finding of this reader.")
+        content = _columns(row)
+    content |= {"id": id, "session_id": session_id, "supersedes": missed_id, "retracted": True}
+    del content["seq"], content["created_utc"]
+    return _append_missed(store, content)
+
+
+def list_missed(store: Store, *, case_id: str, reader_id: int) -> list[Missed]:
+    """One reader's standing missed findings on one case, oldest first."""
+    query = (
+        select(MissedFinding)
+        .where(MissedFinding.case_id == case_id, MissedFinding.reader_id == reader_id)
+        .order_by(MissedFinding.seq)
+    )
+    with transaction(store, write=False) as session:
+        return _standing_missed(Missed(**_columns(row)) for row in session.scalars(query))
+
+
+def case_progress(store: Store, reader_id: int) -> dict[str, CaseProgress]:
+    """One reader's standing answers by case id; cases without any are absent."""
+    with transaction(store, write=False) as session:
+        query = select(Verdict).where(Verdict.reader_id == reader_id).order_by(Verdict.seq)
+        verdicts = _standing(_saved_verdict(row) for row in session.scalars(query))
+        missed_query = (
+            select(MissedFinding).where(MissedFinding.reader_id == reader_id).order_by(MissedFinding.seq)
+        )
+        missed = _standing_missed(Missed(**_columns(row)) for row in session.scalars(missed_query))
+    progress = {}
+    for case_id in {row.case_id for row in verdicts} | {row.case_id for row in missed}:
+        judged: dict[tuple[str, str], int] = {}
+        counts: dict[str, int] = {"agree": 0, "disagree": 0, "unsure": 0}
+        mine = [row for row in verdicts if row.case_id == case_id]
+        found = [row for row in missed if row.case_id == case_id]
+        for row in mine:
+            judged[row.case_key, row.map] = judged.get((row.case_key, row.map), 0) + 1
+            counts[row.verdict] += 1
+        last = max([row.created_utc for row in mine] + [row.created_utc for row in found])
+        progress[case_id] = CaseProgress(judged, counts, len(found), last)
+    return progress
+
+
+def _provenance(record: CaseRecord) -> dict[str, str]:
+    return {
+        "case_id": record.case_id,
+        "model": record.model,
+        "model_hash": record.model_hash,
+        "input_hash": record.input_hash,
+        "case_key": record.key,
+    }
+
+
+def _check_id(id: str) -> None:
+    try:
+        valid = str(UUID(id)) == id
+    except ValueError:
+        valid = False
+    if not valid:
+        raise StoreError(f"{id!r} is not a UUID such as new_id() makes.")
+
+
+def _columns(row: Verdict | MissedFinding) -> dict[str, Any]:
+    return {column.key: getattr(row, column.key) for column in row.__table__.columns}
+
+
+def _saved_verdict(row: Verdict) -> SavedVerdict:
+    return SavedVerdict(**_columns(row))
+
+
+def _same(before: Any, content: dict[str, Any]) -> Any:
+    """``before`` where it holds ``content``; a retry may come from another browser session."""
+    stored = _columns(before)
+    differing = [name for name, value in content.items() if name != "session_id" and stored[name] != value]
+    if differing:
+        raise StoreError(
+            f"This form's key was used for another answer ({', '.join(differing)}); reload the page."
+        )
+    return before
+
+
+def _lock_reader(session: Session, reader_id: int) -> None:
+    """One writer per reader where the database locks rows (SQLite has the whole file already)."""
+    if session.scalars(select(Reader).where(Reader.id == reader_id).with_for_update()).one_or_none() is None:
+        raise StoreError("Unknown reader; nothing was saved. Give your name again.")
+
+
+def _next_seq(session: Session, table: type[Verdict] | type[MissedFinding], reader_id: int) -> int:
+    return (session.scalar(select(func.max(table.seq)).where(table.reader_id == reader_id)) or 0) + 1
+
+
+def _verdict_rows(session: Session, reader_id: int, case_id: str, model: str) -> Iterable[Verdict]:
+    query = select(Verdict).where(
+        Verdict.reader_id == reader_id, Verdict.case_id == case_id, Verdict.model == model
+    )
+    return session.scalars(query.order_by(Verdict.seq))
+
+
+def _standing(rows: Iterable[SavedVerdict]) -> list[SavedVerdict]:
+    """Rows in force, given all rows of a reader in order: a retracting row uncovers what it covered."""
+    stacks: dict[tuple[str, str, str, str, str], list[SavedVerdict]] = {}
+    for row in rows:
+        stack = stacks.setdefault((row.case_id, row.model, row.case_key, row.map, row.region_id), [])
+        if row.retracted:
+            stack.pop()
+        else:
+            stack.append(row)
+    return [stack[-1] for stack in stacks.values() if stack]
+
+
+def _standing_missed(rows: Iterable[Missed]) -> list[Missed]:
+    every = list(rows)
+    superseded = {row.supersedes for row in every}
+    return [row for row in every if row.id not in superseded and not row.retracted]
+
+
+def _append_missed(store: Store, content: dict[str, Any]) -> Missed:
+    _check_id(content["id"])
+    reader_id = content["reader_id"]
+    with transaction(store, write=True) as session:
+        before = session.get(MissedFinding, content["id"])
+        if before is not None:
+            return Missed(**_columns(_same(before, content)))
+        _lock_reader(session, reader_id)
+        if content["supersedes"] is not None:
+            old = session.get(MissedFinding, content["supersedes"])
+            heirs = select(MissedFinding).where(MissedFinding.supersedes == content["supersedes"])
+            if old is None or old.reader_id != reader_id or session.scalars(heirs).first() is not None:
+                raise StoreError("That missed finding was changed or taken back already; reload the page.")
+        row = MissedFinding(
+            **content, seq=_next_seq(session, MissedFinding, reader_id), created_utc=now_utc()
+        )
+        session.add(row)
+        session.flush()
+        return Missed(**_columns(row))
