@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from app.feedback.store import (
     MissedInput,
@@ -200,7 +201,7 @@ def test_foreign_keys_and_enumerations_are_enforced(store: Store) -> None:
     )
     for reader_id, supersedes in ((99, None), (reader.id, new_id())):
         values = {"id": new_id(), "reader": reader_id, "supersedes": supersedes}
-        with pytest.raises(Exception, match="FOREIGN KEY"), store.engine.begin() as connection:  # noqa: PT011
+        with pytest.raises(IntegrityError, match="FOREIGN KEY"), store.engine.begin() as connection:
             connection.execute(insert, values)
     assert history(store, **CASE, reader_id=reader.id) == [row]
 

@@ -1,0 +1,125 @@
+"""Who reads. A login or a proxy's header where one is configured, else a typed name, marked as unverified."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app.feedback.store import ReaderSource, SavedReader, Store, StoreError, list_readers, reader_for
+from app.state import feedback
+
+READER = "reader"
+NEW = "Someone else …"
+# Keys of st.user that name a person, best first.
+CLAIMS = ("email", "preferred_username", "name", "sub")
+
+
+def source() -> ReaderSource:
+    """How readers are known here.
+
+    Raises
+    ------
+    StoreError
+        Where a login and a trusted header are both configured: which one counts would be a guess.
+    """
+    header = bool(st.get_option("server.trustedUserHeaders"))
+    oidc = "is_logged_in" in st.user.to_dict()
+    if header and oidc:
+        raise StoreError("Both a login ([auth] in secrets) and server.trustedUserHeaders are set; keep one.")
+    return "header" if header else "oidc" if oidc else "typed"
+
+
+def claimed_name(user: dict[str, Any], known: ReaderSource, mapped: list[str]) -> str | None:
+    """Name that ``st.user`` carries; None where nobody is logged in.
+
+    ``mapped`` are the keys that ``server.trustedUserHeaders`` fills; for a login, the usual claims count.
+    """
+    if known == "oidc" and user.get("is_logged_in") is not True:
+        return None
+    for key in mapped if known == "header" else CLAIMS:
+        if isinstance(user.get(key), str) and user[key].strip() != "":
+            return str(user[key])
+    return None
+
+
+def current_reader() -> SavedReader | None:
+    """The reader of this session, without asking; None where nobody gave a name yet."""
+    known = source()
+    held = st.session_state.get(READER)
+    if known == "typed":
+        return held
+    headers = st.get_option("server.trustedUserHeaders") or {}
+    name = claimed_name(dict(st.user.to_dict()), known, list(headers.values()))
+    if name is None:
+        return None
+    if held is None or (held.name, held.source) != (" ".join(name.split()), known):
+        held = st.session_state[READER] = reader_for(feedback(), name, known)
+    return held
+
+
+def require_reader() -> SavedReader:
+    """The reader of this session; where unknown, asks in place and stops the page."""
+    try:
+        reader = current_reader()
+        if reader is not None:
+            return reader
+        ask(feedback())
+    except StoreError as error:
+        st.error(str(error))
+    st.stop()
+
+
+def ask(store: Store) -> None:
+    """Draw what it takes to become known: a login button, or a name (those known before come first)."""
+    known = source()
+    if known == "oidc":
+        st.info("Log in to read: verdicts are kept under your name.")
+        st.button("Log in", on_click=st.login, type="primary", key="login")
+        return
+    if known == "header":
+        st.error("The proxy in front of this server sent no user name; reading needs one.")
+        return
+    readers = [reader.name for reader in list_readers(store, "typed")]
+    st.subheader("Who is reading?", anchor=False)
+    st.caption("Demo mode: the name is kept beside your verdicts, but nobody checks it.")
+    with st.form("who", border=False):
+        chosen = st.selectbox("Reader", [*readers, NEW], key="who_known") if readers else NEW
+        typed = st.text_input("Your name", key="who_typed", max_chars=200, placeholder="e.g. A. Reader")
+        go = st.form_submit_button("Continue", type="primary", key="who_continue")
+    name = typed.strip() or ("" if chosen == NEW else chosen)
+    if go and name == "":
+        st.error("Give your name first.")
+    elif go:
+        st.session_state[READER] = reader_for(store, name, "typed")
+        st.rerun()
+
+
+def forget() -> None:
+    """Ask again who reads (typed names only)."""
+    st.session_state.pop(READER, None)
+
+
+def badge() -> None:
+    """Sidebar line: who reads, and whether that is verified."""
+    try:
+        reader = current_reader()
+    except StoreError as error:
+        st.sidebar.error(str(error))
+        return
+    if reader is None:
+        return
+    if reader.source == "typed":
+        st.sidebar.markdown(f"Reading as **{_plain(reader.name)}**  \n:gray[name typed, not verified]")
+        st.sidebar.button("Change reader", on_click=forget, key="change_reader", type="tertiary")
+        return
+    st.sidebar.markdown(f"Reading as **{_plain(reader.name)}**")
+    if reader.source == "oidc":
+        st.sidebar.button("Log out", on_click=st.logout, key="logout", type="tertiary")
+
+
+def _plain(name: str) -> str:
+    """A name as text, never as Markdown."""
+    return "".join(
+        f"\\{character}" if character in r"\`*_{}[]()<>#+-.!|:$~" else character for character in name
+    )

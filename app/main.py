@@ -1,0 +1,27 @@
+"""Pages and what stands around them. Run from the repository: ``python -m streamlit run app/server.py``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+# Streamlit puts only this folder on the path; `app` and `core` lie one above.
+if str(Path(__file__).resolve().parent.parent) not in sys.path:
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from app import identity
+
+st.set_page_config(page_title="Fontanelle", page_icon=":material/neurology:", layout="wide")
+page = st.navigation(
+    [
+        st.Page("pages/worklist.py", title="Worklist", icon=":material/list:", default=True),
+        st.Page("pages/review.py", title="Review", icon=":material/visibility:"),
+        st.Page("pages/upload.py", title="Upload", icon=":material/upload_file:"),
+        st.Page("pages/about.py", title="About", icon=":material/info:"),
+    ]
+)
+identity.badge()
+st.sidebar.caption("Research software, not a medical device.")
+page.run()
