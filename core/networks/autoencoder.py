@@ -7,8 +7,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from core.networks.config import NetworkConfig
 from core.networks.resnet import Norm, ResBlock3d, down, up
-from core.networks.zoo import NetworkConfig
 
 # Small first noise: exp(-4 / 2) = 0.14, so that the decoder learns anatomy before it learns to be robust.
 FIRST_LOG_VARIANCE = -4.0

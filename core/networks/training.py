@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,79 +20,10 @@ from safetensors.torch import load_file, save_file
 
 from core.io.atomic import atomic
 from core.networks.autoencoder import Network, VariationalAutoencoder, build_network
+from core.networks.config import NetworkConfig
 from core.networks.losses import elbo_loss, kl_divergence, reconstruction_error
-from core.networks.zoo import NetworkConfig, choose_device
-
-CHOICES = {
-    "precision": ("float32", "bfloat16"),
-    "schedule": ("constant", "onecycle", "cosine"),
-    "augment": ("none", "flip", "flip_shift"),
-    "keep": ("best", "last"),
-}
-SHIFT = 2  # voxels, at most, along each axis, by "flip_shift"
-
-
-class TrainingError(ValueError):
-    """Settings or data that training can't use, or a loss that is no number."""
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How to train. 50 epochs as in the paper (Methods, "Data preparation"); the rest it leaves open."""
-
-    epochs: int = 50
-    learning_rate: float = 2e-3  # highest of the schedule
-    weight_decay: float = 0.01
-    batch_size: int = 1
-    seed: int = 0
-    kl_weight: float = 0.005  # 2σ² of the decoder's noise, see losses.elbo_loss
-    kl_warmup_epochs: int = 5  # kl_weight rises from 0 over these
-    precision: str = "bfloat16"  # of the convolutions: 4 times faster than float32 on CPUs with AVX512_BF16
-    threads: int = 0  # 0: torch's own choice
-    schedule: str = "onecycle"  # constant; onecycle: linear warm-up over a tenth, then cosine; cosine
-    augment: str = "flip_shift"  # flip: left and right by chance; shift: up to SHIFT voxels
-    keep: str = "best"  # weights that the result holds: least validation MSE, or last
-    device: str = "auto"
-    max_minutes: float = 0.0  # stop at the end of the epoch that passes it; 0: never
-
-    def __post_init__(self) -> None:
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise TrainingError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}")
-        for name in ("epochs", "batch_size", "learning_rate"):
-            if getattr(self, name) <= 0:
-                raise TrainingError(f"{name} is {getattr(self, name)}, expected more than 0")
-        for name in ("weight_decay", "seed", "kl_weight", "kl_warmup_epochs", "threads", "max_minutes"):
-            if getattr(self, name) < 0:
-                raise TrainingError(f"{name} is {getattr(self, name)}, expected 0 or more")
-
-
-def train_settings_from_dict(raw: dict[str, Any]) -> TrainSettings:
-    """Strict reading; keys left out take their defaults.
-
-    Raises
-    ------
-    TrainingError
-        On an unknown key or value.
-    """
-    known = {field.name for field in fields(TrainSettings)}
-    if unknown := sorted(set(raw) - known):
-        raise TrainingError(
-            f"unknown training setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"
-        )
-    return TrainSettings(**raw)
-
-
-@dataclass(frozen=True)
-class EpochRow:
-    """One line of ``log.csv``; means over the epoch."""
-
-    epoch: int  # from 1
-    train_loss: float
-    train_mse: float
-    val_mse: float
-    kl: float  # nats a volume; 0 for an autoencoder
-    seconds: float
+from core.networks.train_settings import SHIFT, EpochRow, TrainingError, TrainSettings, learning_rate_factor
+from core.networks.zoo import choose_device
 
 
 @dataclass(frozen=True)
@@ -107,16 +39,6 @@ class TrainResult:
 
 # Called after each step with steps done, steps in all, and the last whole epoch if there is one.
 Progress = Callable[[int, int, EpochRow | None], None]
-
-
-def learning_rate_factor(schedule: str, step: int, steps: int) -> float:
-    """Share of the highest learning rate at a step counted from 0 out of ``steps``."""
-    if schedule == "constant":
-        return 1.0
-    warmup = max(1, steps // 10) if schedule == "onecycle" else 0
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
 def augmented(x: torch.Tensor, augment: str, rng: np.random.Generator) -> torch.Tensor:
@@ -263,6 +185,29 @@ def train(
         seconds=sum(row.seconds for row in rows),
         stopped=stopped,
     )
+
+
+def training_record(
+    result: TrainResult, settings: TrainSettings, data: str, n_train: int, n_validation: int
+) -> dict[str, Any]:
+    """What ``config.json`` keeps under "training". ``data``: the data set's name."""
+    kept = result.rows[result.kept_epoch - 1]
+    return {
+        "data": data,
+        "n_train": n_train,
+        "n_validation": n_validation,
+        "epochs": len(result.rows),
+        "kept_epoch": result.kept_epoch,
+        "steps": result.steps,
+        "stopped": result.stopped,
+        "train_mse": kept.train_mse,
+        "val_mse": kept.val_mse,
+        "kl": kept.kl,
+        "minutes": round(result.seconds / 60, 1),
+        "date": datetime.now(UTC).date().isoformat(),
+        "torch": str(torch.__version__),
+        "settings": asdict(settings),
+    }
 
 
 def best_row(rows: list[EpochRow]) -> EpochRow:

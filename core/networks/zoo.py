@@ -1,120 +1,242 @@
-"""The paper's eight networks by name, and the folders that hold them. Torch is imported only when used."""
+"""Model folders: list, save, load, and reconstruct with. Torch is imported only when used."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.io.atomic import write_bytes
+from core.networks.config import NAMES, ModelError, NetworkConfig, network_config, network_config_from_dict
 
 if TYPE_CHECKING:
     import torch
 
-NAMES = (
-    "std_8x8",
-    "std_16x16",
-    "vae_8x8_256",
-    "vae_8x8_512",
-    "vae_8x8_1024",
-    "vae_16x16_256",
-    "vae_16x16_512",
-    "vae_16x16_1024",
-)
+    from core.anomaly.normative import Normative
+    from core.networks.autoencoder import Network
 
+__all__ = [
+    "NAMES",
+    "Model",
+    "ModelError",
+    "ModelInfo",
+    "NetworkConfig",
+    "choose_device",
+    "list_models",
+    "load_model",
+    "model_info",
+    "network_config",
+    "network_config_from_dict",
+    "reconstruct",
+    "save_model",
+]
 
-class ModelError(ValueError):
-    """A network configuration or model folder that can't be used."""
+SCHEMA = 1
+CONFIG, WEIGHTS, NORMATIVE, CARD = "config.json", "weights.safetensors", "normative.npz", "MODEL_CARD.md"
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
-    """Everything that fixes a network's shape."""
+class ModelInfo:
+    """What a model folder says about itself."""
 
     name: str
-    kind: Literal["ae", "vae"]
-    cube: int  # N: input and output are N³
-    bottleneck: int  # k: the code is k³
-    latent: int  # nodes of the variational layer; 0 for an autoencoder
-    base_channels: int = 8  # at full resolution; doubled at each halving of the grid
-    max_channels: int = 64
-    latent_channels: int = 4  # channels of the k³ code
-    logvar_rank: int = 64  # rank of the log-variance head; 0 for an autoencoder
-    norm_groups: int = 4
-    blocks: int = 1  # residual blocks a level, each way
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value, expected = getattr(self, field.name), str if field.type in ("str",) else int
-            if field.name == "kind":
-                expected = str
-            if type(value) is not expected:
-                raise ModelError(
-                    f"network {self.name!r}: {field.name} is {value!r}, expected {expected.__name__}"
-                )
-        if self.kind not in ("ae", "vae"):
-            raise ModelError(f"network {self.name!r}: kind is {self.kind!r}, expected 'ae' or 'vae'")
-        floors = {"cube": 2, "latent": 0, "logvar_rank": 0}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int) and value < floors.get(field.name, 1):
-                least = floors.get(field.name, 1)
-                raise ModelError(f"network {self.name!r}: {field.name} is {value}, expected {least} or more")
-        ratio = self.cube // self.bottleneck
-        if ratio < 2 or self.bottleneck * ratio != self.cube or ratio & (ratio - 1):
-            raise ModelError(
-                f"network {self.name!r}: cube {self.cube} over bottleneck {self.bottleneck} must be a power "
-                "of two, 2 or more, since each level halves the grid"
-            )
-        if (self.kind == "vae") != (self.latent > 0) or (self.kind == "vae") != (self.logvar_rank > 0):
-            raise ModelError(
-                f"network {self.name!r}: latent {self.latent}, logvar_rank {self.logvar_rank} with kind "
-                f"{self.kind!r}; expected both 0 for 'ae', both positive for 'vae'"
-            )
-        if any(width % self.norm_groups for width in self.channels):
-            raise ModelError(
-                f"network {self.name!r}: norm_groups {self.norm_groups} must divide channels {self.channels}"
-            )
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Widths from full resolution to the bottleneck."""
-        levels = (self.cube // self.bottleneck).bit_length()
-        return tuple(min(self.base_channels * 2**level, self.max_channels) for level in range(levels))
+    folder: Path
+    config: NetworkConfig
+    preprocess: dict[str, Any]  # settings that its inputs were prepared with
+    reference: str  # "demo", or the reference's file name
+    training: dict[str, Any]
+    synthetic: bool  # trained on synthetic data
+    hash: str  # sha256 of config.json, weights.safetensors and normative.npz together
+    card: str  # text of MODEL_CARD.md
 
 
-def network_config_from_dict(raw: dict[str, Any]) -> NetworkConfig:
-    """Strict reading of ``config.json``'s "network".
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network ready to reconstruct, float32, in evaluation mode."""
+
+    info: ModelInfo
+    network: Network
+    normative: Normative | None  # None until calibrated
+    device: torch.device
+
+
+def model_info(folder: Path) -> ModelInfo:
+    """Read a model folder's description; neither weights nor torch are loaded.
 
     Raises
     ------
     ModelError
-        On unknown or missing keys, wrong types and impossible shapes.
+        Where a file is missing, or config.json is no JSON, of another schema, or inconsistent.
     """
-    known = {field.name for field in fields(NetworkConfig)}
-    if unknown := sorted(set(raw) - known):
-        raise ModelError(f"network: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    if missing := sorted(known - set(raw)):
-        raise ModelError(f"network: missing key {', '.join(missing)}")
-    return NetworkConfig(**raw)
+    try:
+        content = (folder / CONFIG).read_bytes()
+        raw = json.loads(content)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder}: {CONFIG}: {error}; expected a model folder") from error
+    keys = {"schema", "network", "preprocess", "reference", "training", "synthetic", "weights_sha256"}
+    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA or set(raw) != keys:
+        found = sorted(raw) if isinstance(raw, dict) else type(raw).__name__
+        raise ModelError(f"{folder}: {CONFIG} has {found}, expected {sorted(keys)} of schema {SCHEMA}")
+    try:
+        config = network_config_from_dict(raw["network"])
+    except ModelError as error:
+        raise ModelError(f"{folder}: {CONFIG}: {error}") from error
+    if raw["preprocess"].get("cube") != config.cube:
+        raise ModelError(
+            f"{folder}: {CONFIG}: preprocess cube is {raw['preprocess'].get('cube')}, expected the network's "
+            f"{config.cube}"
+        )
+    if not (folder / WEIGHTS).is_file():
+        raise ModelError(f"{folder}: no {WEIGHTS}; train the model again")
+    digest = hashlib.sha256(content)
+    for file in (folder / WEIGHTS, folder / NORMATIVE):
+        digest.update(file.read_bytes() if file.exists() else b"")
+    card = folder / CARD
+    return ModelInfo(
+        name=config.name,
+        folder=folder,
+        config=config,
+        preprocess=raw["preprocess"],
+        reference=raw["reference"],
+        training=raw["training"],
+        synthetic=raw["synthetic"],
+        hash=digest.hexdigest(),
+        card=card.read_text() if card.exists() else "",
+    )
 
 
-def network_config(name: str, cube: int = 64) -> NetworkConfig:
-    """Configuration of one of the eight at a cube size.
-
-    ``std_k×k`` is an autoencoder with bottleneck k³, ``vae_k×k_n`` a variational one with n nodes.
+def list_models(models_dir: Path) -> list[ModelInfo]:
+    """All model folders in ``models_dir``: the eight in their order, then others by name.
 
     Raises
     ------
     ModelError
-        For a name that is not among ``NAMES``, or a cube that k does not divide by a power of two.
+        Where a folder holds a config.json that can't be used.
     """
-    if name not in NAMES:
-        raise ModelError(f"unknown model {name!r}; known are {', '.join(NAMES)}")
-    kind, grid, *nodes = name.split("_")
-    bottleneck = int(grid.split("x")[0])
-    if kind == "std":
-        return NetworkConfig(name, "ae", cube, bottleneck, 0, latent_channels=4, logvar_rank=0)
-    # Dense layers dominate a model's size: 16³ × 1 and 8³ × 2 keep the eight under 60 MB in half precision.
-    latent_channels = 1 if bottleneck == 16 else 2
-    return NetworkConfig(name, "vae", cube, bottleneck, int(nodes[0]), latent_channels=latent_channels)
+    infos = [model_info(path.parent) for path in models_dir.glob(f"*/{CONFIG}")]
+    order = {name: index for index, name in enumerate(NAMES)}
+    return sorted(infos, key=lambda info: (order.get(info.name, len(NAMES)), info.folder.name))
+
+
+def save_model(
+    folder: Path,
+    network: Network,
+    config: NetworkConfig,
+    *,
+    preprocess: dict[str, Any],
+    reference: str,
+    training: dict[str, Any],
+    synthetic: bool,
+    card: str,
+) -> ModelInfo:
+    """Write a model folder: weights in half precision, then the card, config.json last.
+
+    An older normative.npz is removed, since it belongs to the older weights. Each file is whole or absent;
+    config.json holds the weights' sha256, so that a half-replaced folder is refused at loading.
+
+    Raises
+    ------
+    ModelError
+        Where a weight has no half-precision value.
+    """
+    import torch
+    from safetensors.torch import save
+
+    weights = {name: value.detach().cpu().half().contiguous() for name, value in network.state_dict().items()}
+    if lost := [name for name, value in weights.items() if not torch.isfinite(value).all()]:
+        raise ModelError(f"{folder}: {lost[0]} is not finite in half precision; expected a converged network")
+    content = save(weights)
+    raw = {
+        "schema": SCHEMA,
+        "network": asdict(config),
+        "preprocess": preprocess,
+        "reference": reference,
+        "training": training,
+        "synthetic": synthetic,
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+    }
+    (folder / NORMATIVE).unlink(missing_ok=True)
+    write_bytes(folder / WEIGHTS, content)
+    write_bytes(folder / CARD, card.encode())
+    write_bytes(folder / CONFIG, (json.dumps(raw, indent=1) + "\n").encode())
+    return model_info(folder)
+
+
+def load_model(folder: Path, device: str = "auto") -> Model:
+    """Load a model folder, float32. Nothing is unpickled.
+
+    Raises
+    ------
+    ModelError
+        Where the weights are no safetensors, or don't fit config.json; or for a device that isn't there.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from core.anomaly.normative import load_normative
+    from core.networks.autoencoder import build_network
+
+    info = model_info(folder)
+    target = choose_device(device)
+    content = (folder / WEIGHTS).read_bytes()
+    try:
+        weights = load(content)
+    except SafetensorError as error:
+        raise ModelError(f"{folder}: {WEIGHTS}: {error}; expected a whole safetensors file") from error
+    network = build_network(info.config)
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    if found != expected:
+        name = min(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        raise ModelError(
+            f"{folder}: {WEIGHTS} does not fit {CONFIG}: {name} is {found.get(name, 'absent')}, "
+            f"expected {expected.get(name, 'absent')}"
+        )
+    written = json.loads((folder / CONFIG).read_bytes())["weights_sha256"]
+    if hashlib.sha256(content).hexdigest() != written:
+        raise ModelError(
+            f"{folder}: {WEIGHTS} is not the file that {CONFIG} was written with (sha256 {written[:12]}…); "
+            "train the model again"
+        )
+    network.load_state_dict({name: value.to(torch.float32) for name, value in weights.items()})
+    normative = load_normative(folder / NORMATIVE) if (folder / NORMATIVE).exists() else None
+    return Model(info, network.to(target).eval(), normative, target)
+
+
+def reconstruct(
+    model: Model, x: NDArray[np.floating[Any]], precision: Literal["float32", "bfloat16"] = "float32"
+) -> NDArray[np.float32]:
+    """x̂ of one volume (N, N, N) in [0, 1]; a VAE decodes its mean, so two calls give the same.
+
+    Float32 unless asked otherwise: bfloat16 is some four times faster on CPUs that have it, but its rounding
+    enters the residual, and a z-map should not depend on the machine.
+
+    Raises
+    ------
+    ModelError
+        For another shape than the network's, a value that is no number, or an unknown precision.
+    """
+    import torch
+
+    cube = model.info.config.cube
+    if x.shape != (cube, cube, cube):
+        raise ModelError(f"x has shape {x.shape}, expected {(cube, cube, cube)} for model {model.info.name}")
+    if not np.isfinite(x).all():
+        raise ModelError("x has voxels that are no number, expected values in [0, 1]")
+    if precision not in ("float32", "bfloat16"):
+        raise ModelError(f"precision is {precision!r}, expected 'float32' or 'bfloat16'")
+    batch = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))[None, None].to(model.device)
+    with (
+        torch.inference_mode(),
+        torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"),
+    ):
+        return model.network(batch)[0, 0].float().cpu().numpy()
 
 
 def choose_device(name: str = "auto") -> torch.device:

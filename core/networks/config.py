@@ -1,0 +1,114 @@
+"""The paper's eight networks by name, and what fixes a network's shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+NAMES = (
+    "std_8x8",
+    "std_16x16",
+    "vae_8x8_256",
+    "vae_8x8_512",
+    "vae_8x8_1024",
+    "vae_16x16_256",
+    "vae_16x16_512",
+    "vae_16x16_1024",
+)
+
+
+class ModelError(ValueError):
+    """A network configuration or model folder that can't be used."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that fixes a network's shape."""
+
+    name: str
+    kind: Literal["ae", "vae"]
+    cube: int  # N: input and output are N³
+    bottleneck: int  # k: the code is k³
+    latent: int  # nodes of the variational layer; 0 for an autoencoder
+    base_channels: int = 8  # at full resolution; doubled at each halving of the grid
+    max_channels: int = 64
+    latent_channels: int = 4  # channels of the k³ code
+    logvar_rank: int = 64  # rank of the log-variance head; 0 for an autoencoder
+    norm_groups: int = 4
+    blocks: int = 1  # residual blocks a level, each way
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, expected = getattr(self, field.name), str if field.type in ("str",) else int
+            if field.name == "kind":
+                expected = str
+            if type(value) is not expected:
+                raise ModelError(
+                    f"network {self.name!r}: {field.name} is {value!r}, expected {expected.__name__}"
+                )
+        if self.kind not in ("ae", "vae"):
+            raise ModelError(f"network {self.name!r}: kind is {self.kind!r}, expected 'ae' or 'vae'")
+        floors = {"cube": 2, "latent": 0, "logvar_rank": 0}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int) and value < floors.get(field.name, 1):
+                least = floors.get(field.name, 1)
+                raise ModelError(f"network {self.name!r}: {field.name} is {value}, expected {least} or more")
+        ratio = self.cube // self.bottleneck
+        if ratio < 2 or self.bottleneck * ratio != self.cube or ratio & (ratio - 1):
+            raise ModelError(
+                f"network {self.name!r}: cube {self.cube} over bottleneck {self.bottleneck} must be a power "
+                "of two, 2 or more, since each level halves the grid"
+            )
+        if (self.kind == "vae") != (self.latent > 0) or (self.kind == "vae") != (self.logvar_rank > 0):
+            raise ModelError(
+                f"network {self.name!r}: latent {self.latent}, logvar_rank {self.logvar_rank} with kind "
+                f"{self.kind!r}; expected both 0 for 'ae', both positive for 'vae'"
+            )
+        if any(width % self.norm_groups for width in self.channels):
+            raise ModelError(
+                f"network {self.name!r}: norm_groups {self.norm_groups} must divide channels {self.channels}"
+            )
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Widths from full resolution to the bottleneck."""
+        levels = (self.cube // self.bottleneck).bit_length()
+        return tuple(min(self.base_channels * 2**level, self.max_channels) for level in range(levels))
+
+
+def network_config_from_dict(raw: dict[str, Any]) -> NetworkConfig:
+    """Strict reading of ``config.json``'s "network".
+
+    Raises
+    ------
+    ModelError
+        On unknown or missing keys, wrong types and impossible shapes.
+    """
+    known = {field.name for field in fields(NetworkConfig)}
+    if unknown := sorted(set(raw) - known):
+        raise ModelError(f"network: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    if missing := sorted(known - set(raw)):
+        raise ModelError(f"network: missing key {', '.join(missing)}")
+    return NetworkConfig(**raw)
+
+
+def network_config(name: str, cube: int = 64) -> NetworkConfig:
+    """Configuration of one of the eight at a cube size.
+
+    ``std_k×k`` is an autoencoder with bottleneck k³, ``vae_k×k_n`` a variational one with n nodes.
+
+    Raises
+    ------
+    ModelError
+        For a name that is not among ``NAMES``, or a cube that k does not divide by a power of two.
+    """
+    if name not in NAMES:
+        raise ModelError(f"unknown model {name!r}; known are {', '.join(NAMES)}")
+    kind, grid, *nodes = name.split("_")
+    bottleneck = int(grid.split("x")[0])
+    if kind == "std":
+        return NetworkConfig(name, "ae", cube, bottleneck, 0, latent_channels=4, logvar_rank=0)
+    # Dense layers dominate a model's size: 16³ × 1 and 8³ × 2 keep the eight under 60 MB in half precision.
+    latent_channels = 1 if bottleneck == 16 else 2
+    return NetworkConfig(name, "vae", cube, bottleneck, int(nodes[0]), latent_channels=latent_channels)
