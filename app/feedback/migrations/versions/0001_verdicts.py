@@ -90,7 +90,7 @@ def upgrade() -> None:
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("reader_id", sa.Integer(), nullable=False),
         *provenance(),
-        *(sa.Column(name, sa.Float(), nullable=False) for name in ("x_mm", "y_mm", "z_mm", "radius_mm")),
+        *(sa.Column(name, sa.Double(), nullable=False) for name in ("x_mm", "y_mm", "z_mm", "radius_mm")),
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("session_id", sa.String(100), nullable=False),
         sa.Column("created_utc", sa.String(32), nullable=False),
