@@ -14,8 +14,8 @@ CITATION = (
 )
 SYNTHETIC = (
     "> **Synthetic data only.** This model has never seen a newborn's scan: it was trained on a synthetic, "
-    "newborn-like cohort\n> made from an adult template. It shows how Fontanelle works; its findings say nothing "
-    "about a patient."
+    "newborn-like cohort\n> made from an adult template. It shows how Fontanelle works; its findings say "
+    "nothing about a patient."
 )
 
 
@@ -47,7 +47,8 @@ def model_card(
     """
     settings = dict(training["settings"])
     facts = {
-        "Data": f"{training['data']}: {training['n_train']} normals, {training['n_validation']} for validation",
+        "Data": training["data"],
+        "Normals": f"{training['n_train']} for training, {training['n_validation']} for validation",
         "Epochs": f"{training['epochs']}, weights of epoch {training['kept_epoch']}",
         "Steps": training["steps"],
         "Time": f"{training['minutes']} minutes",
@@ -66,8 +67,8 @@ def model_card(
         "**Not a medical device.** Research software; not for diagnosis, triage or treatment.",
         "",
         "## Intended use",
-        "Research on unsupervised abnormality detection in T2-weighted newborn brain MRI, and teaching. The model "
-        "reconstructs a scan as a normal brain; what it can't reconstruct is shown for a person to judge.",
+        "Research on unsupervised abnormality detection in T2-weighted newborn brain MRI, and teaching. The",
+        "model redraws a scan as a normal brain; what it can't redraw is shown for a person to judge.",
         "",
         "## Training",
         *table(facts),
@@ -90,9 +91,9 @@ def model_card(
     lines += [
         "",
         "## Limits",
-        "- A network trained on few normals reconstructs fine folds as blur: residuals at the cortex are normal.",
+        "- Trained on few normals, it reconstructs fine folds as blur: residuals at the cortex are normal.",
         "- A wide bottleneck may reproduce an abnormality, so that it leaves no residual.",
-        "- Other ages, contrasts, resolutions or preprocessing than those above give residuals that are no finding.",
+        "- Other ages, contrasts, resolutions or preprocessing give residuals that are no finding.",
         "- A clean map doesn't rule out an abnormality.",
         "",
         "## Citation",

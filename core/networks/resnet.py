@@ -44,7 +44,7 @@ def down(channels_in: int, channels_out: int) -> nn.Module:
     return nn.Conv3d(channels_in, channels_out, 3, stride=2, padding=1)
 
 
-def up(channels_in: int, channels_out: int) -> nn.Module:
+def up(channels_in: int, channels_out: int) -> nn.Sequential:
     """(batch, channels_in, X, Y, Z) to (batch, channels_out, 2X, 2Y, 2Z).
 
     A pointwise convolution commutes with nearest-neighbour upsampling, so channels are halved before the

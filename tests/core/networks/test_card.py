@@ -1,0 +1,67 @@
+"""The model card says what a reader must know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.networks.card import describe, model_card
+from core.networks.config import network_config
+
+TRAINING: dict[str, Any] = {
+    "data": "fontanelle-demo",
+    "n_train": 80,
+    "n_validation": 9,
+    "epochs": 50,
+    "kept_epoch": 47,
+    "steps": 4000,
+    "minutes": 8.2,
+    "train_mse": 0.00251,
+    "val_mse": 0.003456,
+    "kl": 321.4,
+    "date": "2026-01-02",
+    "settings": {"learning_rate": 0.002, "keep": "best"},
+}
+
+
+def card(name: str = "vae_8x8_512", **changes: Any) -> str:
+    options: dict[str, Any] = {"synthetic": True, **changes}
+    return model_card(network_config(name), TRAINING, {"cube": 64, "bias": "n4"}, **options)
+
+
+def test_describe() -> None:
+    assert describe(network_config("vae_8x8_512", 256)) == (
+        "Variational 3D residual autoencoder: 256³ voxels in, bottleneck 8×8×8, "
+        "variational layer of 512 nodes, 256³ out."
+    )
+    assert "variational" not in describe(network_config("std_16x16")).lower()
+
+
+def test_synthetic_is_said_before_anything_else_and_only_if_true() -> None:
+    text = card()
+    assert text.index("**Synthetic data only.**") < text.index("## Intended use")
+    assert "Synthetic data only" not in card(synthetic=False)
+
+
+def test_facts_limits_and_citation() -> None:
+    text = card()
+    for phrase in (
+        "# vae_8x8_512",
+        "Not a medical device",
+        "| Normals | 80 for training, 9 for validation |",
+        "| Epochs | 50, weights of epoch 47 |",
+        "| Validation MSE | 0.00346 (these normals also chose the epoch) |",
+        "| KL | 321 nats a volume |",
+        "bias n4",
+        "10.1038/s41598-023-38430-0",
+        "Not calibrated yet",
+        "## Limits",
+    ):
+        assert phrase in text, phrase
+    assert "| KL |" not in card("std_8x8")
+
+
+def test_calibration_and_metrics_are_the_callers() -> None:
+    text = card(normative={"Normals": 9}, metrics=[("AUC", "0.81", "python -m core evaluate")])
+    assert "| Normals | 9 |" in text
+    assert "| AUC | 0.81 | `python -m core evaluate` |" in text
+    assert "Not calibrated" not in text
