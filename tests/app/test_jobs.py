@@ -1,0 +1,143 @@
+"""Jobs run outside the app, report progress, can be cancelled, and are seen to be dead when they are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app import jobs
+from app.jobs import Job, JobError, cancel, friendly, list_jobs, status, submit
+
+SCAN = [Path("sub-a_T2w.nii.gz")]
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code, "{progress}"]
+
+
+OK = python("print('{}')")
+# Reports 0.5 and waits for a file beside the progress file.
+HALF = python(
+    "import json, pathlib, sys, time\n"
+    "p = pathlib.Path(sys.argv[1]); p.write_text(json.dumps({'fraction': 0.5, 'step': 'reconstruct'}))\n"
+    "while not (p.parent / 'go').exists(): time.sleep(0.02)"
+)
+STUBBORN = python(
+    "import pathlib, signal, sys, time\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "(pathlib.Path(sys.argv[1]).parent / 'ready').touch(); time.sleep(60)"
+)
+
+
+def until(jobs_dir: Path, job_id: str, test: Callable[[Job], bool], seconds: float = 15) -> Job:
+    deadline = time.monotonic() + seconds
+    while not test(job := status(jobs_dir, job_id)):
+        assert time.monotonic() < deadline, job
+        time.sleep(0.02)
+    return job
+
+
+def test_job_runs_to_its_end(tmp_path: Path) -> None:
+    job_id = submit(tmp_path, SCAN, ["m1"], [OK])
+    job = until(tmp_path, job_id, lambda job: job.over)
+    assert (job.state, job.fraction, job.message, job.models) == ("done", 1.0, "", ("m1",))
+    assert (tmp_path / job_id / "result.txt").read_text() == "{}\n"
+
+
+def test_progress_counts_over_the_models(tmp_path: Path) -> None:
+    job_id = submit(tmp_path, SCAN, ["m1", "m2"], [OK, HALF])
+    job = until(tmp_path, job_id, lambda job: job.fraction > 0.5)
+    assert (job.state, job.fraction, job.step) == ("running", 0.75, "reconstruct")
+    (tmp_path / job_id / "go").touch()
+    assert until(tmp_path, job_id, lambda job: job.over).state == "done"
+
+
+def test_failure_shows_the_last_line_and_skips_the_rest(tmp_path: Path) -> None:
+    bad = python("import sys; print('noise', file=sys.stderr); sys.exit('scan.nii: 2 axes; expected 3')")
+    job_id = submit(tmp_path, SCAN, ["m1", "m2"], [bad, python("open('never', 'w')")])
+    job = until(tmp_path, job_id, lambda job: job.over)
+    assert (job.state, job.message) == ("failed", "scan.nii: 2 axes; expected 3")
+
+
+def test_traceback_is_never_shown(tmp_path: Path) -> None:
+    job_id = submit(tmp_path, SCAN, ["m1"], [python("raise ValueError('affine is singular')")])
+    assert until(tmp_path, job_id, lambda job: job.over).message == "affine is singular"
+    assert friendly("") == "The analysis failed without a message; see log.txt in the job's folder."
+    assert friendly("\x1b[31m│ Error: no model named x │\x1b[0m\n╰────╯\n") == "no model named x"
+
+
+def test_killed_by_the_system_names_the_signal(tmp_path: Path) -> None:
+    job_id = submit(tmp_path, SCAN, ["m1"], [python("import os; os.kill(os.getpid(), 9)")])
+    assert "SIGKILL; is there enough memory?" in until(tmp_path, job_id, lambda job: job.over).message
+
+
+def test_one_runs_and_the_next_waits_in_order(tmp_path: Path) -> None:
+    first = submit(tmp_path, SCAN, ["m1"], [HALF])
+    until(tmp_path, first, lambda job: job.fraction == 0.5)
+    second, third = (submit(tmp_path, SCAN, ["m1"], [HALF]) for _ in range(2))
+    time.sleep(0.5)
+    assert [job.state for job in list_jobs(tmp_path)] == ["queued", "queued", "running"]
+    (tmp_path / first / "go").touch()
+    until(tmp_path, second, lambda job: job.state == "running")
+    assert status(tmp_path, third).state == "queued"
+    cancel(tmp_path, third)
+    assert until(tmp_path, third, lambda job: job.over).state == "cancelled"
+    cancel(tmp_path, second)
+    assert until(tmp_path, second, lambda job: job.over).state == "cancelled"
+
+
+def test_cancel_ends_even_a_stubborn_process(tmp_path: Path) -> None:
+    job_id = submit(tmp_path, SCAN, ["m1"], [STUBBORN])
+    until(tmp_path, job_id, lambda job: (tmp_path / job_id / "ready").exists())
+    start = time.monotonic()
+    cancel(tmp_path, job_id)
+    assert time.monotonic() - start < 0.5, "the page does not wait"
+    job = until(tmp_path, job_id, lambda job: job.over)
+    assert (job.state, job.message) == ("cancelled", "")
+    assert jobs.GRACE_SECONDS - 0.5 < time.monotonic() - start < jobs.GRACE_SECONDS + 3
+    cancel(tmp_path, job_id)
+    assert status(tmp_path, job_id).state == "cancelled"
+
+
+def test_dead_worker_is_recognised_although_its_pid_lives(tmp_path: Path) -> None:
+    job_id = submit(tmp_path, SCAN, ["m1"], [HALF])
+    until(tmp_path, job_id, lambda job: job.fraction == 0.5)
+    pid = jobs._read(tmp_path / job_id / "pid.json")
+    os.killpg(pid, signal.SIGKILL)
+    job = until(tmp_path, job_id, lambda job: job.over)
+    assert (job.state, job.message.split(" (")[0]) == ("failed", "The analysis stopped unexpectedly")
+    innocent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], start_new_session=True)
+    jobs._write(tmp_path / job_id / "pid.json", innocent.pid)
+    cancel(tmp_path, job_id)
+    time.sleep(0.1)
+    assert innocent.poll() is None, "a reused process id is not touched"
+    innocent.kill()
+    innocent.wait()
+
+
+def test_job_outlives_the_app(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from app.jobs import submit\n"
+        f"print(submit(Path({str(tmp_path)!r}), [Path('a')], ['m1'], [{HALF!r}]))"
+    )
+    job_id = subprocess.run(
+        [sys.executable, "-c", code], cwd=jobs.ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert until(tmp_path, job_id, lambda job: job.fraction == 0.5).state == "running"
+    (tmp_path / job_id / "go").touch()
+    assert until(tmp_path, job_id, lambda job: job.over).state == "done"
+
+
+def test_bad_requests_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="at least one scan and one model"):
+        submit(tmp_path, [], ["m1"])
+    with pytest.raises(JobError, match="no longer known"):
+        status(tmp_path, "nothing")
+    assert list_jobs(tmp_path / "none") == []
