@@ -195,19 +195,23 @@ def _myelin(p: Points, deep: Array) -> Array:
     # Posterior limb: from (18, -8) to (26, -26) around z = 8, leaning outward on its way up.
     along = (y + 17) / -9
     across = (x - 22 - 4 * along - 0.12 * (z - 8)) * 0.9
-    limb = np.exp(-((across / 3.2) ** 2) - np.abs(along) ** 4 - (((z - 8) / 13) ** 2) ** 2)
-    thalamus = 0.6 * np.exp(-(((x - 15) / 6) ** 2) - ((y + 17) / 7) ** 2 - ((z - 4) / 7) ** 2)
+    limb = np.exp(-((across / 2.4) ** 2) - np.abs(along) ** 4 - (((z - 8) / 13) ** 2) ** 2)
+    thalamus = 0.55 * np.exp(-(((x - 15) / 4) ** 2) - ((y + 17) / 5) ** 2 - ((z - 4) / 6) ** 2)
     # Dorsal brainstem, from colliculi to medulla, and the middle of the vermis.
     back = -31 + 0.3 * (z + 18)
-    stem = 0.9 * np.exp(-((x / 9) ** 4) - ((y - back) / 6) ** 2) * soft_step(-6 - z, 6.0)
+    stem = 0.7 * np.exp(-((x / 9) ** 4) - ((y - back) / 6) ** 2) * soft_step(-6 - z, 6.0)
     return np.clip(limb + thalamus * (0.4 + 0.6 * deep) + stem, 0, 1).astype(np.float32)
 
 
-def _deep_grey(p: Points) -> Array:
+def _deep_grey(p: Points) -> tuple[Array, Array]:
+    """Deep grey matter, and the part of it whose white matter counts as grey: the limbs stay free."""
     thalamus = _ellipsoid(p, (12, -18, 7), (9.5, 15, 9.5), -25)
     lentiform = _ellipsoid(p, (23.5, 0, 1), (8, 19, 12), -14)
     caudate = _ellipsoid(p, (13, 12, 8), (5.5, 11, 10), -14)
-    return np.maximum(np.maximum(thalamus, lentiform), caudate)
+    striatum = np.maximum(lentiform, caudate)
+    across = abs(p[0]) - (22 + 4 * (p[1] + 17) / -9 + 0.12 * (p[2] - 8))
+    limb = np.exp(-((across / 3.0) ** 2)) * soft_step(-p[1], 8.0)
+    return np.maximum(thalamus, striatum), np.maximum(thalamus, 0.6 * striatum) * (1 - 0.8 * limb)
 
 
 def rotation(degrees: tuple[float, float, float]) -> NDArray[np.float64]:
@@ -334,10 +338,10 @@ def build(
     # Newborn cortex is thin, sulci are wide: sharpen, with white matter and fluid favoured.
     power = shape.sharpness
     grey, white, fluid = grey**power, np.float32(1.5) * white**power, np.float32(1.15) * fluid**power
-    deep = _deep_grey(q)
+    deep, nuclei = _deep_grey(q)
     cerebellum = _cerebellum(q)
     limb = _myelin(q, deep)
-    white, grey = white * (1 - deep), grey + white * deep
+    white, grey = white * (1 - nuclei), grey + white * nuclei
     total = grey + white + fluid + 1e-6
 
     right = soft_step(p[0], 8.0)

@@ -38,7 +38,7 @@ class Contrast:
 def contrast_at(age: float, **scanner: float) -> Contrast:
     """Contrast at a postmenstrual age in weeks (36 to 44; held constant beyond)."""
     t = (float(np.clip(age, 36, 44)) - 36) / 8
-    return Contrast(0.70 - 0.10 * t, 0.42 + 0.01 * t, 0.395 - 0.015 * t, 0.36 - 0.08 * t, **scanner)
+    return Contrast(0.70 - 0.10 * t, 0.42 + 0.01 * t, 0.40 - 0.01 * t, 0.34 - 0.08 * t, **scanner)
 
 
 def slow_field(rng: np.random.Generator, grid: tuple[int, int, int], spacing: float, mm: float) -> Array:
