@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from app.feedback.store import CaseProgress
-from core.io.derivatives import CasePaths, CaseRecord, DerivativesError, read_record, read_regions
+from core.io.derivatives import (
+    MAP_NAMES,
+    CasePaths,
+    CaseRecord,
+    DerivativesError,
+    MapName,
+    read_record,
+    read_regions,
+)
 
 Status = Literal["new", "in progress", "done", "nothing flagged"]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One scan analysed by one model, with its count of flagged regions by map."""
+    """One scan analysed by one model, with the ids of its flagged regions by map and band."""
 
     record: CaseRecord
-    flags: dict[str, int]
+    regions: dict[tuple[str, str], frozenset[str]]
+
+    def flagged(self, name: MapName) -> frozenset[str]:
+        """Regions that Review lists at first: those of 3 SD and more."""
+        return self.regions.get((name, "3-4"), frozenset()) | self.regions.get((name, "4+"), frozenset())
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,10 @@ def _read(root: Path, path: Path, stamps: tuple[tuple[int, int], ...]) -> Case |
         regions = read_regions(CasePaths(root, record.subject, record.session).regions(record.model))
     except (DerivativesError, TypeError, ValueError, KeyError, AttributeError) as error:
         return BrokenCase(path.name, str(error))
-    return Case(record, dict(Counter(region.map for region in regions)))
+    ids: dict[tuple[str, str], set[str]] = {}
+    for region in regions:
+        ids.setdefault((region.map, region.band), set()).add(region.id)
+    return Case(record, {place: frozenset(names) for place, names in ids.items()})
 
 
 def read_cases(root: Path) -> tuple[list[Case], list[BrokenCase]]:
@@ -68,12 +82,13 @@ def find_case(root: Path, key: str) -> Case | None:
 
 
 def case_status(case: Case, progress: CaseProgress | None) -> Status:
-    """Where one reader stands: done once every region of one of the maps has a verdict."""
-    if sum(case.flags.values()) == 0:
+    """Where one reader stands: done once each region of 3 SD and more, in one of the maps, has a verdict."""
+    flagged = {name: case.flagged(name) for name in MAP_NAMES}
+    if not any(flagged.values()):
         return "nothing flagged"
     if progress is None:
         return "new"
-    judged = {name: progress.judged.get((case.record.key, name), 0) for name in case.flags}
-    if any(judged[name] >= count for name, count in case.flags.items()):
+    judged = {name: progress.judged.get((case.record.key, name), frozenset()) for name in MAP_NAMES}
+    if any(flagged[name] and flagged[name] <= judged[name] for name in MAP_NAMES):
         return "done"
-    return "in progress" if sum(judged.values()) + progress.missed > 0 else "new"
+    return "in progress" if any(judged.values()) or progress.missed > 0 else "new"

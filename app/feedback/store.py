@@ -144,7 +144,7 @@ class Missed:
 class CaseProgress:
     """One reader's standing answers on one case."""
 
-    judged: dict[tuple[str, str], int]  # (case_key, map) -> regions with a standing verdict
+    judged: dict[tuple[str, str], frozenset[str]]  # (case_key, map) -> ids of regions with a standing verdict
     verdicts: dict[str, int]  # agree, disagree, unsure -> regions
     missed: int
     last_utc: str
@@ -374,12 +374,13 @@ def case_progress(store: Store, reader_id: int) -> dict[str, CaseProgress]:
         missed = _standing_missed(Missed(**_columns(row)) for row in session.scalars(missed_query))
     progress = {}
     for case_id in {row.case_id for row in verdicts} | {row.case_id for row in missed}:
-        judged: dict[tuple[str, str], int] = {}
+        judged: dict[tuple[str, str], frozenset[str]] = {}
         counts: dict[str, int] = {"agree": 0, "disagree": 0, "unsure": 0}
         mine = [row for row in verdicts if row.case_id == case_id]
         found = [row for row in missed if row.case_id == case_id]
         for row in mine:
-            judged[row.case_key, row.map] = judged.get((row.case_key, row.map), 0) + 1
+            place = (row.case_key, row.map)
+            judged[place] = judged.get(place, frozenset()) | {row.region_id}
             counts[row.verdict] += 1
         last = max([row.created_utc for row in mine] + [row.created_utc for row in found])
         progress[case_id] = CaseProgress(judged, counts, len(found), last)

@@ -142,9 +142,9 @@ def test_verdicts_do_not_leak_between_analyses_maps_or_readers(store: Store) -> 
     progress = case_progress(store, ada.id)
     assert set(progress) == {"sub-a_ses-01"}
     assert progress["sub-a_ses-01"].judged == {
-        ("k" * 64, "normative"): 1,
-        ("k" * 64, "volume"): 1,
-        ("x" * 64, "normative"): 1,
+        ("k" * 64, "normative"): {"r01"},
+        ("k" * 64, "volume"): {"r01"},
+        ("x" * 64, "normative"): {"r01"},
     }
     assert progress["sub-a_ses-01"].verdicts == {"agree": 1, "disagree": 1, "unsure": 1}
     assert progress["sub-a_ses-01"].missed == 0
