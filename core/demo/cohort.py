@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from core.config import settings as app_settings
-from core.demo.anatomy import TEMPLATE_TISSUE_ML, Shape, build
+from core.demo.anatomy import Shape, build
 from core.demo.contrast import acquire, contrast_at, paint
 from core.demo.subject import DemoError, DemoSettings, Finding, Spec, SyntheticSubject, make_subject, spec_of
+from core.demo.template import TISSUE_ML
 from core.io.atomic import write_bytes
 from core.io.volume import Volume, file_hash, load_volume, save_volume
 
@@ -79,7 +80,10 @@ PARTICIPANTS = {
         "Description": "What a radiologist would score; here known by construction",
         "Levels": {"1": "normal", "5": "abnormal: has a lesion mask"},
     },
-    "split": {"Description": "Use", "Levels": {"train": "", "validation": "held-out normals", "test": ""}},
+    "split": {
+        "Description": "Use",
+        "Levels": {"train": "normals", "validation": "held-out normals", "test": "both"},
+    },
 }
 
 
@@ -162,6 +166,7 @@ def _write_subject(number: int, root: Path, settings: DemoSettings) -> int:
     files.sidecar.unlink(missing_ok=True)
     save_volume(made.volume, files.scan, np.int16)
     save_volume(made.mask, files.mask, np.uint8)
+    files.lesions.unlink(missing_ok=True)
     if made.spec.plans:
         save_volume(made.lesions, files.lesions, np.uint8)
     sidecar = {
@@ -256,8 +261,8 @@ def write_cohort(
 
 def _reference_volumes() -> tuple[Volume, Volume]:
     """The template as a 40-week newborn: no deformation, noise or bias; skull-stripped, 1 mm."""
-    size = (375 / TEMPLATE_TISSUE_ML) ** (1 / 3)
-    shape = Shape(scale=(size, size, size))
+    size = (375 / TISSUE_ML) ** (1 / 3)
+    shape = Shape(scale=(size, size, size), deformation=0.0)
     grid, affine = (104, 124, 108), np.eye(4)
     affine[:3, 3] = [-51.5, -61.5, -53.5]
     tissues = build(shape, grid, affine)

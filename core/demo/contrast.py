@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from core.demo.anatomy import Array, Tissues, node_count, smooth_noise, upsample
+from core.demo.anatomy import Tissues, node_count, smooth_noise, upsample
+from core.demo.template import Array
 
 FLUID = 1.0
 # Thickness of scalp and skull, newborn mm.

@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.demo.anatomy import Array, Shape, Tissues, soft_step, tentorium_height
+from core.demo.anatomy import Shape, Tissues
 from core.demo.contrast import FLUID, slow_field
+from core.demo.template import Array, soft_step, tentorium_height
 
 Side = Literal["left", "right"]
 Kind = Literal[

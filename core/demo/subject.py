@@ -8,9 +8,10 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from core.demo.anatomy import TEMPLATE_TISSUE_ML, Shape, build, rotation
+from core.demo.anatomy import Shape, build, rotation
 from core.demo.contrast import RIM_MM, Contrast, acquire, contrast_at, paint
 from core.demo.lesions import SIGN, Kind, Lesions, Plan, new_fluid, paint_lesions, reshape
+from core.demo.template import TISSUE_ML
 from core.io.volume import Volume
 
 Split = Literal["train", "validation", "test"]
@@ -140,7 +141,7 @@ def _draw_shape(spec: Spec, seed: np.random.SeedSequence) -> Shape:
     rng = np.random.default_rng(seed)
     # Brain tissue: 300 ml at 36 weeks to 450 ml at 44, boys a little larger.
     ml = (300 + 18.75 * (spec.age - 36)) * rng.normal(1, 0.05) * (1.03 if spec.sex == "M" else 0.98)
-    size = (ml / TEMPLATE_TISSUE_ML) ** (1 / 3)
+    size = (ml / TISSUE_ML) ** (1 / 3)
     long = rng.normal(0, 0.025)
     scale = size * np.exp(np.array([-long, long, 0]) + rng.normal(0, 0.015, 3))
     wall, asymmetry, fluid = rng.normal(0.0, 0.4), rng.normal(0, 0.2), rng.uniform(0.2, 1.3)
