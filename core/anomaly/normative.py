@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from core.anomaly.bands import REGION_BANDS
 from core.anomaly.residual import AnomalyError, Array, Mask, check_mask, normative_z
 from core.io.atomic import write_bytes
 
@@ -20,7 +21,7 @@ VARIANCE_SIGMA = 1.5  # voxels
 SD_FLOOR = 0.3  # of the median SD
 FORMAT = 1
 _ARRAYS = ("mean", "sd")
-_SCALARS = ("format", "n", "voxel_mm", "smooth_z_mm", "z_scale", "shape")
+_FLOATS = ("voxel_mm", "smooth_z_mm", "z_scale", "floor_mm3")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +31,8 @@ class Normative:
     ``mean``, ``sd``: (N, N, N) float32, in the units of the residual; ``sd`` is 0 where no normal has brain.
     ``n``: normals they come from. ``voxel_mm``: the cube's spacing. ``smooth_z_mm``: σ of the Gaussian that
     smooths the signed z. ``z_scale``: SD of the smoothed z in normals, each left out of its own mean and SD;
-    z is divided by it. ``validation``: by name, one value for each of the normals.
+    z is divided by it. ``validation``: by name, one value for each of the normals; its region counts are
+    of regions of ``floor_mm3`` or more.
     """
 
     mean: Array
@@ -39,6 +41,7 @@ class Normative:
     voxel_mm: float
     smooth_z_mm: float
     z_scale: float = 1.0
+    floor_mm3: float = 0.0
     validation: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
 
 
@@ -124,9 +127,7 @@ def save_normative(normative: Normative, path: Path) -> None:
     arrays: dict[str, NDArray[np.generic]] = {
         "format": np.array(FORMAT),
         "n": np.array(normative.n),
-        "voxel_mm": np.array(normative.voxel_mm),
-        "smooth_z_mm": np.array(normative.smooth_z_mm),
-        "z_scale": np.array(normative.z_scale),
+        **{name: np.array(getattr(normative, name)) for name in _FLOATS},
         "shape": np.array(normative.mean.shape),
         "known": np.packbits(known),
         "mean": normative.mean[known].astype(np.float16),
@@ -155,7 +156,7 @@ def load_normative(path: Path) -> Normative:
             f"{path.name}: {error}; expected a normative model as `calibrate` writes it"
         ) from error
     plain = {name for name in arrays if not name.startswith("validation.")}
-    expected = {*_SCALARS, *_ARRAYS, "known"}
+    expected = {"format", "n", "shape", "known", *_FLOATS, *_ARRAYS}
     if plain != expected or int(arrays["format"]) != FORMAT:
         raise AnomalyError(
             f"{path.name}: not a normative model of format {FORMAT}; calibrate the model again"
@@ -180,5 +181,26 @@ def load_normative(path: Path) -> Normative:
     n = int(arrays["n"])
     if any(values.shape != (n,) for values in validation.values()):
         raise AnomalyError(f"{path.name}: validation values do not number {n}; calibrate the model again")
-    scalars = {name: float(arrays[name]) for name in ("voxel_mm", "smooth_z_mm", "z_scale")}
+    scalars = {name: float(arrays[name]) for name in _FLOATS}
     return Normative(maps["mean"], maps["sd"], n, validation=validation, **scalars)
+
+
+def false_alarms(
+    normative: Normative | None, maps: Sequence[str], floor_mm3: float
+) -> dict[str, dict[str, float]]:
+    """Mean flagged regions a scan in the validation normals, by map and region band.
+
+    Empty where there is no normative model, or its regions were counted with another floor.
+    """
+    if normative is None or normative.floor_mm3 != floor_mm3:
+        return {}
+    return {
+        name: {band: float(np.mean(normative.validation[region_count(name, band)])) for band in REGION_BANDS}
+        for name in maps
+        if region_count(name, REGION_BANDS[0]) in normative.validation
+    }
+
+
+def region_count(name: str, band: str) -> str:
+    """Key in ``validation`` of the regions a scan of one map and band."""
+    return f"regions_{name}_{band}"

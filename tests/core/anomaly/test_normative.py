@@ -81,13 +81,14 @@ def test_saved_and_loaded_again(tmp_path: Path) -> None:
     residuals, masks = noisy()
     model, _ = fit_normative(residuals, masks, voxel_mm=2)
     validation = {"mse": np.linspace(0, 1, 9), "regions_volume_2-3": np.arange(9.0)}
-    saved = Normative(model.mean, model.sd, 9, 2.0, 2.0, model.z_scale, validation)
+    saved = Normative(model.mean, model.sd, 9, 2.0, 2.0, model.z_scale, 30.0, validation)
     path = tmp_path / "normative.npz"
     save_normative(saved, path)
     loaded = load_normative(path)
     np.testing.assert_allclose(loaded.mean, model.mean, atol=2e-4)
     np.testing.assert_allclose(loaded.sd, model.sd, rtol=1e-3)
     assert (loaded.n, loaded.voxel_mm, loaded.smooth_z_mm, loaded.z_scale) == (9, 2.0, 2.0, model.z_scale)
+    assert loaded.floor_mm3 == 30
     assert loaded.mean.dtype == np.float32
     assert set(loaded.validation) == set(validation)
     np.testing.assert_array_equal(loaded.validation["mse"], validation["mse"])
