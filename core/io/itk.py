@@ -17,6 +17,9 @@ from core.io.checks import VolumeError, check_affine, check_grid
 os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
 import ants
 
+SEED = 1
+ants.config.set_ants_deterministic(on=False, seed_value=SEED)  # on=True would refuse AffineFast
+
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])  # RAS mm to LPS mm and back
 _HEADER = 1 << 16  # bytes searched for a text header
 

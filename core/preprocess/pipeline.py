@@ -1,0 +1,274 @@
+"""A scan on its way to the network: mask, bias field, registration, cube, intensities; and the way back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from typing import Any, cast
+
+import numpy as np
+
+import core
+from core.io.atomic import write_bytes
+from core.io.derivatives import CasePaths
+from core.io.volume import Volume, VolumeError, load_mask, load_volume, same_grid, save_volume
+from core.preprocess import bias, brain, intensity
+from core.preprocess.errors import PrepareError
+from core.preprocess.qc import qc_picture
+from core.preprocess.register import Reference, cube_affine, dice, overlap, register
+from core.preprocess.resample import bounding_box, index_map, resample, resample_masked
+
+__all__ = ["PrepareError", "PrepareSettings", "Prepared", "Reference", "prepare", "read_prepared"]
+__all__ += ["settings_from_dict", "to_scan_grid", "write_prepared"]
+
+_MARGIN_MM = 6.0  # kept around the brain for bias field and registration
+_PACKAGES = ("antspyx", "nibabel", "numpy", "scipy", "brainextractor")
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """How a scan is prepared; every field enters the case's key.
+
+    ``cube`` voxels a side over ``fov_mm``; ``bias`` n4, n3 or none; ``intensity`` minmax (paper) or robust;
+    ``mask`` auto, given, stripped, bet or command.
+
+    Raises
+    ------
+    PrepareError
+        On a value that is not one of these.
+    """
+
+    cube: int = 256
+    fov_mm: float = 128.0
+    bias: str = "n4"
+    intensity: str = "minmax"
+    mask: str = "auto"
+
+    def __post_init__(self) -> None:
+        choices = {"bias": bias.METHODS, "intensity": intensity.METHODS, "mask": brain.METHODS}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise PrepareError(f"{name}: {getattr(self, name)!r}; expected one of {', '.join(known)}")
+        if not 8 <= self.cube <= 512:
+            raise PrepareError(f"cube: {self.cube}; expected 8 to 512 voxels")
+        if not 32 <= self.fov_mm <= 512:
+            raise PrepareError(f"fov_mm: {self.fov_mm}; expected 32 to 512 mm")
+
+
+def settings_from_dict(raw: dict[str, Any]) -> PrepareSettings:
+    """Settings from JSON.
+
+    Raises
+    ------
+    PrepareError
+        On an unknown key or value.
+    """
+    known = {field.name for field in fields(PrepareSettings)}
+    unknown = sorted(set(raw) - known)
+    if unknown:
+        raise PrepareError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    return PrepareSettings(**raw)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A scan that the network can read, with the way back to the scan.
+
+    scan, mask : the scan's own grid, mask 0/1
+    cube, cube_mask : (N, N, N) in the reference's world; cube in [0, 1], 0 outside the mask
+    scan_to_reference : (4, 4), RAS+ mm to RAS+ mm
+    mask_source : given, stripped, bet or command
+    overlap : Dice of the scan's mask with the reference's inside the cube
+    times : seconds by step
+    qc : PNG
+    """
+
+    scan: Volume
+    mask: Volume
+    cube: Volume
+    cube_mask: Volume
+    scan_to_reference: np.ndarray
+    mask_source: brain.Source
+    overlap: float
+    times: dict[str, float]
+    qc: bytes
+
+
+def prepare(
+    scan: Volume, mask: Volume | None, reference: Reference, settings: PrepareSettings, note: str = ""
+) -> Prepared:
+    """Run the paper's preprocessing (Raad et al. 2023, Methods) with a single interpolation.
+
+    Brain mask, bias field inside it, AffineFast to the reference on the scan's own grid, one linear
+    resampling into the cube, intensities to [0, 1] in the mask. The same input gives the same output bit
+    for bit on one machine.
+
+    Parameters
+    ----------
+    mask : brain mask on the scan's grid, where there is one
+    note : printed on the QC picture, such as "synthetic"
+
+    Raises
+    ------
+    PrepareError
+        Where a step finds no plausible result; the text names the step.
+    """
+    if mask is not None and not same_grid(mask, scan):
+        raise PrepareError("mask: not on the scan's grid; expected equal shape and affine")
+    times: dict[str, float] = {}
+    with _timed(times, "mask"):
+        inside, source = brain.brain_mask(
+            scan, mask, settings.mask, lambda found: _fit(scan, found, reference)
+        )
+        if not inside.any():
+            raise PrepareError("mask: empty; expected the brain's voxels to be 1")
+    # The rest of the head tells nothing: work on the brain's box alone.
+    box = bounding_box(inside, int(np.ceil(_MARGIN_MM / scan.spacing.min())))
+    affine, part = _cropped(scan.affine, box), inside[box]
+    with _timed(times, "bias"):
+        corrected = bias.correct_bias(scan.data[box], part, affine, settings.bias)
+    with _timed(times, "register"):
+        scan_to_reference = register(corrected, part, affine, reference)
+    with _timed(times, "resample"):
+        target = cube_affine(reference, settings.cube, settings.fov_mm)
+        size = (settings.cube,) * 3
+        sampled, cube_mask = resample_masked(
+            corrected, part, index_map(affine, target, np.linalg.inv(scan_to_reference)), size
+        )
+        if not cube_mask.any():
+            raise PrepareError("register: brain lies outside the cube; expected it to match the reference")
+        expected = (
+            resample(reference.mask.data, index_map(reference.mask.affine, target, np.eye(4)), size) >= 0.5
+        )
+        fit = dice(cube_mask, expected)
+    with _timed(times, "intensity"):
+        unit = intensity.to_unit(sampled, cube_mask, settings.intensity)
+    cube = Volume(unit, target)
+    with _timed(times, "qc"):
+        caption = f"mask: {source}   overlap with reference (Dice): {fit:.3f}" + (
+            f"   {note}" if note else ""
+        )
+        rows = [
+            ("as acquired, brain mask", scan, inside),
+            (f"bias field: {settings.bias}", Volume(corrected, affine), part),
+            (f"in the cube of {settings.cube}³, reference's mask", cube, expected),
+        ]
+        picture = qc_picture(rows, caption)
+    return Prepared(
+        scan=scan,
+        mask=scan.with_data(inside.astype(np.float32)),
+        cube=cube,
+        cube_mask=Volume(cube_mask, target),
+        scan_to_reference=scan_to_reference,
+        mask_source=source,
+        overlap=fit,
+        times=times,
+        qc=picture,
+    )
+
+
+def to_scan_grid(cube_map: Volume, prepared: Prepared, order: int = 1) -> Volume:
+    """Bring a map of the cube back to the scan's own grid: one interpolation, 0 outside the brain mask.
+
+    ``order`` 1 is linear; 0 (nearest) for labels.
+
+    Raises
+    ------
+    PrepareError
+        Where the map is not on the cube.
+    """
+    if not same_grid(cube_map, prepared.cube):
+        raise PrepareError(
+            f"map of {cube_map.shape} voxels is not on the cube; expected {prepared.cube.shape}"
+        )
+    inside = prepared.mask.data > 0
+    box = bounding_box(inside, 0)
+    to_cube = index_map(cube_map.affine, _cropped(prepared.scan.affine, box), prepared.scan_to_reference)
+    part = inside[box]
+    values = np.zeros(prepared.scan.shape, np.float32)
+    values[box] = resample(cube_map.data, to_cube, cast(tuple[int, int, int], part.shape), order) * part
+    return prepared.scan.with_data(values)
+
+
+def write_prepared(prepared: Prepared, paths: CasePaths, cube: int, extra: dict[str, Any]) -> None:
+    """Write scan, mask, cube, QC picture and, last, the sidecar; each file whole or absent.
+
+    ``extra`` joins the sidecar: key, input_hash, settings, synthetic.
+    """
+    whole = np.array_equal(prepared.scan.data, np.rint(prepared.scan.data))
+    short = whole and np.abs(prepared.scan.data).max() <= np.iinfo(np.int16).max
+    sidecar = paths.prepared_json(cube)
+    sidecar.unlink(missing_ok=True)  # until all is written anew, nothing claims to be whole
+    save_volume(prepared.scan, paths.acquired, np.int16 if short else np.float32)
+    save_volume(prepared.mask, paths.mask, np.uint8)
+    save_volume(prepared.cube, paths.prepared(cube))
+    save_volume(prepared.cube_mask, paths.prepared_mask(cube), np.uint8)
+    write_bytes(paths.qc(cube), prepared.qc)
+    record = {
+        "mask_source": prepared.mask_source,
+        "overlap": prepared.overlap,
+        "scan_to_reference": prepared.scan_to_reference.tolist(),
+        "times": prepared.times,
+        "versions": {"fontanelle": core.__version__, **{name: version(name) for name in _PACKAGES}},
+    }
+    clash = sorted(set(record) & set(extra))
+    if clash:
+        raise PrepareError(f"sidecar: {', '.join(clash)} given twice; expected other keys in extra")
+    write_bytes(sidecar, (json.dumps(record | extra, indent=1, sort_keys=True) + "\n").encode())
+
+
+def read_prepared(paths: CasePaths, cube: int) -> Prepared:
+    """Read what ``write_prepared`` wrote; the cube and its transform are those of the run, bit for bit.
+
+    Raises
+    ------
+    PrepareError
+        Where a file is missing or can't be read.
+    """
+    sidecar = paths.prepared_json(cube)
+    try:
+        record = json.loads(sidecar.read_text())
+        scan = load_volume(paths.acquired)
+        prepared_cube = load_volume(paths.prepared(cube))
+        return Prepared(
+            scan=scan,
+            mask=load_mask(paths.mask, scan),
+            cube=prepared_cube,
+            cube_mask=load_mask(paths.prepared_mask(cube), prepared_cube),
+            scan_to_reference=np.array(record["scan_to_reference"], dtype=np.float64).reshape(4, 4),
+            mask_source=record["mask_source"],
+            overlap=float(record["overlap"]),
+            times=dict(record["times"]),
+            qc=paths.qc(cube).read_bytes(),
+        )
+    except (OSError, KeyError, TypeError, VolumeError, ValueError) as error:
+        raise PrepareError(f"{sidecar.name}: {error}; expected a whole preparation, prepare again") from error
+
+
+@contextmanager
+def _timed(times: dict[str, float], step: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    times[step] = round(time.perf_counter() - start, 3)
+
+
+def _cropped(affine: np.ndarray, box: tuple[slice, slice, slice]) -> np.ndarray:
+    """(4, 4) of the grid that starts at the corner of ``box``."""
+    moved = affine.copy()
+    moved[:3, 3] = affine[:3] @ [*(axis.start for axis in box), 1.0]
+    return moved
+
+
+def _fit(scan: Volume, found: np.ndarray, reference: Reference) -> float:
+    """Overlap of a candidate brain mask with the reference's, 0 where it can't be registered."""
+    box = bounding_box(found, int(np.ceil(_MARGIN_MM / scan.spacing.min())))
+    affine = _cropped(scan.affine, box)
+    try:
+        moved = register(scan.data[box], found[box], affine, reference)
+    except PrepareError:
+        return 0.0
+    return overlap(found[box], affine, moved, reference)
