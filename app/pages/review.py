@@ -1,0 +1,96 @@
+"""Review: one case before the reader."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import state
+from app.cases import Case, read_cases
+from app.feedback.store import SavedReader, StoreError
+from app.identity import require_reader
+from app.review import panel, reading
+from app.review.header import header, offer_run
+from app.review.reading import Open
+from app.review.scene import material, mount_viewer
+from app.review.table import shown_regions
+from app.routes import AssetMissing, served
+from core.config import settings
+from core.io.derivatives import CasePaths, DerivativesError, read_regions
+
+# Density: the page is a workplace, not an article.
+STYLE = """<style>
+.stAppHeader {height: 2.5rem; min-height: 2.5rem; background: transparent;}
+.stMainBlockContainer {padding: 2.6rem 1.25rem 1rem; max-width: none;}
+.stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .5rem;}
+.st-key-review_previous kbd, .st-key-review_next kbd {display: none;}
+</style>"""
+
+
+@st.fragment
+def read(case: Case, reader: SavedReader) -> None:
+    """Viewer, region panel and tabs; what happens in here reruns nothing else."""
+    record = case.record
+    paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
+    name, weak = reading.map_name(), bool(st.session_state.get("review_weak", False))
+    if name not in record.bands:
+        name = "volume" if "volume" in record.bands else "normative"
+    try:
+        stuff = material(paths, record, name)
+        regions = shown_regions(read_regions(paths.regions(record.model)), name, weak)
+    except (DerivativesError, ValueError, TypeError) as error:
+        st.error(f"This case can't be shown. {error}", icon=":material/error:")
+        return
+    hashes: dict[str, str] = {kind: volume.hash for kind, volume in stuff.volumes.items()}
+    now = st.session_state["reading"] = Open(record, name, reader, regions, hashes)
+    for line in stuff.lacking:
+        st.warning(line, icon=":material/warning:")
+    left, right = st.columns([0.66, 0.34], gap="small")
+    drawn_here = not served() or bool(st.session_state.get("reading_unsupported"))
+    with left:
+        if served():
+            try:
+                points = [(one.x_mm, one.y_mm, one.z_mm) for one in reading.missed(now)]
+                mount_viewer(now, stuff, points)
+            except (AssetMissing, StoreError) as error:
+                st.error(str(error))
+                drawn_here = True
+        else:
+            st.info(
+                "Slices are drawn by the server, since this process serves no volumes. For the interactive "
+                "viewer start `python -m streamlit run app/server.py`.",
+                icon=":material/info:",
+            )
+        if drawn_here:
+            panel.drawn_slices(now, paths, weak)
+    with right:
+        panel.regions_panel(now, weak, reading.verified(now, drawn_here))
+    panel.below(now, paths)
+
+
+def page() -> None:
+    st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
+    st.html(STYLE)
+    whole, broken = read_cases(settings().derivatives_dir)
+    for bad in broken:
+        st.warning(f"{bad.name} can't be read: {bad.reason}", icon=":material/warning:")
+    if not whole:
+        st.info("No analysed scan yet. Upload one, or make the demo cohort with `make demo`.")
+        st.page_link("pages/upload.py", label="Upload a scan", icon=":material/upload_file:")
+        return
+    asked = st.query_params.get(state.CASE)
+    case = state.selected_case()
+    if case is None:
+        if asked is not None:
+            st.warning("The case in this address is not here (any more). This is the first case instead.")
+        state.select_case(whole[0])
+        case = whole[0]
+    reader = require_reader()
+    header(case, whole)
+    offer_run(case)
+    read(case, reader)
+    st.caption(
+        "Research software, not a medical device. A flag marks what a model did not expect, no diagnosis."
+    )
+
+
+page()

@@ -1,0 +1,91 @@
+"""What is on disk of one analysis, made ready for the viewer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from app.review.reading import VIEWER, Open, on_loaded, on_map, on_missed, on_selected, on_unsupported
+from app.routes import niivue_url, volume_url
+from app.viewer.component import Scene, Volume, mark, viewer
+from app.viewer.volumes import (
+    KINDS,
+    MAP_KINDS,
+    Kind,
+    VolumeMissing,
+    Wire,
+    remember,
+    sources,
+    stored_axes,
+    wire,
+)
+from core.io.derivatives import CasePaths, CaseRecord, MapName
+
+
+@dataclass(frozen=True)
+class Material:
+    """The volumes of one analysis, built, and what is lacking, in words."""
+
+    paths: CasePaths
+    stored: str
+    volumes: dict[Kind, Wire]
+    lacking: list[str]
+
+
+def material(paths: CasePaths, record: CaseRecord, name: MapName) -> Material:
+    """Build the wire volumes. The scan and the map read must be there; the others may lack.
+
+    Raises
+    ------
+    VolumeMissing
+        Where the scan, its mask or the map ``name`` can't be read.
+    """
+    volumes: dict[Kind, Wire] = {}
+    lacking = []
+    for kind in KINDS:
+        if kind == "z-normative" and "normative" not in record.bands:
+            continue  # the model is not calibrated: nothing is missing
+        try:
+            volumes[kind] = wire(paths, record.model, kind)
+        except VolumeMissing as error:
+            if kind in ("base", MAP_KINDS[name]):
+                raise
+            lacking.append(str(error))
+    remember(record.key, paths, record.model)
+    return Material(paths, stored_axes(sources(paths, record.model, "base")[0]), volumes, lacking)
+
+
+def mount_viewer(now: Open, stuff: Material, missed: list[tuple[float, float, float]]) -> None:
+    """Put the viewer on the page.
+
+    Raises
+    ------
+    AssetMissing
+        Where NiiVue is not installed.
+    """
+    region = st.session_state.get("reading_region")
+    viewer(
+        Scene(
+            case=now.record.case_id,
+            model=now.record.model,
+            synthetic=now.record.synthetic,
+            stored=stuff.stored,
+            niivue=niivue_url(),
+            volumes={
+                kind: Volume(volume_url(now.record.key, kind, built.hash), built.hash)
+                for kind, built in stuff.volumes.items()
+            },
+            map=now.name,
+            regions=[mark(one) for one in now.regions],
+            selected=region,
+            jump=st.session_state.get("reading_jump"),
+            missed=tuple(missed),
+        ),
+        key=VIEWER,
+        on_loaded=on_loaded,
+        on_selected=on_selected,
+        on_missed=on_missed,
+        on_map=on_map,
+        on_unsupported=on_unsupported,
+    )

@@ -1,0 +1,90 @@
+"""Slices drawn on the server: for the paper's figure, and for browsers or servers without the viewer."""
+
+from __future__ import annotations
+
+import gzip
+from functools import lru_cache
+from io import BytesIO
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.viewer.component import PALETTES
+from app.viewer.volumes import MAP_KINDS, Z_STEP, Wire, wire
+from core.io.derivatives import CasePaths, MapName
+
+Plane = Literal["axial", "coronal", "sagittal"]
+PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
+# Letters at the left, right, top and bottom edge, radiological convention.
+EDGES: dict[Plane, tuple[str, str, str, str]] = {
+    "axial": ("R", "L", "A", "P"),
+    "coronal": ("R", "L", "S", "I"),
+    "sagittal": ("P", "A", "S", "I"),
+}
+# Lower edges of |z| of bands 2–3, 3–4 and 4+, in int8 steps.
+EDGES_Z = tuple(round(edge / Z_STEP) for edge in (2, 3, 4))
+
+
+@lru_cache(maxsize=16)
+def decode(volume: Wire) -> NDArray:
+    """Voxels (X, Y, Z) of a wire volume in raw steps, uint8 or int8, RAS+; read-only, shared."""
+    raw = gzip.decompress(volume.data)
+    dtype = np.int8 if raw[70] == 0 else np.uint8  # datatype code 256 or 2, little endian
+    return np.frombuffer(raw, dtype=dtype, offset=352).reshape(volume.shape, order="F")
+
+
+def band_labels(z: NDArray[np.int8], bands: frozenset[str]) -> NDArray[np.uint8]:
+    """Label 1…6 of each voxel in ``PALETTES`` order (darker 4+ first), 0 where no shown band."""
+    size = np.abs(z.astype(np.int16))
+    labels = np.zeros(z.shape, dtype=np.uint8)
+    limits = (*EDGES_Z, 1000)
+    for number, band in enumerate(("2-3", "3-4", "4+")):
+        if band in bands:
+            inside = (size >= limits[number]) & (size < limits[number + 1])
+            labels[inside & (z < 0)] = 3 - number
+            labels[inside & (z > 0)] = 4 + number
+    return labels
+
+
+def cut(data: NDArray, plane: Plane, index: int) -> NDArray:
+    """One slice of RAS+ ``data`` as rows and columns on screen, radiological (patient left on the right)."""
+    if plane == "axial":
+        return data[::-1, ::-1, index].T
+    if plane == "coronal":
+        return data[::-1, index, ::-1].T
+    return data[index, :, ::-1].T
+
+
+def paint(
+    base: NDArray[np.uint8], labels: NDArray[np.uint8], palette: str = "paper", opacity: float = 0.75
+) -> NDArray[np.uint8]:
+    """Grey slice (H, W) with its band labels as RGB (H, W, 3)."""
+    colors = np.array([[0, 0, 0]] + [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in PALETTES[palette]])
+    grey = np.repeat(base[..., None], 3, axis=2).astype(np.float32)
+    weight = np.where(labels[..., None] > 0, opacity, 0.0)
+    return np.rint(grey * (1 - weight) + colors[labels] * weight).astype(np.uint8)
+
+
+def spacing(volume: Wire) -> tuple[float, float, float]:
+    """Voxel size in mm, from the wire volume's own header."""
+    x, y, z = np.frombuffer(gzip.decompress(volume.data)[80:92], dtype="<f4")
+    return float(x), float(y), float(z)
+
+
+def slice_png(
+    paths: CasePaths, model: str, name: MapName, plane: Plane, index: int, bands: frozenset[str], height: int
+) -> bytes:
+    """PNG of one slice with its flagged voxels, ``height`` pixels high, millimetres to scale."""
+    volume = wire(paths, model, "base")
+    base = decode(volume)
+    z = decode(wire(paths, model, MAP_KINDS[name]))
+    picture = paint(cut(base, plane, index), cut(band_labels(z, bands), plane, index))
+    size = spacing(volume)
+    across, down = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}[plane]
+    width = round(height * volume.shape[across] * size[across] / (volume.shape[down] * size[down]))
+    image = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
+    stream = BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()

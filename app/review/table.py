@@ -1,0 +1,74 @@
+"""The region table: which regions are shown, in which order, and how they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from app.feedback.store import SavedVerdict
+from app.viewer.component import BAND_LABELS
+from core.io.derivatives import CaseRecord, MapName, Region
+
+STRENGTH = {"4+": 0, "3-4": 1, "2-3": 2}
+VERDICTS = {"agree": "✓", "disagree": "✗", "unsure": "?"}
+
+
+def shown_regions(regions: Iterable[Region], name: MapName, weak: bool) -> list[Region]:
+    """Regions of one map, strongest band first, larger first; 2–3 only where ``weak``."""
+    mine = [region for region in regions if region.map == name and (weak or region.band != "2-3")]
+    return sorted(mine, key=lambda region: (STRENGTH[region.band], -region.volume_mm3, region.id))
+
+
+def describe(region: Region) -> str:
+    """One line on a region."""
+    direction = "brighter" if region.sign > 0 else "darker"
+    return (
+        f"{direction} {BAND_LABELS[region.band]} · {region.side} · {region.volume_mm3:,.0f} mm³ · "
+        f"peak {region.peak_z:+.1f} · slice {region.slice_axial + 1}"
+    ).replace("-", "−")
+
+
+def region_frame(regions: list[Region], verdicts: Mapping[str, SavedVerdict]) -> pd.DataFrame:
+    """Rows as the reader sees them, one a region, in the given order."""
+    return pd.DataFrame(
+        {
+            "": [VERDICTS[verdicts[r.id].verdict] if r.id in verdicts else "" for r in regions],
+            "Band": [f"{'▲' if r.sign > 0 else '▼'} {BAND_LABELS[r.band]}" for r in regions],
+            "Side": [r.side for r in regions],
+            "mm³": [r.volume_mm3 for r in regions],
+            "Peak": [r.peak_z for r in regions],
+            "Mean": [r.mean_z for r in regions],
+            "Slice": [r.slice_axial + 1 for r in regions],
+        }
+    )
+
+
+def expectation(record: CaseRecord, name: MapName, weak: bool) -> str:
+    """How many regions a normal scan gets at this setting, from the validation normals."""
+    rates = record.false_alarms.get(name, {})
+    shown = [rates[band] for band in STRENGTH if band in rates and (weak or band != "2-3")]
+    if not shown:
+        return "No validation normals are known for this model: flags can't be put in proportion."
+    return f"Validation normals have {sum(shown):.1f} regions on average at this setting."
+
+
+def ordinal(number: float) -> str:
+    """``97`` to ``97th``."""
+    whole = round(number)
+    suffix = "th" if 10 <= whole % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(whole % 10, "th")
+    return f"{whole}{suffix}"
+
+
+def score_lines(record: CaseRecord) -> list[str]:
+    """The case's scores with their percentile among validation normals."""
+    names = {"mse": ("MSE", "{:.4f}"), "normative_top": ("Normative z, top voxels", "{:.2f}")}
+    lines = []
+    for score, (label, pattern) in names.items():
+        if score in record.scores:
+            line = f"{label} {pattern.format(record.scores[score])}"
+            percentile = record.scores.get(f"{score}_percentile")
+            lines.append(
+                line if percentile is None else f"{line} ({ordinal(percentile)} percentile of normals)"
+            )
+    return lines

@@ -1,0 +1,115 @@
+"""The reading viewer as a Streamlit component: what Python tells the browser, and what it hears back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cache
+from math import pi
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.io.derivatives import Region
+
+HERE = Path(__file__).resolve().parent
+# Six bands in the viewer's order: darker 4+, 3–4, 2–3, then brighter 2–3, 3–4, 4+.
+PALETTES: dict[str, tuple[str, ...]] = {
+    "paper": ("#0a2fd6", "#3d86f2", "#a6ccff", "#ffb8a3", "#f4523b", "#c00018"),
+    "colour-blind": ("#5b21b6", "#9a6cf0", "#d3bdff", "#ffe0a1", "#f59a1d", "#c75b00"),
+}
+PALETTE_NAMES = {"paper": "Red/blue", "colour-blind": "Orange/purple"}
+BAND_LABELS = {"2-3": "2–3", "3-4": "3–4", "4+": "4+"}
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Where the browser gets one volume, and the sha256 of the bytes that it must find there."""
+
+    url: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A flagged region as the viewer knows it; positions in the scan's RAS+ mm."""
+
+    id: str
+    sign: int
+    mm: tuple[float, float, float]  # peak
+    centre: tuple[float, float, float]
+    radius: float  # mm, of a sphere of the region's volume
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that the viewer shows of one case."""
+
+    case: str
+    model: str
+    synthetic: bool
+    stored: str  # axis codes of the scan's file, for example "LAS"
+    niivue: str  # address of NiiVue's script
+    volumes: dict[str, Volume]  # by kind; "base" is required
+    map: str  # z map shown at first
+    regions: list[Mark]
+    selected: str | None = None
+    jump: dict[str, Any] | None = None  # {"mm": (x, y, z), "nonce": changes with each jump}
+    missed: tuple[tuple[float, float, float], ...] = ()
+
+
+def mark(region: Region) -> Mark:
+    """The viewer's view of a region."""
+    return Mark(
+        id=region.id,
+        sign=region.sign,
+        mm=(region.peak_x_mm, region.peak_y_mm, region.peak_z_mm),
+        centre=(region.x_mm, region.y_mm, region.z_mm),
+        radius=(3 * region.volume_mm3 / (4 * pi)) ** (1 / 3),
+    )
+
+
+def payload(scene: Scene) -> dict[str, Any]:
+    """``scene`` as the JSON that viewer.js reads."""
+    return {
+        **asdict(scene),
+        "missed": [{"mm": list(point)} for point in scene.missed],
+        "palettes": {name: list(colors) for name, colors in PALETTES.items()},
+        "paletteNames": PALETTE_NAMES,
+    }
+
+
+@cache
+def _component() -> Callable[..., Any]:
+    return st.components.v2.component(
+        "fontanelle_viewer",
+        css=(HERE / "viewer.css").read_text(),
+        js=(HERE / "viewer.js").read_text(),
+    )
+
+
+def viewer(
+    scene: Scene,
+    *,
+    key: str,
+    on_loaded: Callable[[], None],
+    on_selected: Callable[[], None],
+    on_missed: Callable[[], None],
+    on_map: Callable[[], None],
+    on_unsupported: Callable[[], None],
+) -> Any:
+    """Mount the viewer. The callbacks find what was said in ``st.session_state[key]``.
+
+    ``loaded`` is ``{"case", "hashes": {kind: sha256}}`` once drawn; ``selected`` ``{"id", "case"}``;
+    ``missed`` ``{"mm", "case"}``; ``map`` a map's name; ``unsupported`` true without WebGL2.
+    """
+    return _component()(
+        key=key,
+        data=payload(scene),
+        on_loaded_change=on_loaded,
+        on_selected_change=on_selected,
+        on_missed_change=on_missed,
+        on_map_change=on_map,
+        on_unsupported_change=on_unsupported,
+    )

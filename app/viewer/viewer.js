@@ -1,0 +1,567 @@
+// The reading viewer: NiiVue inside a Streamlit component (Components v2).
+//
+// Python sends the case's description as `data` at each rerun. Volumes come by HTTP, and everything that a
+// reader does while looking stays here. Python hears four things only: `loaded` (what is on screen, by
+// content hash), `selected` (a region), `missed` (a point that the model overlooked), `unsupported`.
+
+const PLANE = { axial: 0, coronal: 1, sagittal: 2, planes: 3, render: 4 };
+const VIEWS = [["planes", "3 planes"], ["axial", "Axial"], ["coronal", "Coronal"], ["sagittal", "Sagittal"], ["render", "3D"]];
+const LAYOUT = [ // left, top, width, height as fractions of the canvas
+  { sliceType: PLANE.axial, position: [0, 0, 0.62, 1] },
+  { sliceType: PLANE.coronal, position: [0.625, 0, 0.37, 0.497] },
+  { sliceType: PLANE.sagittal, position: [0.625, 0.503, 0.37, 0.497] },
+];
+// Display label, sign and |z| interval of the six bands, strongest dark first. Edges belong to the stronger band.
+const BANDS = [["4+", -1, 4, 99], ["3–4", -1, 3, 4], ["2–3", -1, 2, 3], ["2–3", 1, 2, 3], ["3–4", 1, 3, 4], ["4+", 1, 4, 99]];
+const WINDOWS = { Full: [0, 255], Tissue: [20, 175], Fluid: [90, 255], Narrow: [60, 150] };
+const MAPS = { volume: "Volume z", normative: "Normative z" };
+const TITLES = { volume: "z within this volume, as in the paper", normative: "z against the normals of this model" };
+const Z_LIMIT = 7.9;
+const KEYS = [
+  ["↑ ↓ · wheel", "slice"], ["drag", "move crosshair"], ["right drag", "window / level"], ["Ctrl wheel", "zoom"],
+  ["n p", "next, previous region"], ["click", "select flagged region"], ["Shift click", "missed here"],
+  ["1 2 3", "bands 2–3, 3–4, 4+"], ["+ −", "brighter, darker"], ["Space", "hold: hide overlay"],
+  ["b", "hold: scan ↔ reconstruction"], ["m", "other z map"], ["v", "next view"], ["l", "swap left and right"],
+  ["x", "crosshair"], ["0", "reset window and zoom"], ["a d s", "agree, disagree, unsure"], ["?", "these keys"],
+];
+
+export default function (component) {
+  const { parentElement } = component;
+  parentElement.fontanelle ??= mount(parentElement);
+  const view = parentElement.fontanelle;
+  view.update(component);
+  return () => { view.destroy(); delete parentElement.fontanelle; };
+}
+
+function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+function loadNiivue(url) {
+  globalThis.fontanelleNiivue ??= new Promise((resolve, reject) => {
+    document.head.append(el("script", {
+      src: url,
+      onload: () => resolve(globalThis.niivue),
+      onerror: () => { globalThis.fontanelleNiivue = undefined; reject(new Error("the viewer's code could not be loaded")); },
+    }));
+  });
+  return globalThis.fontanelleNiivue;
+}
+
+// Bytes of one volume; refuses any whose content is not what Python announced.
+async function fetchVolume({ url, hash }) {
+  const response = await fetch(url);
+  if (!response.ok) {
+    const body = await response.json().catch(() => ({}));
+    throw new Error(body.error ?? `the server answered ${response.status}`);
+  }
+  const buffer = await response.arrayBuffer();
+  // crypto.subtle exists on https and localhost only; elsewhere the server's own word has to do.
+  const got = crypto.subtle
+    ? Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", buffer)), (b) => b.toString(16).padStart(2, "0")).join("")
+    : (response.headers.get("ETag") ?? "").replaceAll(/W\/|"/g, "");
+  if (got !== hash) throw new Error("the volume received is not the one announced; reload the page");
+  return buffer;
+}
+
+function mount(root) {
+  const state = {
+    view: "planes", map: "volume", showing: "scan", on: [true, true, false, false, true, true],
+    opacity: 0.7, window: [0, 255], radiological: true, crosshair: true, palette: "paper", plane: PLANE.axial,
+  };
+  const ui = build();
+  root.append(ui.box);
+  let nv, niivue, component, data = {};
+  let base, overlay; // NVImages on screen
+  let scan, reconstruction; // { img, slope, inter }
+  const z = {}; // by map name: raw voxels in steps of 1/16
+  let hashes = {}, generation = 0, jumped, report = "";
+
+  // ---- drawing
+  function paintBands() {
+    if (!overlay) return;
+    const voxels = z[state.map];
+    const table = new Uint8Array(256);
+    for (let raw = -127; raw <= 127; raw++) {
+      const size = Math.abs(raw) / 16;
+      const label = BANDS.findIndex(([, sign, low, high], i) => state.on[i] && sign * raw > 0 && size >= low && size < high);
+      table[raw + 128] = label + 1;
+    }
+    const labels = overlay.img;
+    if (voxels) for (let i = 0; i < labels.length; i++) labels[i] = table[voxels[i] + 128];
+    else labels.fill(0);
+    const colors = data.palettes[state.palette];
+    const channel = (i) => [0, ...colors.map((c) => parseInt(c.slice(1 + 2 * i, 3 + 2 * i), 16))];
+    overlay.setColormapLabel({ R: channel(0), G: channel(1), B: channel(2), A: [0, 255, 255, 255, 255, 255, 255], I: [0, 1, 2, 3, 4, 5, 6] });
+    overlay.opacity = state.hidden ? 0 : state.opacity;
+    nv.refreshLayers(overlay, 1);
+    nv.opts.isNearestInterpolation = true; // bands are labels: never blend two of them
+    nv.updateInterpolation(1);
+    nv.opts.isNearestInterpolation = false;
+    nv.drawScene();
+  }
+
+  function paintBase() {
+    if (!base) return;
+    base.img = (state.showing === "scan" ? scan : reconstruction).img;
+    [base.cal_min, base.cal_max] = state.window;
+    nv.refreshLayers(base, 0);
+    nv.drawScene();
+  }
+
+  function drawMarks() {
+    const canvas = ui.marks, ctx = canvas.getContext("2d");
+    if (canvas.width !== ui.canvas.width) canvas.width = ui.canvas.width;
+    if (canvas.height !== ui.canvas.height) canvas.height = ui.canvas.height;
+    ctx.clearRect(0, 0, canvas.width, canvas.height);
+    if (!base || state.view === "render") return;
+    const dpr = nv.uiData.dpr || 1;
+    const selected = (data.regions ?? []).find((r) => r.id === data.selected);
+    const cross = [...nv.frac2mm(nv.scene.crosshairPos, 0, true)].slice(0, 3);
+    for (const tile of nv.screenSlices) {
+      if (tile.axCorSag > PLANE.sagittal || tile.AxyzMxy.length < 4) continue;
+      if (selected && !state.hidden) ring(ctx, tile, selected.mm, Math.max(4, 1.6 * selected.radius), dpr);
+      for (const point of data.missed ?? []) plus(ctx, tile, point.mm, dpr);
+      if (state.crosshair) hair(ctx, tile, cross, dpr);
+    }
+  }
+
+  // Canvas position of a point in one tile, and its distance from the slice shown, in mm.
+  function project(tile, mm) {
+    const [x, y, zz] = nv.frac2mm(nv.mm2frac(mm, 0, true));
+    const [u, v, depth] = [[x, y, zz], [x, zz, y], [y, zz, x]][tile.axCorSag];
+    let [left, top, width, height] = tile.leftTopWidthHeight;
+    let across = (u - tile.leftTopMM[0]) / tile.fovMM[0];
+    if (width < 0) { left += width; width = -width; across = 1 - across; }
+    const down = 1 - (v - tile.leftTopMM[1]) / tile.fovMM[1];
+    if (across < 0 || across > 1 || down < 0 || down > 1) return null;
+    return { x: left + across * width, y: top + down * height, off: Math.abs(depth - tile.AxyzMxy[2]), scale: width / Math.abs(tile.fovMM[0]) };
+  }
+
+  function ring(ctx, tile, mm, radius, dpr) {
+    const at = project(tile, mm);
+    if (!at || at.off > radius) return;
+    ctx.lineWidth = 1.5 * dpr;
+    ctx.setLineDash([5 * dpr, 4 * dpr]);
+    ctx.strokeStyle = "#ffd84d";
+    ctx.beginPath();
+    ctx.arc(at.x, at.y, radius * at.scale, 0, 2 * Math.PI);
+    ctx.stroke();
+    ctx.setLineDash([]);
+  }
+
+  // Open in the middle: what lies under the crosshair stays visible.
+  function hair(ctx, tile, mm, dpr) {
+    const at = project(tile, mm), [left, top, width, height] = tile.leftTopWidthHeight, gap = 12 * dpr, edge = 22 * dpr;
+    if (!at) return;
+    ctx.lineWidth = dpr;
+    ctx.strokeStyle = "rgb(94 242 194 / 55%)";
+    ctx.beginPath();
+    for (const [x1, y1, x2, y2] of [
+      [left + edge, at.y, at.x - gap, at.y], [at.x + gap, at.y, left + width - edge, at.y],
+      [at.x, top + edge, at.x, at.y - gap], [at.x, at.y + gap, at.x, top + height - edge],
+    ]) if (x2 > x1 || y2 > y1) { ctx.moveTo(x1, y1); ctx.lineTo(x2, y2); }
+    ctx.stroke();
+  }
+
+  function plus(ctx, tile, mm, dpr) {
+    const at = project(tile, mm);
+    if (!at || at.off > 2.5) return;
+    const r = 6 * dpr;
+    for (const [color, width] of [["#000", 4], ["#5ef2c2", 2]]) {
+      ctx.strokeStyle = color;
+      ctx.lineWidth = width * dpr;
+      ctx.beginPath();
+      ctx.moveTo(at.x - r, at.y); ctx.lineTo(at.x + r, at.y); ctx.moveTo(at.x, at.y - r); ctx.lineTo(at.x, at.y + r);
+      ctx.stroke();
+    }
+  }
+
+  // ---- reading values
+  function voxelAt(frac) {
+    const dims = base.dimsRAS;
+    return [0, 1, 2].map((i) => Math.min(dims[i + 1] - 1, Math.max(0, Math.floor(frac[i] * dims[i + 1]))));
+  }
+
+  const offset = ([x, y, zz]) => x + base.dimsRAS[1] * (y + base.dimsRAS[2] * zz);
+
+  // RAS voxel to an index of the file as stored, for example "LAS".
+  function stored(voxel) {
+    return [...data.stored].map((code) => {
+      const axis = "RL".includes(code) ? 0 : "AP".includes(code) ? 1 : 2;
+      return "LPI".includes(code) ? base.dimsRAS[axis + 1] - 1 - voxel[axis] : voxel[axis];
+    });
+  }
+
+  function formatZ(raw) {
+    const value = raw / 16, sign = value < 0 ? "−" : "+";
+    if (Math.abs(value) >= Z_LIMIT) return (value < 0 ? "≤−" : "≥+") + Z_LIMIT;
+    return value === 0 ? "0" : sign + Math.abs(value).toFixed(1);
+  }
+
+  function showValues(frac) {
+    if (!base) return;
+    const voxel = voxelAt(frac), at = offset(voxel), mm = nv.frac2mm(frac, 0, true);
+    const raw = z[state.map]?.[at] ?? 0;
+    const band = BANDS.find(([, sign, low, high]) => sign * raw > 0 && Math.abs(raw) / 16 >= low && Math.abs(raw) / 16 < high);
+    const value = (v, digits) => v ? (v.inter + v.slope * v.img[at]).toFixed(digits) : "–";
+    const cells = {
+      T2: value(scan, scan.slope < 0.05 ? 2 : 0), expected: value(reconstruction, 2), z: formatZ(raw),
+      band: band ? `${band[1] > 0 ? "brighter" : "darker"} ${band[0]}` : "–",
+      mm: [0, 1, 2].map((i) => mm[i].toFixed(1)).join(", "), voxel: stored(voxel).join(", "),
+    };
+    for (const [name, text] of Object.entries(cells)) ui.values[name].textContent = text;
+    const cross = nv.frac2mm(nv.scene.crosshairPos, 0, true), slice = voxelAt(nv.scene.crosshairPos);
+    ui.values.slice.textContent = `${slice[2] + 1}/${base.dimsRAS[3]}`;
+    ui.box.dataset.mm = [0, 1, 2].map((i) => cross[i].toFixed(2)).join(",");
+  }
+
+  function fracAt(event) {
+    const bounds = ui.canvas.getBoundingClientRect(), dpr = nv.uiData.dpr || 1;
+    const at = [(event.clientX - bounds.left) * dpr, (event.clientY - bounds.top) * dpr];
+    const tile = nv.tileIndex(at[0], at[1]);
+    if (tile >= 0 && nv.screenSlices[tile].axCorSag <= PLANE.sagittal) state.plane = nv.screenSlices[tile].axCorSag;
+    const frac = nv.canvasPos2frac(at);
+    return frac[0] >= 0 ? frac : null;
+  }
+
+  // ---- moving
+  function jump(mm) {
+    nv.scene.crosshairPos = nv.mm2frac(mm, 0, true);
+    nv.drawScene();
+    showValues(nv.scene.crosshairPos);
+  }
+
+  function select(region) {
+    data.selected = region.id;
+    jump(region.mm);
+    component.setTriggerValue("selected", { id: region.id, case: data.case });
+  }
+
+  function step(by) {
+    const regions = data.regions ?? [];
+    if (regions.length === 0) return;
+    const at = regions.findIndex((r) => r.id === data.selected);
+    select(regions[at < 0 ? (by > 0 ? 0 : regions.length - 1) : (at + by + regions.length) % regions.length]);
+  }
+
+  // A click on a flagged voxel selects the region of its sign that lies closest, measured in its own radius.
+  function selectAt(frac) {
+    const raw = z[state.map]?.[offset(voxelAt(frac))] ?? 0;
+    if (Math.abs(raw) < 32) return;
+    const mm = nv.frac2mm(frac, 0, true);
+    const far = (r, to) => Math.hypot(...to.map((v, i) => v - mm[i])) / Math.max(1, r.radius);
+    const near = (data.regions ?? []).filter((r) => r.sign * raw > 0)
+      .map((r) => [Math.min(far(r, r.mm), far(r, r.centre)), r]).sort((a, b) => a[0] - b[0]);
+    if (near.length > 0 && near[0][0] < 3) select(near[0][1]);
+  }
+
+  function scroll(by) {
+    const plane = state.view === "planes" ? state.plane : PLANE[state.view];
+    if (base && plane <= PLANE.sagittal) nv.moveCrosshairInVox(...[[0, 0, by], [0, by, 0], [by, 0, 0]][plane]);
+  }
+
+  // ---- settings
+  function setView(name) {
+    state.view = name;
+    if (name === "planes") nv?.setCustomLayout(LAYOUT);
+    else { nv?.clearCustomLayout(); nv?.setSliceType(PLANE[name]); }
+    sync();
+  }
+  function setWindow(low, high) {
+    const width = Math.max(4, high - low), middle = Math.min(255, Math.max(0, (low + high) / 2));
+    state.window = [middle - width / 2, middle + width / 2];
+    paintBase();
+    sync();
+  }
+  function show(what) {
+    if (what === "reconstruction" && !reconstruction) return;
+    state.showing = what;
+    paintBase();
+    sync();
+  }
+  function toggle(indices) {
+    const all = indices.every((i) => state.on[i]);
+    for (const i of indices) state.on[i] = !all;
+    paintBands();
+    sync();
+  }
+  function hide(hidden) { if (hidden !== !!state.hidden) { state.hidden = hidden; paintBands(); sync(); } }
+  function setMap(name) {
+    if (!z[name]) return;
+    state.map = name;
+    paintBands();
+    sync();
+    showValues(nv.scene.crosshairPos);
+    component.setStateValue("map", name);
+  }
+  function setRadiological(on) { state.radiological = on; nv?.setRadiologicalConvention(on); if (overlay) paintBands(); sync(); }
+  function setCrosshair(on) { state.crosshair = on; nv.drawScene(); }
+  // Zoom so that the head fills its tiles.
+  function fit() {
+    const [, nx, ny, nz] = base.dimsRAS, low = [nx, ny, nz], high = [0, 0, 0];
+    for (let k = 0, at = 0; k < nz; k++) for (let j = 0; j < ny; j++) for (let i = 0; i < nx; i++) {
+      if (scan.img[at++] < 16) continue;
+      const voxel = [i, j, k];
+      for (let d = 0; d < 3; d++) { if (voxel[d] < low[d]) low[d] = voxel[d]; if (voxel[d] > high[d]) high[d] = voxel[d]; }
+    }
+    const dims = [nx, ny, nz], zoom = Math.max(1, Math.min(3, ...dims.map((n, d) => (0.94 * n) / Math.max(1, high[d] - low[d] + 1))));
+    const head = nv.frac2mm(dims.map((n, d) => (low[d] + high[d] + 1) / 2 / n)), middle = nv.frac2mm([0.5, 0.5, 0.5]);
+    nv.scene.pan2Dxyzmm = [...[0, 1, 2].map((d) => middle[d] - head[d] * zoom), zoom];
+  }
+  function reset() { fit(); setWindow(0, 255); }
+
+  // ---- controls
+  function build() {
+    const press = (text, title, action) => el("button", { type: "button", title, onclick: (e) => { action(); e.currentTarget.blur(); } }, text);
+    const slider = (title, min, max, value, action) => el("input", {
+      type: "range", title, "aria-label": title, min, max, value, step: "any",
+      oninput: (e) => action(Number(e.target.value)), onchange: (e) => e.target.blur(),
+    });
+    const text = (cls) => el("span", { class: cls });
+    const ui = { values: {}, views: {}, maps: {}, bases: {} };
+    ui.id = text("id"); ui.model = text("dim"); ui.synthetic = el("span", { class: "badge" }, "SYNTHETIC"); ui.hash = text("hash");
+    ui.side = press("", "Swap left and right (l)", () => setRadiological(!state.radiological));
+    const head = el("div", { class: "bar head" }, ui.id, ui.synthetic, ui.model, el("span", { class: "grow" }), ui.hash, ui.side,
+      press("?", "Keys (?)", () => { ui.help.hidden = !ui.help.hidden; }));
+
+    for (const [name, label] of VIEWS) ui.views[name] = press(label, `${label} (v: next view)`, () => setView(name));
+    for (const [name, label] of [["scan", "Scan"], ["reconstruction", "Expected"]])
+      ui.bases[name] = press(label, name === "scan" ? "The scan as acquired" : "The model's reconstruction (hold b)", () => show(name));
+    for (const [name, label] of Object.entries(MAPS)) ui.maps[name] = press(label, `${TITLES[name]} (m)`, () => setMap(name));
+    ui.level = slider("Level", 0, 255, 127, (v) => { const w = (state.window[1] - state.window[0]) / 2; setWindow(v - w, v + w); });
+    ui.width = slider("Window", 4, 400, 255, (v) => { const m = (state.window[0] + state.window[1]) / 2; setWindow(m - v / 2, m + v / 2); });
+    ui.preset = el("select", { title: "Window preset", "aria-label": "Window preset", onchange: (e) => { if (WINDOWS[e.target.value]) setWindow(...WINDOWS[e.target.value]); e.target.blur(); } },
+      ...Object.keys(WINDOWS).map((name) => el("option", { value: name }, name)), el("option", { value: "" }, "Manual"));
+    const group = (...children) => el("div", { class: "group" }, ...children);
+    const tools = el("div", { class: "bar" }, group(...Object.values(ui.views)), group(...Object.values(ui.bases)), group(...Object.values(ui.maps)),
+      el("span", { class: "grow" }), el("label", {}, "W", ui.width), el("label", {}, "L", ui.level), ui.preset);
+
+    ui.canvas = el("canvas", { class: "image", "aria-label": "Brain slices with flagged voxels" });
+    ui.marks = el("canvas", { class: "marks" });
+    ui.message = el("div", { class: "message", role: "status" });
+    ui.help = el("dl", { class: "help", hidden: "" }, ...KEYS.flatMap(([key, what]) => [el("dt", {}, key), el("dd", {}, what)]));
+    ui.stage = el("div", { class: "stage" }, ui.canvas, ui.marks, ui.message, ui.help);
+
+    ui.chips = BANDS.map(([label, sign], i) => {
+      const chip = press(label, `${sign > 0 ? "Brighter" : "Darker"} than expected by ${label} SD`, () => toggle([i]));
+      chip.classList.add("chip");
+      chip.dataset.band = `${sign > 0 ? "+" : "-"}${label}`;
+      return chip;
+    });
+    ui.opacity = slider("Overlay opacity", 0.1, 1, state.opacity, (v) => { state.opacity = v; paintBands(); });
+    ui.palette = el("select", { title: "Overlay colours", "aria-label": "Overlay colours", onchange: (e) => { state.palette = e.target.value; paintBands(); sync(); e.target.blur(); } });
+    const legend = el("div", { class: "bar legend" }, press("darker", "Darker than expected (−)", () => toggle([0, 1, 2])), ...ui.chips,
+      press("brighter", "Brighter than expected (+)", () => toggle([3, 4, 5])), el("span", { class: "dim" }, "than expected, SD"),
+      el("span", { class: "grow" }), el("label", {}, "opacity", ui.opacity), ui.palette);
+    const cell = (name, label) => el("span", { class: "cell" }, el("span", { class: "dim" }, label), ui.values[name] = text(`value ${name}`));
+    const foot = el("div", { class: "bar foot" }, cell("T2", "T2"), cell("expected", "expected"), cell("z", "z"), cell("band", "band"),
+      cell("mm", "mm"), cell("voxel", "voxel"), el("span", { class: "grow" }), cell("slice", "axial"));
+    ui.box = el("div", { class: "fontanelle", "data-state": "loading" }, head, tools, ui.stage, legend, foot);
+    return ui;
+  }
+
+  function sync() {
+    const mark = (nodes, active) => { for (const [name, node] of Object.entries(nodes)) node.setAttribute("aria-pressed", name === active); };
+    mark(ui.views, state.view);
+    mark(ui.bases, state.showing);
+    mark(ui.maps, state.map);
+    ui.bases.reconstruction.disabled = !reconstruction;
+    for (const name of Object.keys(MAPS)) ui.maps[name].disabled = !z[name];
+    const colors = data.palettes?.[state.palette] ?? [];
+    ui.chips.forEach((chip, i) => {
+      chip.setAttribute("aria-pressed", state.on[i]);
+      chip.style.setProperty("--band", colors[i]);
+    });
+    ui.side.textContent = state.radiological ? "Radiological: image right = patient left" : "Neurological: image right = patient right";
+    const [low, high] = state.window;
+    ui.width.value = high - low;
+    ui.level.value = (low + high) / 2;
+    ui.preset.value = Object.keys(WINDOWS).find((name) => Math.abs(WINDOWS[name][0] - low) < 1 && Math.abs(WINDOWS[name][1] - high) < 1) ?? "";
+    ui.box.classList.toggle("hidden-overlay", !!state.hidden);
+  }
+
+  function say(text, kind = "loading") {
+    ui.message.textContent = text;
+    ui.message.hidden = text === "";
+    ui.box.dataset.state = text === "" ? "ready" : kind;
+  }
+
+  // ---- events
+  const listeners = new AbortController();
+  const on = (target, type, handler, options = {}) => target.addEventListener(type, handler, { signal: listeners.signal, ...options });
+  let pressed; // where the button went down, and the window at that time
+  on(ui.stage, "mousedown", (event) => {
+    if (!base) return;
+    pressed = { x: event.clientX, y: event.clientY, button: event.button, window: [...state.window] };
+    if (event.button === 0 && event.shiftKey) {
+      event.stopPropagation();
+      event.preventDefault();
+      const frac = fracAt(event);
+      if (frac) component.setTriggerValue("missed", { mm: [...nv.frac2mm(frac, 0, true)].slice(0, 3), case: data.case });
+    } else if (event.button === 2) event.stopPropagation();
+  }, { capture: true });
+  on(window, "mousemove", (event) => {
+    if (pressed?.button !== 2) return;
+    const [low, high] = pressed.window, level = (low + high) / 2 - (event.clientY - pressed.y) * 0.5;
+    const width = high - low + (event.clientX - pressed.x) * 0.8;
+    setWindow(level - width / 2, level + width / 2);
+  });
+  on(window, "mouseup", () => { if (pressed?.button === 2) pressed = undefined; });
+  on(ui.canvas, "click", (event) => {
+    if (!pressed || event.shiftKey || event.ctrlKey || Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > 3) return;
+    const frac = base && fracAt(event);
+    if (frac) selectAt(frac);
+  });
+  on(ui.canvas, "mousemove", (event) => { const frac = base && fracAt(event); if (frac) showValues(frac); });
+  on(ui.stage, "wheel", (event) => {
+    if (!base || !event.ctrlKey) return;
+    event.stopPropagation();
+    event.preventDefault();
+    const pan = nv.scene.pan2Dxyzmm, before = pan[3];
+    pan[3] = Math.min(8, Math.max(1, pan[3] * (event.deltaY < 0 ? 1.1 : 1 / 1.1)));
+    // Keep the point under the crosshair where it is: on screen is position × zoom + pan.
+    const at = nv.frac2mm(nv.scene.crosshairPos);
+    for (let i = 0; i < 3; i++) pan[i] += at[i] * (before - pan[3]);
+    nv.drawScene();
+  }, { capture: true, passive: false });
+  on(ui.stage, "dblclick", (event) => event.stopPropagation(), { capture: true });
+  for (const type of ["dragenter", "dragover", "drop"]) on(ui.stage, type, (event) => event.stopPropagation(), { capture: true });
+  for (const type of ["keydown", "keyup"]) on(ui.canvas, type, (event) => event.stopImmediatePropagation(), { capture: true });
+
+  const typing = (event) => {
+    const target = event.composedPath()[0];
+    return target?.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target?.tagName);
+  };
+  const near = () => ui.box.matches(":hover") || ui.box.contains(root.activeElement ?? null);
+  const flags = (label) => BANDS.flatMap(([name], i) => (name === label ? [i] : []));
+  const actions = {
+    n: () => step(1), p: () => step(-1), 1: () => toggle(flags("2–3")), 2: () => toggle(flags("3–4")), 3: () => toggle(flags("4+")),
+    "+": () => toggle([3, 4, 5]), "=": () => toggle([3, 4, 5]), "-": () => toggle([0, 1, 2]), " ": () => hide(true),
+    b: () => show(state.showing === "scan" ? "reconstruction" : "scan"), m: () => setMap(state.map === "volume" ? "normative" : "volume"),
+    v: () => setView(VIEWS[(VIEWS.findIndex(([name]) => name === state.view) + 1) % VIEWS.length][0]),
+    l: () => setRadiological(!state.radiological), x: () => setCrosshair(!state.crosshair), 0: reset,
+    "?": () => { ui.help.hidden = !ui.help.hidden; }, Escape: () => { ui.help.hidden = true; },
+  };
+  const scrolls = { ArrowUp: 1, ArrowDown: -1, PageUp: 5, PageDown: -5 };
+  on(window, "keydown", (event) => {
+    if (!base || event.ctrlKey || event.metaKey || event.altKey || typing(event)) return;
+    if (event.key in scrolls && near()) { event.preventDefault(); scroll(scrolls[event.key]); return; }
+    if (!(event.key in actions)) return;
+    if (event.key === " ") event.preventDefault();
+    if (event.repeat && " b".includes(event.key)) return;
+    actions[event.key]();
+  }, { capture: true });
+  on(window, "keyup", (event) => {
+    if (!base) return;
+    if (event.key === " ") { if (state.hidden) event.preventDefault(); hide(false); }
+    if (event.key === "b" && !typing(event)) actions.b();
+  }, { capture: true });
+  on(window, "blur", () => { if (base) hide(false); });
+
+  // ---- loading
+  async function start() {
+    if (!document.createElement("canvas").getContext("webgl2")) {
+      say("This browser offers no WebGL2, which the viewer needs. Slices drawn by the server are shown below instead.", "error");
+      component.setStateValue("unsupported", true);
+      return false;
+    }
+    niivue = await loadNiivue(data.niivue);
+    nv = new niivue.Niivue({
+      logLevel: "error", backColor: [0, 0, 0, 1], crosshairWidth: 0,
+      fontColor: [1, 0.85, 0.3, 1], fontMinPx: 15, fontSizeScaling: 0.25, isRadiologicalConvention: state.radiological, showAllOrientationMarkers: true,
+      dragMode: 0, isColorbar: false, dragAndDropEnabled: false, loadingText: "", multiplanarShowRender: 0, renderOverlayBlend: 0.9,
+      mouseEventConfig: { leftButton: { primary: 8, withShift: 0, withCtrl: 3 }, rightButton: 0, centerButton: 3 },
+    });
+    await nv.attachToCanvas(ui.canvas);
+    const draw = nv.drawScene.bind(nv);
+    nv.drawScene = (...args) => { draw(...args); drawMarks(); };
+    nv.onLocationChange = () => showValues(nv.scene.crosshairPos);
+    setView(state.view);
+    return true;
+  }
+
+  const open = async (name) => niivue.NVImage.new(await fetchVolume(data.volumes[name]), `${name}.nii.gz`, "gray", 1);
+
+  // The volume's own scale, and the image turned to raw steps, in which all windows are kept here.
+  function unscale(image) {
+    const { scl_slope: slope, scl_inter: inter } = image.hdr;
+    image.hdr.scl_slope = 1;
+    image.hdr.scl_inter = 0;
+    return { img: image.img, slope, inter };
+  }
+
+  async function load() {
+    const mine = ++generation;
+    const wanted = Object.fromEntries(Object.entries(data.volumes).map(([name, volume]) => [name, volume.hash]));
+    const changed = [...new Set([...Object.keys(wanted), ...Object.keys(hashes)])].filter((name) => wanted[name] !== hashes[name]);
+    if (changed.length === 0) return say("");
+    say("Loading…");
+    if (!nv && !(await start())) return;
+    const opened = Object.fromEntries(await Promise.all(changed.filter((name) => wanted[name]).map(async (name) => [name, await open(name)])));
+    if (mine !== generation) return; // another case was opened meanwhile
+    for (const [map, name] of [["volume", "z-volume"], ["normative", "z-normative"]])
+      if (changed.includes(name)) { if (opened[name]) z[map] = opened[name].img; else delete z[map]; }
+    if (changed.includes("reconstruction")) reconstruction = opened.reconstruction && unscale(opened.reconstruction);
+    if (!z[state.map]) state.map = Object.keys(z)[0] ?? "volume";
+    if (!reconstruction) state.showing = "scan";
+    if (opened.base) {
+      const bands = await niivue.NVImage.zerosLike(opened.base, "uint8");
+      scan = unscale(opened.base);
+      for (const image of [...nv.volumes]) nv.removeVolume(image);
+      [base, overlay] = [opened.base, bands];
+      [base.cal_min, base.cal_max] = state.window;
+      nv.addVolume(base);
+      nv.addVolume(overlay);
+      fit();
+      nv.scene.crosshairPos = [0.5, 0.5, 0.5];
+    }
+    hashes = wanted;
+    paintBase();
+    paintBands();
+    setView(state.view);
+    say("");
+    showValues(nv.scene.crosshairPos);
+  }
+
+  async function update(next) {
+    component = next;
+    if (!data.case && next.data.map) state.map = next.data.map;
+    data = { ...next.data };
+    ui.id.textContent = data.case;
+    ui.model.textContent = data.model;
+    ui.synthetic.hidden = !data.synthetic;
+    ui.hash.textContent = `#${(data.volumes.base?.hash ?? "").slice(0, 8)}`;
+    ui.hash.title = "First digits of the scan's content hash";
+    ui.box.dataset.case = data.case;
+    if (ui.palette.options.length === 0) ui.palette.append(...Object.keys(data.palettes).map((name) => el("option", { value: name }, data.paletteNames[name])));
+    sync();
+    try {
+      await load();
+      if (!base || ui.box.dataset.state !== "ready") return;
+      if (data.jump && data.jump.nonce !== jumped) { jumped = data.jump.nonce; jump(data.jump.mm); }
+      nv.drawScene();
+      const now = JSON.stringify({ case: data.case, hashes });
+      if (now !== report) { report = now; ui.box.dataset.hash = hashes.base; component.setStateValue("loaded", JSON.parse(now)); }
+    } catch (error) {
+      hashes = {};
+      say(`This case can't be shown: ${error.message}`, "error");
+    }
+  }
+
+  function destroy() {
+    listeners.abort();
+    generation += 1;
+    nv?.gl?.getExtension("WEBGL_lose_context")?.loseContext();
+    nv?.cleanup?.();
+    ui.box.remove();
+  }
+
+  return { update, destroy };
+}

@@ -1,0 +1,208 @@
+"""Volumes as the browser gets them: small gzipped NIfTI files built from the derivatives, kept in memory.
+
+One case and model has four: the scan (``base``) and the reconstruction as uint8 inside a robust window,
+and the two signed z maps as int8 in steps of 1/16. All are in RAS+ voxel order, so that the browser needs
+no reorientation, and all share the scan's grid.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from typing import Literal
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
+
+from core.io.derivatives import CasePaths, DerivativesError, MapName, read_record
+
+Kind = Literal["base", "reconstruction", "z-volume", "z-normative"]
+KINDS: tuple[Kind, ...] = ("base", "reconstruction", "z-volume", "z-normative")
+MAP_KINDS: dict[MapName, Kind] = {"volume": "z-volume", "normative": "z-normative"}
+Z_STEP = 1 / 16
+# Largest |z| that int8 holds at that step; the viewer shows it as "≥7.9".
+Z_LIMIT = 127 * Z_STEP
+CACHE_BYTES = 256 * 2**20
+
+Array = NDArray[np.float32]
+
+
+class VolumeMissing(DerivativesError):
+    """A derivatives image that is gone, unreadable or on another grid than its scan."""
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One volume ready to send."""
+
+    data: bytes  # gzipped NIfTI-1
+    hash: str  # sha256 of ``data``
+    shape: tuple[int, int, int]  # RAS+ voxel order
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An image in memory: data (X, Y, Z) float32 and affine (4, 4), both RAS+."""
+
+    data: Array
+    affine: NDArray[np.float64]
+
+
+def read_grid(path: Path) -> Grid:
+    """Read a derivatives image into RAS+ voxel order.
+
+    Unlike ``core.io.volume`` it takes constant images: a map without any finding is one.
+
+    Raises
+    ------
+    VolumeMissing
+        Where the file is missing, no image, or not 3D.
+    """
+    try:
+        image = nib.load(path)
+        canonical = nib.as_closest_canonical(image)
+        data = np.nan_to_num(np.asarray(canonical.dataobj, dtype=np.float32), posinf=0.0, neginf=0.0)
+    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+        raise VolumeMissing(f"{path.name}: can't be read ({error}); analyse the scan again") from error
+    if data.ndim != 3:
+        raise VolumeMissing(f"{path.name}: has {data.ndim} dimensions, expected 3; analyse the scan again")
+    return Grid(data, canonical.affine)
+
+
+def robust_window(data: Array, mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """0.5th and 99.5th percentile of ``data`` inside ``mask``; the range where these coincide."""
+    values = data[mask] if mask.any() else data
+    low, high = (float(v) for v in np.percentile(values, (0.5, 99.5)))
+    if high <= low:
+        low, high = float(data.min()), float(data.max())
+    return low, high if high > low else low + 1.0
+
+
+def to_uint8(data: Array, window: tuple[float, float]) -> NDArray[np.uint8]:
+    """Map ``window`` linearly to 0…255, clipped."""
+    low, high = window
+    return np.rint(np.clip((data - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+
+
+def to_int8(z: Array) -> NDArray[np.int8]:
+    """Steps of 1/16, cut toward zero.
+
+    Cutting instead of rounding keeps every band exact: a voxel of z = 2.97 must not turn into 3.
+    """
+    return np.trunc(np.clip(z, -Z_LIMIT, Z_LIMIT) / Z_STEP).astype(np.int8)
+
+
+def encode(data: NDArray, affine: NDArray[np.float64], slope: float, intercept: float) -> Wire:
+    """Gzipped single-file NIfTI-1; equal input gives equal bytes."""
+    header = nib.Nifti1Header()
+    header.set_data_dtype(data.dtype)
+    header.set_data_shape(data.shape)
+    header.set_qform(affine, code=1)
+    header.set_sform(affine, code=1)
+    header.set_xyzt_units("mm")
+    header["scl_slope"], header["scl_inter"] = slope, intercept
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    body = gzip.compress(header.binaryblock + bytes(4) + data.tobytes(order="F"), compresslevel=1, mtime=0)
+    x, y, z = data.shape
+    return Wire(body, hashlib.sha256(body).hexdigest(), (x, y, z))
+
+
+def _encode_windowed(image: Path, mask: Path) -> Wire:
+    grid, brain = read_grid(image), read_grid(mask)
+    if brain.data.shape != grid.data.shape:
+        raise VolumeMissing(f"{mask.name}: grid {brain.data.shape}, expected {grid.data.shape}")
+    window = robust_window(grid.data, binary_dilation(brain.data > 0, iterations=2))
+    return encode(to_uint8(grid.data, window), grid.affine, (window[1] - window[0]) / 255, window[0])
+
+
+def _encode_z(image: Path) -> Wire:
+    grid = read_grid(image)
+    return encode(to_int8(grid.data), grid.affine, Z_STEP, 0.0)
+
+
+def stored_axes(path: Path) -> str:
+    """Axis codes of an image's file as stored, for example "LAS"; reads its header only.
+
+    Raises
+    ------
+    VolumeMissing
+        Where the file is missing or no image.
+    """
+    try:
+        image = nib.load(path)
+        assert isinstance(image, nib.spatialimages.SpatialImage)
+        return "".join(nib.aff2axcodes(image.affine))
+    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+        raise VolumeMissing(f"{path.name}: can't be read ({error}); analyse the scan again") from error
+
+
+def sources(paths: CasePaths, model: str, kind: Kind) -> tuple[Path, ...]:
+    """Files that ``kind`` is built from."""
+    if kind == "base":
+        return paths.acquired, paths.mask
+    if kind == "reconstruction":
+        return paths.reconstruction(model), paths.mask
+    return (paths.z(model, "volume" if kind == "z-volume" else "normative"),)
+
+
+_Stamp = tuple[tuple[str, int, int], ...]
+_cache: OrderedDict[_Stamp, Wire] = OrderedDict()
+_lock = RLock()
+_cases: dict[str, tuple[CasePaths, str]] = {}
+
+
+def _cached(files: tuple[Path, ...], build: Callable[[], Wire]) -> Wire:
+    try:
+        stamp = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+    except OSError as error:
+        name = Path(error.filename).name
+        raise VolumeMissing(f"{name}: missing; analyse the scan again") from error
+    with _lock:
+        if stamp not in _cache:
+            _cache[stamp] = build()
+            while len(_cache) > 1 and sum(len(wire.data) for wire in _cache.values()) > CACHE_BYTES:
+                _cache.popitem(last=False)
+        _cache.move_to_end(stamp)
+        return _cache[stamp]
+
+
+def wire(paths: CasePaths, model: str, kind: Kind) -> Wire:
+    """The volume ``kind`` of one case and model, from memory where its files have not changed.
+
+    Raises
+    ------
+    VolumeMissing
+        Where a file is missing, unreadable, or the mask lies on another grid.
+    """
+    files = sources(paths, model, kind)
+    if kind in ("base", "reconstruction"):
+        return _cached(files, lambda: _encode_windowed(*files))
+    return _cached(files, lambda: _encode_z(*files))
+
+
+def remember(key: str, paths: CasePaths, model: str) -> None:
+    """Let ``locate`` find a case by its key without a search."""
+    _cases[key] = (paths, model)
+
+
+def locate(root: Path, key: str) -> tuple[CasePaths, str] | None:
+    """Paths and model of the analysis with content address ``key`` below ``root``, or None."""
+    found = _cases.get(key)
+    if found is not None and found[0].root == root:
+        return found
+    for path in root.glob("sub-*/ses-*/anat/*_case.json"):
+        try:
+            record = read_record(path)
+        except DerivativesError:
+            continue  # the worklist names broken records; here they merely don't match
+        if record.key == key:
+            remember(key, CasePaths(root, record.subject, record.session), record.model)
+            return _cases[key]
+    return None
