@@ -186,9 +186,7 @@ def _table(path: Path) -> list[dict[str, str]]:
         raise BidsError(f"{path}: {error}; expected a table with tabs") from error
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise BidsError(
-                f"{path}: line {number} has not the columns of the first; expected a table with tabs"
-            )
+            raise BidsError(f"{path}: line {number} has other columns; expected those of the first")
     return rows
 
 
