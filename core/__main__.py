@@ -1,0 +1,102 @@
+"""Command line: ``python -m core``, also installed as ``fontanelle``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType, TracebackType
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from core import __version__
+from core.cli import analyze, demo, models, prepare, train
+from core.cli.console import say
+from core.prepared import Cancelled
+
+app = typer.Typer(
+    name="fontanelle",
+    help="Unsupervised abnormality review of newborn brain MRI. Research software, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.command)
+app.command("prepare")(prepare.command)
+app.command("train")(train.train_command)
+app.command("calibrate")(train.calibrate_command)
+app.command("analyze")(analyze.command)
+app.command("models")(models.command)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version")
+    ] = False,
+) -> None:
+    """Options of every command; ``--debug`` is taken off the line before it is parsed."""
+
+
+class Terminated(SystemExit):
+    """SIGTERM came."""
+
+
+def on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated(128 + number)
+
+
+def one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What is shown of an error that no command expected, without ``--debug``."""
+    text = " ".join(str(error).split()) or "no message"
+    say(f"error: unexpected {kind.__name__}: {text} (add --debug for the traceback)")
+
+
+def leave(code: int, text: str) -> NoReturn:
+    """End at once: a worker thread may be deep in ITK. What it was writing has not its final name."""
+    say(text)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; exit code 2 with one line on bad input, 1 where part of the work failed."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    if not debug:
+        sys.excepthook = one_line
+    signal.signal(signal.SIGTERM, on_sigterm)
+    try:
+        code = app(given, prog_name="python -m core", standalone_mode=False)
+    except TyperException as error:
+        say(f"error: {error.format_message()} (see --help)")
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        leave(130, "interrupted; nothing half done is left")
+    except Terminated:
+        leave(143, "terminated; nothing half done is left")
+    except Cancelled as error:
+        say(str(error))
+        sys.exit(1)
+    except (ValueError, OSError) as error:
+        if debug:
+            raise
+        say("error: " + " ".join(str(error).split()))
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Calibration of a model on prepared held-out normals: normative maps, percentiles and false-alarm rates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.anomaly.bands import REGION_BANDS
+from core.anomaly.normative import Normative, fit_normative, region_count
+from core.anomaly.regions import ALL_BANDS
+from core.anomaly.residual import Array, normative_z, residual, volume_z
+from core.anomaly.score import normative_top, volume_mse
+from core.case import AnalyzeSettings, ScoredMap, score_map
+from core.io.derivatives import CasePaths, MapName
+from core.predictor import Predictor
+from core.prepared import Progress, no_progress
+from core.preprocess.pipeline import read_prepared
+
+
+def calibrate(
+    model: Predictor,
+    normals: Sequence[CasePaths],
+    settings: AnalyzeSettings | None = None,
+    progress: Progress = no_progress,
+) -> Normative:
+    """Fit the normative model of ``model`` on held-out normals, prepared at its cube size.
+
+    Each normal is scored exactly as ``analyze`` scores a case: the volume map by itself, the normative map
+    against the other normals only (leave-one-out). ``validation`` receives, one value a normal, ``mse``,
+    ``cluster_size``, ``normative_top`` and the flagged regions by map and band.
+
+    Raises
+    ------
+    PrepareError, AnomalyError
+        On a scan that is not prepared, or fewer than 3.
+    """
+    settings = AnalyzeSettings() if settings is None else settings
+    residuals: list[Array] = []
+    masks: list[NDArray[np.bool_]] = []
+    errors: list[float] = []
+    voxel_mm = 0.0
+    for index, paths in enumerate(normals):
+        progress("reconstruct", index / (2 * len(normals)))
+        prepared = read_prepared(paths, model.cube)
+        x = prepared.cube.data
+        x_hat = model.reconstruct(x)
+        residuals.append(residual(x, x_hat))
+        masks.append(prepared.cube_mask.data > 0)
+        errors.append(volume_mse(x, x_hat))
+        voxel_mm = float(prepared.cube.spacing[0])
+    fitted, left_out = fit_normative(residuals, masks, voxel_mm, settings.smooth_z_mm)
+
+    values: dict[str, list[float]] = {"mse": errors, "cluster_size": [], "normative_top": []}
+    for index, (paths, others) in enumerate(zip(normals, left_out, strict=True)):
+        progress("score", 0.5 + index / (2 * len(normals)))
+        prepared = read_prepared(paths, model.cube)
+        z_maps: dict[MapName, Array] = {
+            "volume": volume_z(residuals[index], masks[index]),
+            "normative": normative_z(residuals[index], others, masks[index]),
+        }
+        scored: dict[MapName, ScoredMap] = {
+            name: score_map(name, z, prepared, paths.stem, settings.floor_mm3) for name, z in z_maps.items()
+        }
+        values["cluster_size"].append(scored["volume"].clusters[ALL_BANDS][1])
+        values["normative_top"].append(normative_top(z_maps["normative"], masks[index]))
+        for name, one in scored.items():
+            for band in REGION_BANDS:
+                count = sum(region.band == band for region in one.regions)
+                values.setdefault(region_count(name, band), []).append(count)
+    progress("done", 1.0)
+    validation = {name: np.array(numbers, np.float64) for name, numbers in values.items()}
+    return replace(fitted, floor_mm3=settings.floor_mm3, validation=validation)

@@ -1,0 +1,299 @@
+"""One scan end to end: prepare, reconstruct, score, write derivatives; once per content, resumable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.anomaly.bands import BANDS, band_labels, band_percent
+from core.anomaly.normative import SMOOTH_Z_MM, false_alarms
+from core.anomaly.regions import ALL_BANDS, FLOOR_MM3, Clusters, flagged_regions, slice_clusters
+from core.anomaly.residual import Array, normative_z, residual, volume_z
+from core.anomaly.score import normative_top, percentile_among, volume_mse
+from core.io.bids import Scan
+from core.io.derivatives import (
+    MAP_NAMES,
+    SCHEMA,
+    BandRow,
+    CasePaths,
+    CaseRecord,
+    DerivativesError,
+    MapName,
+    Region,
+    iter_records,
+    read_record,
+    write_record,
+    write_regions,
+)
+from core.io.volume import Volume, file_hash, save_volume
+from core.predictor import Predictor
+from core.prepared import (
+    Cancel,
+    Cancelled,
+    Progress,
+    case_lock,
+    content_key,
+    input_hashes,
+    never,
+    no_progress,
+    prepare_locked,
+    prepared_key,
+    staging,
+    versions,
+    whole,
+)
+from core.preprocess.pipeline import Prepared, Reference, to_scan_grid
+
+# Share of the time that is over when a step begins, measured at 64³ and 0.86 mm.
+STEPS = {"prepare": 0.0, "reconstruct": 0.7, "score": 0.8, "write": 0.9, "done": 1.0}
+
+
+class CaseError(ValueError):
+    """Settings or a model with which a scan can't be analysed."""
+
+
+@dataclass(frozen=True)
+class AnalyzeSettings:
+    """How a scan is analysed; how it is prepared is the model's to say, but for the brain mask."""
+
+    maps: tuple[MapName, ...] = MAP_NAMES  # "normative" only where the model is calibrated
+    floor_mm3: float = FLOOR_MM3  # smallest flagged region
+    smooth_z_mm: float = SMOOTH_Z_MM  # σ of the normative z; that of the model's calibration
+    mask: str = "auto"  # PrepareSettings.mask
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.maps) - set(MAP_NAMES)):
+            raise CaseError(f"unknown map {', '.join(unknown)}; known are {', '.join(MAP_NAMES)}")
+        if not self.maps:
+            raise CaseError(f"no map asked for; known are {', '.join(MAP_NAMES)}")
+        if not self.floor_mm3 > 0:
+            raise CaseError(f"floor_mm3 is {self.floor_mm3}; expected more than 0")
+        if not self.smooth_z_mm >= 0:
+            raise CaseError(f"smooth_z_mm is {self.smooth_z_mm}; expected 0 or more")
+
+
+def analyze_settings_from_dict(raw: Mapping[str, Any]) -> AnalyzeSettings:
+    """Strict reading; keys left out take their defaults.
+
+    Raises
+    ------
+    CaseError
+        On an unknown key, or a value that does not fit.
+    """
+    known = {one.name for one in fields(AnalyzeSettings)}
+    if unknown := sorted(set(raw) - known):
+        raise CaseError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    return AnalyzeSettings(**{**raw, "maps": tuple(raw.get("maps", MAP_NAMES))})
+
+
+@dataclass(frozen=True)
+class ScoredMap:
+    """One z map on the cube, with the paper's measures, and on the scan's grid, with its regions."""
+
+    cube: Array
+    percent: dict[str, float]
+    clusters: Clusters
+    scan: Volume
+    regions: list[Region]
+
+
+def score_map(name: MapName, z: Array, prepared: Prepared, key: str, floor_mm3: float) -> ScoredMap:
+    """Bands and clusters of ``z`` (N, N, N) on the cube; interpolated once, regions on the scan's grid."""
+    inside = prepared.cube_mask.data
+    labels = band_labels(z, inside)
+    scan_z = to_scan_grid(prepared.cube.with_data(z), prepared)
+    found = flagged_regions(
+        scan_z, prepared.mask.data, name, key, floor_mm3, scan_to_reference=prepared.scan_to_reference
+    )
+    return ScoredMap(z, band_percent(labels, inside), slice_clusters(labels), scan_z, found)
+
+
+def check_calibration(model: Predictor, settings: AnalyzeSettings) -> None:
+    """Refuse a normative model of another grid or smoothing.
+
+    Raises
+    ------
+    CaseError
+    """
+    normative = model.normative
+    if normative is None or "normative" not in settings.maps:
+        return
+    if normative.mean.shape != (model.cube,) * 3:
+        raise CaseError(
+            f"model {model.name}: normative.npz has shape {normative.mean.shape}, "
+            f"the network takes {model.cube}³; calibrate the model again"
+        )
+    if normative.smooth_z_mm != settings.smooth_z_mm:
+        raise CaseError(
+            f"model {model.name} is calibrated with smooth_z_mm {normative.smooth_z_mm:g}, "
+            f"the analysis asks for {settings.smooth_z_mm:g}; calibrate the model with that"
+        )
+
+
+def case_key(
+    inputs: Mapping[str, str], model: Predictor, reference: Reference, settings: AnalyzeSettings
+) -> str:
+    """Content address of an analysis: scan, mask, model, reference, settings, schema."""
+    return content_key(
+        {
+            "schema": SCHEMA,
+            "prepared": prepared_key(inputs, reference, replace(model.prepare, mask=settings.mask)),
+            "model": [model.name, model.hash],
+            "settings": asdict(settings),
+        }
+    )
+
+
+@contextmanager
+def timed(times: dict[str, float], step: str) -> Iterator[None]:
+    """Record the seconds of the block as ``times[step]``."""
+    start = time.perf_counter()
+    yield
+    times[step] = round(time.perf_counter() - start, 4)
+
+
+def scores(
+    model: Predictor, mse: float, maps: Mapping[MapName, ScoredMap], prepared: Prepared
+) -> dict[str, float]:
+    """Case scores, each with its percentile among the validation normals where the model has them."""
+    found = {"mse": mse}
+    if "volume" in maps:
+        found["cluster_size"] = maps["volume"].clusters[ALL_BANDS][1]
+    if "normative" in maps:
+        found["normative_top"] = normative_top(maps["normative"].cube, prepared.cube_mask.data)
+    validation = {} if model.normative is None else model.normative.validation
+    ranked = {
+        f"{name}_percentile": percentile_among(value, np.asarray(validation[name]))
+        for name, value in found.items()
+        if name in validation
+    }
+    return {**found, **ranked}
+
+
+def cached_record(paths: CasePaths, model: str, key: str) -> CaseRecord | None:
+    """The record of an analysis with this ``key`` whose files are all as they were written."""
+    path = paths.case_json(model)
+    if not path.exists():
+        return None
+    try:
+        record = read_record(path)
+    except DerivativesError:
+        return None  # another schema, or damaged: computed again
+    return record if record.key == key and whole(paths.folder, record.files) else None
+
+
+def analyze(
+    scan: Scan,
+    model: Predictor,
+    reference: Reference,
+    out_root: Path,
+    settings: AnalyzeSettings | None = None,
+    progress: Progress = no_progress,
+    cancel: Cancel = never,
+) -> CaseRecord:
+    """Analyse one scan and write its derivatives; the same content is never computed twice.
+
+    Files appear together, ``case.json`` last; a killed run leaves no half result, and the next goes on from
+    the prepared scan. ``progress`` hears each step of ``STEPS``, or ``cached``. Of two processes on one case
+    the second waits.
+
+    Raises
+    ------
+    VolumeError, CaseError, AnomalyError
+        Where scan, mask, model or settings can't be used.
+    Cancelled
+        Where ``cancel`` turns true between two steps.
+    """
+    settings = AnalyzeSettings() if settings is None else settings
+    check_calibration(model, settings)
+    prepare_settings = replace(model.prepare, mask=settings.mask)
+    paths = CasePaths(out_root, scan.subject, scan.session)
+    times: dict[str, float] = {}
+
+    def begin(step: str) -> None:
+        if cancel():
+            raise Cancelled(f"{paths.stem}: cancelled before the step {step!r}")
+        progress(step, STEPS[step])
+
+    with case_lock(paths, cancel):
+        inputs = input_hashes(scan)
+        key = case_key(inputs, model, reference, settings)
+        if (record := cached_record(paths, model.name, key)) is not None:
+            progress("cached", 1.0)
+            return record
+        begin("prepare")
+        with timed(times, "prepare"):
+            prepared = prepare_locked(scan, inputs, paths, reference, prepare_settings)
+        times |= {f"prepare_{step}": seconds for step, seconds in prepared.times.items()}
+        begin("reconstruct")
+        with timed(times, "reconstruct"):
+            x_hat = model.reconstruct(prepared.cube.data)
+        begin("score")
+        with timed(times, "score"):
+            difference = residual(prepared.cube.data, x_hat)
+            maps: dict[MapName, ScoredMap] = {}
+            for name in settings.maps:
+                if name == "volume":
+                    z = volume_z(difference, prepared.cube_mask.data)
+                elif model.normative is not None:
+                    z = normative_z(difference, model.normative, prepared.cube_mask.data)
+                else:
+                    continue
+                maps[name] = score_map(name, z, prepared, key, settings.floor_mm3)
+            if not maps:
+                raise CaseError(f"model {model.name} is not calibrated; only the volume map is possible")
+            expected = to_scan_grid(prepared.cube.with_data(x_hat), prepared)
+            mse = volume_mse(prepared.cube.data, x_hat)
+        begin("write")
+        start = time.perf_counter()
+        record_path = paths.case_json(model.name)
+        with staging(paths, record_path.name, record_path) as folder:
+            save_volume(expected, folder / paths.reconstruction(model.name).name)
+            for name, scored in maps.items():
+                save_volume(scored.scan, folder / paths.z(model.name, name).name)
+            regions = [region for scored in maps.values() for region in scored.regions]
+            write_regions(regions, folder / paths.regions(model.name).name)
+            shared = (paths.acquired, paths.mask, paths.prepared(model.cube), paths.prepared_mask(model.cube))
+            files = {file.name: file_hash(file) for file in sorted([*folder.iterdir(), *shared])}
+            times["write"] = round(time.perf_counter() - start, 4)
+            record = CaseRecord(
+                schema=SCHEMA,
+                subject=scan.subject,
+                session=scan.session,
+                model=model.name,
+                model_hash=model.hash,
+                input_hash=inputs["scan"],
+                key=key,
+                synthetic=scan.synthetic,
+                age_weeks=scan.age_weeks,
+                mask_source=prepared.mask_source,
+                overlap=prepared.overlap,
+                scores=scores(model, mse, maps, prepared),
+                bands={
+                    name: [BandRow(b.name, scored.percent[b.name], *scored.clusters[b.name]) for b in BANDS]
+                    for name, scored in maps.items()
+                },
+                false_alarms=false_alarms(model.normative, tuple(maps), settings.floor_mm3),
+                settings={
+                    **asdict(settings),
+                    "prepare": asdict(prepare_settings),
+                    "reference": {"name": reference.name, "hash": reference.hash},
+                },
+                times=times,
+                versions=versions("torch", "numpy", "scipy", "connected-components-3d", "antspyx"),
+                files=files,
+            )
+            write_record(record, folder / record_path.name)
+        progress("done", STEPS["done"])
+        return read_record(record_path)
+
+
+def list_cases(root: Path) -> list[CaseRecord]:
+    """All whole analyses below a derivatives ``root``, by path."""
+    return list(iter_records(root))

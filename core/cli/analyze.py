@@ -1,0 +1,191 @@
+"""``analyze``: scans in, banded z maps and flagged regions out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core.anomaly.normative import SMOOTH_Z_MM
+from core.anomaly.regions import FLOOR_MM3
+from core.case import AnalyzeSettings, analyze, cached_record, case_key
+from core.cli.console import ProgressFile, bar, say, say_json
+from core.cli.pool import outcomes, stopping
+from core.cli.sources import model_named, predictor_of, reference_of_model, scans_of
+from core.config import settings
+from core.io.bids import Scan
+from core.io.derivatives import MAP_NAMES, CasePaths, CaseRecord, read_regions
+from core.networks.zoo import ModelInfo
+from core.prepared import Progress, input_hashes
+
+
+@dataclass(frozen=True)
+class Task:
+    """One scan to analyse, as it travels to a worker process."""
+
+    scan: Scan
+    model: Path  # folder
+    reference: str
+    device: str
+    out: Path
+    settings: AnalyzeSettings
+
+    @property
+    def paths(self) -> CasePaths:
+        return CasePaths(self.out, self.scan.subject, self.scan.session)
+
+
+def run(task: Task, progress: Progress | None = None) -> CaseRecord:
+    """Analyse one scan."""
+    model = predictor_of(task.model, task.device)
+    reference = reference_of_model(task.model, task.reference)
+    tell = progress if progress is not None else (lambda step, fraction: None)
+    return analyze(task.scan, model, reference, task.out, task.settings, tell, stopping)
+
+
+def finished(task: Task) -> CaseRecord | None:
+    """The record, where the analysis is on disk; torch is not needed to say so."""
+    if not task.paths.case_json(predictor_of(task.model, task.device).name).exists():
+        return None
+    model = predictor_of(task.model, task.device)
+    reference = reference_of_model(task.model, task.reference)
+    key = case_key(input_hashes(task.scan), model, reference, task.settings)
+    return cached_record(task.paths, model.name, key)
+
+
+def run_all(
+    tasks: Sequence[Task], jobs: int, file: ProgressFile
+) -> tuple[list[CaseRecord], dict[str, BaseException]]:
+    """Analyse many; the records in order, and the error of each case that failed."""
+    records: dict[str, CaseRecord] = {}
+    errors: dict[str, BaseException] = {}
+    waiting: list[Task] = []
+    for task in tasks:
+        try:
+            record = finished(task)
+        except OSError:
+            record = None  # unreadable input: the worker reports it as this case's own error
+        if record is None:
+            waiting.append(task)
+        else:
+            records[task.paths.stem] = record
+    done = len(records)
+    if not waiting:
+        return [records[task.paths.stem] for task in tasks], errors
+    with bar("analyse", len(tasks)) as shown:
+        shown.at(done)
+
+        def step(case: str, name: str, fraction: float) -> None:
+            shown.at(done + fraction, f"{case} {name}")
+            file.write("running", name, (done + fraction) / len(tasks), case)
+
+        alone = jobs == 1 or len(waiting) == 1
+        work: Callable[[Task], CaseRecord] = partial(_run_here, step) if alone else run
+        with closing(outcomes(work, waiting, 1 if alone else jobs)) as results:
+            for task, future in results:
+                error = future.exception()
+                if error is None:
+                    records[task.paths.stem] = future.result()
+                else:
+                    errors[task.paths.stem] = error
+                done += 1
+                shown.at(done, task.paths.stem)
+                file.write("running", "done", done / len(tasks), task.paths.stem)
+    return [records[task.paths.stem] for task in tasks if task.paths.stem in records], errors
+
+
+def _run_here(step: Callable[[str, str, float], None], task: Task) -> CaseRecord:
+    return run(task, partial(step, task.paths.stem))
+
+
+def tasks_of(
+    scans: Sequence[Scan], model: ModelInfo, device: str, out: Path, options: AnalyzeSettings
+) -> list[Task]:
+    """One task a scan; the reference is made first, so that workers find it."""
+    reference_of_model(model.folder, model.reference)
+    return [Task(scan, model.folder, model.reference, device, out, options) for scan in scans]
+
+
+def summary(task_root: Path, record: CaseRecord) -> dict[str, Any]:
+    """What ``--json`` says of one case."""
+    paths = CasePaths(task_root, record.subject, record.session)
+    regions = read_regions(paths.regions(record.model))
+    return {
+        "case": record.case_id,
+        "model": record.model,
+        "key": record.key,
+        "scores": record.scores,
+        "regions": {name: sum(region.map == name for region in regions) for name in record.bands},
+        "record": str(paths.case_json(record.model)),
+        "seconds": record.times,
+    }
+
+
+def report(records: Sequence[CaseRecord], errors: dict[str, BaseException], out: Path, as_json: bool) -> None:
+    """Say what came out; exit code 1 where a case failed."""
+    cases = [summary(out, record) for record in records]
+    failed = [
+        {"case": case, "error": f"{error}" or type(error).__name__, "type": type(error).__name__}
+        for case, error in errors.items()
+    ]
+    if as_json:
+        say_json({"cases": cases, "errors": failed})
+    else:
+        for case in cases:
+            percentile = case["scores"].get("mse_percentile")
+            rank = "" if percentile is None else f" (percentile {percentile:.0f} of validation normals)"
+            flags = ", ".join(f"{count} {name}" for name, count in case["regions"].items())
+            print(f"{case['case']}  MSE {case['scores']['mse']:.5f}{rank}  regions: {flags}")
+    for failure in failed:
+        say(f"error: {failure['case']}: {failure['error']}")
+    if errors:
+        raise typer.Exit(1)
+
+
+def command(
+    inputs: Annotated[list[Path], typer.Argument(help="NIfTI, MGH, MHA or NRRD files, or BIDS folders")],
+    model: Annotated[str, typer.Option(help="Model name, or its folder")] = "vae_8x8_512",
+    out: Annotated[Path | None, typer.Option(help="Derivatives folder; the data folder's by default")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Scans at a time, one process each")] = 1,
+    floor_mm3: Annotated[float, typer.Option(help="Smallest flagged region, mm³")] = FLOOR_MM3,
+    smooth_z_mm: Annotated[
+        float, typer.Option(help="σ of the normative z; as the model was calibrated")
+    ] = SMOOTH_Z_MM,
+    maps: Annotated[str, typer.Option(help="z maps, by comma")] = ",".join(MAP_NAMES),
+    mask: Annotated[str, typer.Option(help="Brain mask: auto, given, bet or command")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "",
+    progress_file: Annotated[Path | None, typer.Option(help="JSON file that follows the progress")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
+) -> None:
+    """Analyse scans with one model and write their derivatives.
+
+    What was analysed before with the same scan, model and settings is not computed again. A bad scan does not
+    stop the others: it is reported, and the exit code is 1.
+
+    Example: python -m core analyze data/demo --model vae_8x8_512 --jobs 2
+    """
+    file = ProgressFile(progress_file)
+    try:
+        file.write("running", "start", 0.0)
+        options = AnalyzeSettings(tuple(maps.split(",")), floor_mm3, smooth_z_mm, mask)  # type: ignore[arg-type]
+        root = out if out is not None else settings().derivatives_dir
+        chosen = model_named(model)
+        tasks = tasks_of(scans_of(inputs), chosen, device or settings().device, root, options)
+        records, errors = run_all(tasks, jobs, file)
+    except (KeyboardInterrupt, SystemExit):
+        file.write("cancelled", "cancelled", 0.0)
+        raise
+    except (ValueError, OSError) as error:
+        file.write("failed", "failed", 0.0, message=str(error))
+        raise
+    if errors:
+        first = next(iter(errors.items()))
+        file.write("failed", "failed", 1.0, first[0], str(first[1]))
+    else:
+        file.write("done", "done", 1.0, records[-1].case_id)
+    report(records, errors, root, as_json)

@@ -1,0 +1,85 @@
+"""What commands say: progress and errors to stderr, one JSON document or plain lines to stdout."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as TimeLeftColumn
+
+from core.io.atomic import write_bytes
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+REFRESH_S = 0.2  # of the progress file
+
+
+class UsageError(ValueError):
+    """Arguments that a command can't use."""
+
+
+def say(text: str) -> None:
+    """A line for people, on stderr so that ``--json`` stays clean."""
+    stderr.print(text, markup=False)
+
+
+def say_json(document: Any) -> None:
+    """The one JSON document of a command, on stdout."""
+    print(json.dumps(document, indent=1, sort_keys=True))
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One progress bar; ``advance`` counts whole items, ``at`` places it within the current one."""
+
+    progress: Progress
+    task: TaskID
+
+    def at(self, done: float, note: str = "") -> None:
+        """Set to ``done`` items, with a word on what is under way."""
+        self.progress.update(self.task, completed=done, note=note)
+
+
+@contextmanager
+def bar(text: str, total: float) -> Iterator[Bar]:
+    """A progress bar on stderr with the time that is left."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeLeftColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=stderr) as progress:
+        yield Bar(progress, progress.add_task(text, total=total, note=""))
+
+
+class ProgressFile:
+    """Progress of one command as a JSON file, for another process to poll; whole at every moment."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.written = 0.0
+
+    def write(self, state: str, step: str, fraction: float, case: str = "", message: str = "") -> None:
+        """Write, at most five times a second while ``state`` is ``running``."""
+        now = time.monotonic()
+        if self.path is None or (state == "running" and now - self.written < REFRESH_S):
+            return
+        self.written = now
+        document = {
+            "state": state,
+            "step": step,
+            "fraction": round(fraction, 4),
+            "message": message,
+            "case": case,
+        }
+        write_bytes(self.path, json.dumps(document).encode() + b"\n")

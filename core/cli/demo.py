@@ -1,0 +1,53 @@
+"""``demo``: the synthetic cohort, and its analysis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.case import AnalyzeSettings
+from core.cli.analyze import report, run_all, tasks_of
+from core.cli.console import ProgressFile, UsageError, bar, say, say_json
+from core.cli.sources import demo_reference, model_named, scans_of
+from core.config import settings
+
+
+def command(
+    which: Annotated[str, typer.Option(help="test: the 24 test cases; all: also 80 + 9 normals")] = "test",
+    analyze: Annotated[str, typer.Option(help="Analyse the test cases with this model")] = "",
+    out: Annotated[Path | None, typer.Option(help="BIDS folder; the data folder's demo by default")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
+) -> None:
+    """Make the synthetic cohort. What is there already is kept, so a second call takes seconds.
+
+    Example: python -m core demo --which test --analyze vae_8x8_512 --jobs 2
+    """
+    if which not in ("test", "all"):
+        raise UsageError(f"--which {which}: expected test or all")
+    model = model_named(analyze) if analyze else None
+    folder = out if out is not None else settings().demo_dir
+
+    from core.demo.cohort import write_cohort  # nilearn's templates
+
+    with bar("synthetic scans", 1) as shown:
+        files = write_cohort(
+            folder,
+            "test" if which == "test" else "all",
+            jobs=jobs,
+            progress=lambda done, total, name: shown.at(done / total, f"{done}/{total} {name}"),
+        )
+        shown.at(1)
+    demo_reference()
+    say(f"{folder}: {len(files)} synthetic scans (no newborn was scanned)")
+    if model is None:
+        if as_json:
+            say_json({"folder": str(folder), "scans": len(files), "synthetic": True})
+        return
+    tests = [scan for scan in scans_of([folder]) if scan.split == "test"]
+    root = settings().derivatives_dir
+    tasks = tasks_of(tests, model, settings().device, root, AnalyzeSettings())
+    records, errors = run_all(tasks, jobs, ProgressFile(None))
+    report(records, errors, root, as_json)

@@ -1,0 +1,156 @@
+"""``prepare``: scans to the reference's cube, in [0, 1], once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from core.cli.console import UsageError, bar, say, say_json
+from core.cli.pool import outcomes
+from core.cli.sources import (
+    DEMO,
+    demo_reference,
+    model_named,
+    reference_of_files,
+    reference_of_model,
+    scans_of,
+)
+from core.config import settings
+from core.io.bids import Scan
+from core.io.derivatives import CasePaths
+from core.prepared import input_hashes, prepare_scan, prepared_key, stored_key
+from core.preprocess.pipeline import PrepareSettings, Reference, settings_from_dict
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a reference brain comes from, as it travels to a worker process."""
+
+    folder: Path | None = None  # of a model
+    scan: Path | None = None
+    mask: Path | None = None
+    name: str = DEMO
+
+    def load(self) -> Reference:
+        if self.scan is not None and self.mask is not None:
+            return reference_of_files(self.scan, self.mask)
+        return demo_reference() if self.folder is None else reference_of_model(self.folder, self.name)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One scan to prepare."""
+
+    scan: Scan
+    reference: Source
+    out: Path
+    settings: PrepareSettings
+
+    @property
+    def paths(self) -> CasePaths:
+        return CasePaths(self.out, self.scan.subject, self.scan.session)
+
+
+def run(task: Task) -> dict[str, Any]:
+    """Prepare one scan, or find it prepared; what ``--json`` says of it."""
+    prepared = prepare_scan(task.scan, task.reference.load(), task.out, task.settings)
+    return {
+        "case": task.paths.stem,
+        "prepared": str(task.paths.prepared(task.settings.cube)),
+        "mask_source": prepared.mask_source,
+        "overlap": prepared.overlap,
+        "seconds": prepared.times,
+    }
+
+
+def prepare_all(tasks: Sequence[Task], jobs: int) -> tuple[list[dict[str, Any]], dict[str, BaseException]]:
+    """Prepare many; summaries in order, and the error of each case that failed."""
+    done: dict[str, dict[str, Any]] = {}
+    errors: dict[str, BaseException] = {}
+    with bar("prepare", len(tasks)) as shown, closing(outcomes(run, tasks, jobs)) as results:
+        for task, future in results:
+            error = future.exception()
+            if error is None:
+                done[task.paths.stem] = future.result()
+            else:
+                errors[task.paths.stem] = error
+            shown.at(len(done) + len(errors), task.paths.stem)
+    return [done[task.paths.stem] for task in tasks if task.paths.stem in done], errors
+
+
+def waiting(tasks: Sequence[Task]) -> list[Task]:
+    """Tasks whose prepared scan is not on disk yet."""
+    if not tasks:
+        return []
+    reference = tasks[0].reference.load()
+    left = []
+    for task in tasks:
+        key = prepared_key(input_hashes(task.scan), reference, task.settings)
+        if stored_key(task.paths, task.settings.cube) != key:
+            left.append(task)
+    return left
+
+
+def source_of(reference: Path | None, reference_mask: Path | None) -> Source:
+    """The reference of ``--reference`` and ``--reference-mask``; the demo's without.
+
+    Raises
+    ------
+    UsageError
+        Where only one of the two is given, or a file is missing.
+    """
+    if reference is None and reference_mask is None:
+        return Source()
+    if reference is None or reference_mask is None:
+        raise UsageError("--reference needs --reference-mask beside it, and the other way round")
+    for path in (reference, reference_mask):
+        if not path.is_file():
+            raise UsageError(f"{path}: no such file; expected a normal scan or its brain mask")
+    return Source(scan=reference, mask=reference_mask, name=reference.name)
+
+
+def command(
+    inputs: Annotated[list[Path], typer.Argument(help="NIfTI, MGH, MHA or NRRD files, or BIDS folders")],
+    model: Annotated[str, typer.Option(help="Prepare as this model wants it")] = "",
+    cube: Annotated[int, typer.Option(min=8, help="Voxels an axis, without --model")] = 256,
+    bias: Annotated[str, typer.Option(help="n4, n3 or none, without --model")] = "n4",
+    intensity: Annotated[str, typer.Option(help="minmax or robust, without --model")] = "minmax",
+    mask: Annotated[str, typer.Option(help="Brain mask: auto, given, bet or command")] = "auto",
+    reference: Annotated[Path | None, typer.Option(help="A normal scan to register to")] = None,
+    reference_mask: Annotated[Path | None, typer.Option(help="Its brain mask")] = None,
+    out: Annotated[Path | None, typer.Option(help="Derivatives folder; the data folder's by default")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Scans at a time, one process each")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
+) -> None:
+    """Prepare scans: brain mask, bias field, registration, cube, intensity. Done once per scan and settings.
+
+    Example: python -m core prepare scan_T2w.nii.gz --cube 64
+    """
+    if model:
+        info = model_named(model)
+        options = replace(settings_from_dict(info.preprocess), mask=mask)
+        source = Source(folder=info.folder, name=info.reference)
+    else:
+        options = settings_from_dict({"cube": cube, "bias": bias, "intensity": intensity, "mask": mask})
+        source = source_of(reference, reference_mask)
+    source.load()
+    root = out if out is not None else settings().derivatives_dir
+    tasks = [Task(scan, source, root, options) for scan in scans_of(inputs)]
+    done, errors = prepare_all(tasks, jobs)
+    if as_json:
+        failed = [{"case": case, "error": str(error)} for case, error in errors.items()]
+        say_json({"cases": done, "errors": failed})
+    else:
+        for one in done:
+            print(
+                f"{one['case']}  mask {one['mask_source']}  overlap {one['overlap']:.3f}  {one['prepared']}"
+            )
+    for case, error in errors.items():
+        say(f"error: {case}: {error}")
+    if errors:
+        raise typer.Exit(1)

@@ -1,0 +1,92 @@
+"""What commands are given by name: scans by file or BIDS folder, models, reference brains."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from core.cli.console import UsageError
+from core.config import settings
+from core.io.bids import Scan, read_dataset, scan_of_file
+from core.io.volume import READ, file_hash, load_mask, load_volume
+from core.networks.zoo import ModelInfo, list_models, model_info
+from core.predictor import Predictor, predictor
+from core.preprocess.pipeline import Reference
+
+DEMO = "demo"
+REFERENCE, REFERENCE_MASK = "reference_T2w.nii.gz", "reference_mask.nii.gz"
+
+
+def scans_of(inputs: Sequence[Path]) -> list[Scan]:
+    """Scans of files and BIDS folders, in their order.
+
+    Raises
+    ------
+    UsageError
+        For a path that is not there, holds no scan, or a scan named twice.
+    """
+    found: list[Scan] = []
+    for path in inputs:
+        if path.is_dir():
+            found += read_dataset(path)
+        elif path.is_file():
+            found.append(scan_of_file(path))
+        else:
+            raise UsageError(f"{path}: no such file or folder; expected {', '.join(READ)} or a BIDS folder")
+    if not found:
+        raise UsageError(f"{', '.join(map(str, inputs))}: no T2w scan found; expected one or more")
+    seen: dict[str, Scan] = {}
+    for scan in found:
+        case = f"{scan.subject}_{scan.session}"
+        if case in seen:
+            raise UsageError(
+                f"{scan.path} and {seen[case].path} are both {case}; their results would share one folder"
+            )
+        seen[case] = scan
+    return found
+
+
+def model_named(name: str) -> ModelInfo:
+    """A model by its name in the models folder, or by its own folder.
+
+    Raises
+    ------
+    UsageError
+        For a name that is not there.
+    """
+    folder = settings().models_dir / name
+    if re.fullmatch(r"[\w.-]+", name) and (folder / "config.json").is_file():
+        return model_info(folder)
+    if (Path(name) / "config.json").is_file():
+        return model_info(Path(name))
+    there = ", ".join(info.name for info in list_models(settings().models_dir)) or "none yet"
+    raise UsageError(f"no model {name!r}; there are: {there}")
+
+
+def reference_of_files(scan: Path, mask: Path) -> Reference:
+    """A reference brain from a normal scan and its brain mask."""
+    volume = load_volume(scan)
+    digest = hashlib.sha256((file_hash(scan) + file_hash(mask)).encode()).hexdigest()
+    return Reference(volume=volume, mask=load_mask(mask, volume), hash=digest, name=scan.name)
+
+
+def demo_reference() -> Reference:
+    """The demo's reference brain; made at first use."""
+    from core.demo.cohort import demo_reference as made  # nilearn's templates, only where they are wanted
+
+    return made()
+
+
+@cache
+def reference_of_model(folder: Path, name: str) -> Reference:
+    """The reference that a model's inputs are registered to: the demo's, or the model's own."""
+    return demo_reference() if name == DEMO else reference_of_files(folder / name, folder / REFERENCE_MASK)
+
+
+@cache
+def predictor_of(folder: Path, device: str) -> Predictor:
+    """Predictor of a model folder, once a process."""
+    return predictor(model_info(folder), device)

@@ -1,0 +1,51 @@
+"""A model as an analysis needs it: a name, a hash, and x → x̂. Torch only when x̂ is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from core.anomaly.normative import Normative, load_normative
+from core.anomaly.residual import Array
+from core.networks.zoo import Model, ModelInfo, load_model, reconstruct
+from core.preprocess.pipeline import PrepareSettings, settings_from_dict
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """``reconstruct`` maps x (N, N, N) in [0, 1] to x̂, and loads the weights when first called."""
+
+    name: str
+    hash: str  # of network, weights and normative model
+    prepare: PrepareSettings  # how its inputs are made
+    reconstruct: Callable[[Array], Array]
+    normative: Normative | None = None
+
+    @property
+    def cube(self) -> int:
+        """N."""
+        return self.prepare.cube
+
+
+def predictor(info: ModelInfo, device: str = "auto") -> Predictor:
+    """Predictor of a model folder.
+
+    Raises
+    ------
+    AnomalyError
+        Where the folder's normative.npz is damaged.
+    """
+
+    @cache
+    def load() -> Model:
+        return load_model(info.folder, device)
+
+    path = info.folder / "normative.npz"
+    return Predictor(
+        name=info.name,
+        hash=info.hash,
+        prepare=settings_from_dict(info.preprocess),
+        reconstruct=lambda x: reconstruct(load(), x),
+        normative=load_normative(path) if path.exists() else None,
+    )
