@@ -18,6 +18,8 @@ from core.io.derivatives import (
     read_regions,
 )
 
+# Offered first where it is there; `make app` analyses with it.
+FIRST_MODEL = "vae_8x8_512"
 Status = Literal["new", "in progress", "done", "nothing flagged"]
 
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -157,9 +158,10 @@ def status(jobs_dir: Path, job_id: str) -> Job:
 
 def list_jobs(jobs_dir: Path) -> list[Job]:
     """All known jobs, newest first."""
-    jobs = [
-        status(jobs_dir, path.parent.name) for path in jobs_dir.glob("*/job.json") if _read(path) is not None
-    ]
+    jobs = []
+    for path in jobs_dir.glob("*/job.json"):
+        with suppress(JobError):  # removed since the listing
+            jobs.append(status(jobs_dir, path.parent.name))
     return sorted(jobs, key=lambda job: job.created, reverse=True)
 
 

@@ -1,0 +1,224 @@
+"""Upload: scans of one's own, checked one by one, analysed in the background, opened in Review."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+from niivue_component import niivue_viewer
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from app import jobs, state
+from app.cases import FIRST_MODEL, Case
+from app.jobs import Job, JobError
+from app.uploads import AGE_WEEKS, SESSION, Sent, Upload, check, keep, pair, preview
+from core.config import settings
+from core.io.volume import READ, VolumeError, describe_grid
+from core.networks.zoo import ModelError, list_models
+
+CHECKED = "upload_checked"
+REVIEW = "pages/review.py"
+TYPES = [extension.removeprefix(".") for extension in READ]
+POLL_SECONDS = 1.0
+SHOWN_JOBS = 10
+
+
+def checked(scan: UploadedFile, mask: UploadedFile | None) -> Upload:
+    """``check``, once per file in this session."""
+    key = (scan.file_id, "" if mask is None else mask.file_id)
+    known: dict[tuple[str, str], Upload] = st.session_state.setdefault(CHECKED, {})
+    if key not in known:
+        with st.spinner(f"Checking {scan.name} …"):
+            sent = Sent(scan.name, scan.getvalue())
+            with_mask = None if mask is None else Sent(mask.name, mask.getvalue())
+            known[key] = check(sent, with_mask, settings().max_upload_mb, settings().uploads_dir)
+    return known[key]
+
+
+def received(files: list[UploadedFile]) -> list[Upload]:
+    """The sent files as scans with masks; problems of one leave the others alone."""
+    by_name: dict[str, UploadedFile] = {}
+    for file in files:
+        if file.name in by_name:
+            st.error(f"{file.name}: sent twice; expected different names.", icon=":material/error:")
+        by_name.setdefault(file.name, file)
+    pairs, problems = pair(list(by_name))
+    for problem in problems:
+        st.error(problem, icon=":material/error:")
+    found: dict[str, Upload] = {}
+    for name, mask_name in pairs:
+        upload = checked(by_name[name], by_name.get(mask_name))
+        if upload.digest in found:
+            st.warning(f"{name}: the same scan as {found[upload.digest].name}.", icon=":material/warning:")
+        found.setdefault(upload.digest, upload)
+    # Volumes are large: those that left the uploader are forgotten.
+    ids = {file.file_id for file in files}
+    known = st.session_state.get(CHECKED, {})
+    st.session_state[CHECKED] = {key: one for key, one in known.items() if key[0] in ids}
+    return list(found.values())
+
+
+def show(upload: Upload) -> float | None:
+    """One scan: its grid or its error, its age, a preview. Returns the age in weeks."""
+    with st.container(border=True):
+        if upload.volume is None:
+            st.error(upload.error, icon=":material/error:")
+            return None
+        facts, age, look = st.columns([0.6, 0.22, 0.18], vertical_alignment="center")
+        brain = "no mask: the brain will be extracted"
+        if upload.mask is not None:
+            brain = f"mask {code(upload.mask_name)}"
+        grid = f"{describe_grid(upload.volume)}, stored {''.join(upload.volume.stored)}"
+        facts.markdown(f"{code(upload.name)}  \n{grid}; {brain}")
+        weeks = age.number_input(
+            "Age, weeks (optional)",
+            *AGE_WEEKS,
+            value=None,
+            step=0.1,
+            key=f"upload_age_{upload.digest[:12]}",
+            help="Postmenstrual age at scan",
+        )
+        if look.toggle("Preview", key=f"upload_preview_{upload.digest[:12]}"):
+            niivue_viewer(
+                nifti_data=preview(upload.volume),
+                # The component tells volumes apart by name: it carries the content's hash.
+                filename=f"{upload.digest[:12]}.nii.gz",
+                height=420,
+                styled=False,
+                settings={"radiological": True, "crosshair": True},
+                update_interval_ms=None,
+                key=f"upload_view_{upload.digest[:12]}",
+            )
+            st.caption("Radiological convention: the patient's left is on the right of the screen.")
+        return weeks
+
+
+def code(text: str) -> str:
+    """A file's name as text, never as Markdown."""
+    return "`" + text.replace("`", "'") + "`"
+
+
+def start(found: list[Upload], ages: dict[str, float | None], models: list[str]) -> None:
+    """Keep the good scans and queue one job for each that is not queued already."""
+    names: dict[str, str] = st.session_state.setdefault("upload_names", {})
+    queued = {(job.inputs, job.models) for job in jobs.list_jobs(settings().jobs_dir) if not job.over}
+    for upload in found:
+        if upload.volume is None:
+            continue
+        try:
+            path = keep(upload, ages[upload.digest], settings().uploads_dir)
+            if ((str(path.resolve()),), tuple(models)) not in queued:
+                jobs.submit(settings().jobs_dir, [path], models)
+        except (VolumeError, JobError) as error:
+            st.error(f"{upload.name}: {error}", icon=":material/error:")
+        except OSError as error:
+            st.error(
+                f"{upload.name}: could not be kept ({error.strerror or error}).", icon=":material/error:"
+            )
+        else:
+            names[upload.label(ages[upload.digest])] = upload.name
+
+
+def result(job: Job) -> Case | None:
+    """The analysis that a finished job made, by its first model."""
+    subject = label(job)
+    mine = [
+        case for case in state.cases() if (case.record.subject, case.record.session) == (subject, SESSION)
+    ]
+    return next((case for model in job.models for case in mine if case.record.model == model), None)
+
+
+def label(job: Job) -> str:
+    """Subject of a job."""
+    return Path(job.inputs[0]).name.split("_")[0]
+
+
+def show_job(job: Job) -> None:
+    """One job: progress, and what can be done."""
+    names: dict[str, str] = st.session_state.get("upload_names", {})
+    name = names.get(label(job), label(job))
+    what, act = st.columns([0.8, 0.2], vertical_alignment="center")
+    models = ", ".join(job.models)
+    if not job.over:
+        text = "waiting for its turn" if job.state == "queued" else f"{job.step}, {job.fraction:.0%}"
+        what.progress(job.fraction, text=f"{code(name)} · {models} · {text}")
+        stop = partial(jobs.cancel, settings().jobs_dir, job.id)
+        act.button("Cancel", key=f"job_cancel_{job.id}", on_click=stop, width="stretch")
+        return
+    if job.state == "failed":
+        what.error(f"{name} · {models}: {job.message}", icon=":material/error:")
+        return
+    if job.state == "cancelled":
+        what.markdown(f"{code(name)} · {models} · cancelled")
+        return
+    case = result(job)
+    what.markdown(f"{code(name)} · {models} · done")
+    if case is None:
+        act.caption("result removed")
+    elif act.button("Open in Review", key=f"job_open_{job.id}", type="primary", width="stretch"):
+        state.select_case(case)
+        st.switch_page(REVIEW)
+
+
+def jobs_panel() -> None:
+    """Recent jobs of this server; polls only while one is under way."""
+    recent = jobs.list_jobs(settings().jobs_dir)[:SHOWN_JOBS]
+    if not recent:
+        return
+    busy = any(not job.over for job in recent)
+    st.subheader("Analyses", anchor=False)
+
+    @st.fragment(run_every=POLL_SECONDS if busy else None)
+    def polled() -> None:
+        now = jobs.list_jobs(settings().jobs_dir)[:SHOWN_JOBS]
+        for job in now:
+            show_job(job)
+        if busy and all(job.over for job in now):
+            st.rerun()  # the whole page, which stops the polling
+
+    polled()
+
+
+def choose_models() -> list[str]:
+    """Models to analyse with, among those on disk."""
+    try:
+        names = [info.name for info in list_models(settings().models_dir)]
+    except ModelError as error:
+        st.error(str(error), icon=":material/error:")
+        return []
+    if not names:
+        st.warning("There is no model to analyse with; train one with `python -m core train`.")
+        return []
+    first = [FIRST_MODEL] if FIRST_MODEL in names else names[:1]
+    return st.multiselect("Models", names, default=first, key="upload_models")
+
+
+def draw() -> None:
+    """The page."""
+    st.title("Upload", anchor=False)
+    st.info(
+        "Research software: de-identified data only. File names and header texts are not kept; voxels are, "
+        "on this server, in `data/uploads`.",
+        icon=":material/shield:",
+    )
+    files = st.file_uploader(
+        f"T2-weighted scans ({', '.join(READ)})",
+        type=TYPES,
+        accept_multiple_files=True,
+        max_upload_size=settings().max_upload_mb,
+        key="upload_files",
+        help="A brain mask may come along: named like its scan, with the word mask",
+    )
+    found = received(files)
+    ages = {upload.digest: show(upload) for upload in found}
+    good = [upload for upload in found if upload.volume is not None]
+    if found:
+        models = choose_models()
+        text = "Analyse" if len(good) < 2 else f"Analyse {len(good)} scans"
+        if st.button(text, type="primary", key="upload_go", disabled=not good or not models):
+            start(found, ages, models)
+    jobs_panel()
+
+
+draw()
