@@ -1,208 +1,230 @@
-"""T2w scans of BIDS and dHCP folders, with their brain masks and what the tables say of them."""
+"""Scans in a BIDS data set, in dHCP's layout, or as a bare file."""
 
 from __future__ import annotations
 
 import csv
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from core.io.volume import READ, file_hash
+from core.io.volume import file_hash
 
-SESSION = "ses-01"  # of data sets without sessions
-MASK_TAILS = ("desc-brain_mask", "brain_mask", "mask")
-# Names of one thing in BIDS, in dHCP's releases and in the demo.
-AGE, SCORE = ("age", "scan_age"), ("radiology_score",)
-MISSING = ("", "n/a", "N/A", "NaN")
-_ROOT_FILES = ("dataset_description.json", "participants.tsv")
+# The dHCP release writes either name; whichever comes first wins.
+_MASKS = ("_desc-brain_mask.nii.gz", "_desc-brain_mask.nii", "_brainmask.nii.gz", "_brainmask.nii")
+_OWN = "fontanelle"  # our own derivatives: a mask found by us must not come back as one that was given
+_ABSENT = ("", "n/a", "nan")
 
 
 class BidsError(ValueError):
-    """A data set that can't be read; the text names file, found and expected."""
+    """A label, table or folder that is not BIDS; the text names it, what was found and what was expected."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """One T2w scan of one session."""
+    """One T2-weighted scan and what the data set says of it."""
 
     subject: str  # with "sub-"
     session: str  # with "ses-"
     path: Path
-    mask: Path | None = None  # brain mask on the scan's grid
-    age_weeks: float | None = None  # postmenstrual, at scan
-    sex: str = ""
-    radiology_score: int | None = None  # 1 normal to 5 abnormal
-    split: str = ""  # train, validation, test
+    mask: Path | None = None
+    age: float | None = None  # postmenstrual weeks at scan
+    sex: str | None = None
+    radiology_score: int | None = None  # dHCP: 1 normal to 5 abnormal
+    split: str | None = None
     synthetic: bool = False
 
 
-def read_dataset(root: Path) -> list[Scan]:
-    """T2w scans below a BIDS folder, by subject and session.
-
-    Masks lie beside the scan (``…_desc-brain_mask``, as dHCP has them) or in a folder of ``derivatives``.
-    Age, sex, radiology score and split come from participants.tsv or a subject's sessions.tsv.
+def check_label(label: str, entity: str) -> str:
+    """Return ``label`` if it is ``entity-`` and letters or digits, so safe as a folder's name.
 
     Raises
     ------
     BidsError
-        Where a table can't be read, or a session has two T2w scans.
+        On anything else, such as path separators or dots.
     """
-    people = _people(root)
-    synthetic = _synthetic(root)
-    found: dict[tuple[str, str], Scan] = {}
-    for folder in sorted([*root.glob("sub-*/ses-*/anat"), *root.glob("sub-*/anat")]):
-        for path in sorted(folder.glob("*_T2w.*")):
-            if _stem(path) is None or "space-" in path.name:
-                continue
-            subject = folder.relative_to(root).parts[0]
-            session = folder.parent.name if folder.parent.name.startswith("ses-") else SESSION
-            scan = _scan(root, path, subject, session, people, synthetic)
-            if (other := found.get((subject, session))) is not None:
-                raise BidsError(f"{path} and {other.path.name}: two T2w scans of one session; expected one")
-            found[subject, session] = scan
-    return list(found.values())
+    if re.fullmatch(rf"{entity}-[A-Za-z0-9]+", label, re.ASCII) is None:
+        raise BidsError(f"label {label!r}; expected {entity}- followed by letters and digits")
+    return label
 
 
-def scan_of_file(path: Path) -> Scan:
-    """A single file, with what its data set says of it where it lies in one.
-
-    A file whose name has no ``sub-`` is named after itself and the first digits of its content's hash, so
-    that two files of one name stay two cases.
+def anat_path(root: Path, subject: str, session: str, tail: str = "T2w.nii.gz") -> Path:
+    """``root/sub-…/ses-…/anat/sub-…_ses-…_tail``, labels checked.
 
     Raises
     ------
     BidsError
-        For a mask, an unknown format, or a table of its data set that can't be read.
+        On a label that is not BIDS, or a ``tail`` with a path in it.
     """
-    stem = _stem(path)
-    if stem is None:
-        raise BidsError(f"{path.name}: unknown format; expected {', '.join(READ)}")
-    if stem.endswith("mask"):
-        raise BidsError(f"{path.name}: named as a mask; expected a scan (its mask beside it is found)")
-    entities = dict(re.findall(r"(?:^|_)(sub|ses)-([a-zA-Z0-9]+)", stem))
-    if "sub" not in entities:
-        word = re.sub(r"[^a-zA-Z0-9]", "", stem)[:24]
-        return Scan(f"sub-{word}{file_hash(path)[:6]}", SESSION, path, _mask_beside(path))
-    subject, session = f"sub-{entities['sub']}", f"ses-{entities.get('ses', SESSION[4:])}"
-    parents = path.resolve().parents[1:4]  # of sub-…/anat or sub-…/ses-…/anat
-    root = next((one for one in parents if any((one / name).is_file() for name in _ROOT_FILES)), None)
-    if root is None:
-        return Scan(subject, session, path, _mask_beside(path))
-    return _scan(root, path, subject, session, _people(root), _synthetic(root))
+    check_label(subject, "sub")
+    check_label(session, "ses")
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", tail, re.ASCII) is None or ".." in tail:
+        raise BidsError(f"file name tail {tail!r}; expected one such as T2w.nii.gz")
+    return root / subject / session / "anat" / f"{subject}_{session}_{tail}"
 
 
-def _stem(path: Path) -> str | None:
-    """Name without extension; None for a format that isn't read."""
-    for extension in sorted(READ, key=len, reverse=True):
-        if path.name.lower().endswith(extension):
-            return path.name[: -len(extension)]
-    return None
+def find_scans(bids_root: Path) -> list[Scan]:
+    """All T2w scans below ``bids_root``, one a session, by subject and session.
 
-
-def _mask_beside(path: Path) -> Path | None:
-    stem = _stem(path) or path.name
-    for base in (stem, re.sub(r"_T2w$", "", stem)):
-        for tail in MASK_TAILS:
-            for extension in READ:
-                candidate = path.with_name(f"{base}_{tail}{extension}")
-                if candidate.is_file():
-                    return candidate
-    return None
-
-
-def _mask(root: Path, path: Path) -> Path | None:
-    """Beside the scan, or at the same place below a folder of derivatives."""
-    places = [path, *(other / path.resolve().relative_to(root.resolve()) for other in _derivatives(root))]
-    return next((mask for place in places if (mask := _mask_beside(place)) is not None), None)
-
-
-def _derivatives(root: Path) -> list[Path]:
-    return sorted(folder for folder in (root / "derivatives").glob("*") if folder.is_dir())
-
-
-def _scan(
-    root: Path,
-    path: Path,
-    subject: str,
-    session: str,
-    people: Sequence[Mapping[str, str]],
-    synthetic: bool,
-) -> Scan:
-    facts: dict[str, str] = {}
-    for row in [*people, *_sessions(root, subject)]:
-        named = row.get("participant_id", subject).removeprefix("sub-") == subject.removeprefix("sub-")
-        on = row.get("session_id", "").removeprefix("ses-")
-        if named and on in ("", session.removeprefix("ses-")):
-            facts |= {name: value for name, value in row.items() if value not in MISSING}
-    age, score = _number(root, subject, facts, AGE), _number(root, subject, facts, SCORE)
-    return Scan(
-        subject=subject,
-        session=session,
-        path=path,
-        mask=_mask(root, path),
-        age_weeks=age,
-        sex=facts.get("sex", ""),
-        radiology_score=None if score is None else round(score),
-        split=facts.get("split", ""),
-        synthetic=synthetic,
-    )
-
-
-def _number(root: Path, subject: str, facts: Mapping[str, str], names: Sequence[str]) -> float | None:
-    for name in names:
-        if name in facts:
-            try:
-                value = float(facts[name])
-            except ValueError:
-                value = math.nan
-            if not math.isfinite(value):
-                raise BidsError(f"{root.name}: {name} of {subject} is {facts[name]!r}; expected a number")
-            return value
-    return None
-
-
-def _people(root: Path) -> list[dict[str, str]]:
-    path = root / "participants.tsv"
-    rows = _table(path) if path.is_file() else []
-    if rows and "participant_id" not in rows[0]:
-        raise BidsError(f"{path}: columns {', '.join(rows[0])}; expected participant_id among them")
-    return rows
-
-
-def _sessions(root: Path, subject: str) -> list[dict[str, str]]:
-    path = root / subject / f"{subject}_sessions.tsv"
-    return _table(path) if path.is_file() else []
-
-
-def _table(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BidsError(f"{path}: {error}; expected a table with tabs") from error
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise BidsError(f"{path}: line {number} has other columns; expected those of the first")
-    return rows
-
-
-def _synthetic(root: Path) -> bool:
-    """True where dataset_description.json says ``"Synthetic": true``.
+    Reads ``participants.tsv`` and dHCP's ``sub-*_sessions.tsv`` where they are (columns session_id, age or
+    scan_age, sex, radiology_score, split). A subject without session folders counts as ses-01. Of several
+    T2w files in a session the plainest name is taken. The mask is looked for beside the scan, then at the
+    same place in ``derivatives/*/``.
 
     Raises
     ------
     BidsError
-        Where it is no JSON.
+        Where the folder is missing, a label is not BIDS, or a table can't be read.
     """
-    path = root / "dataset_description.json"
+    root = Path(bids_root)
+    if not root.is_dir():
+        raise BidsError(f"{root.name}: no such folder; expected a BIDS data set")
+    synthetic = is_synthetic(root)
+    rows = _rows(root / "participants.tsv", "participant_id")
+    scans = []
+    for folder in sorted([*root.glob("sub-*/anat"), *root.glob("sub-*/ses-*/anat")]):
+        parts = folder.relative_to(root).parts
+        subject = check_label(parts[0], "sub")
+        session = check_label(parts[1], "ses") if len(parts) == 3 else "ses-01"
+        path = _plainest(folder)
+        if path is None:
+            continue
+        facts = _facts(root, rows, subject, session)
+        scans.append(
+            Scan(
+                subject=subject,
+                session=session,
+                path=path,
+                mask=_find_mask(root, folder),
+                age=_number(facts, ("age", "scan_age"), subject),
+                sex=facts.get("sex"),
+                radiology_score=_score(facts, subject),
+                split=facts.get("split"),
+                synthetic=synthetic,
+            )
+        )
+    return sorted(scans, key=lambda scan: (scan.subject, scan.session))
+
+
+def scan_from_file(path: Path, mask: Path | None = None) -> Scan:
+    """A ``Scan`` for one file.
+
+    A file inside a BIDS data set brings what the data set says of it. Of any other file only a name
+    ``sub-…_ses-…_…`` is used; else the label is the hash of the content, since file names can hold
+    patients' names.
+
+    Raises
+    ------
+    BidsError
+        Where there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BidsError(f"{path.name}: no such file; expected a scan")
+    for root in list(path.resolve().parents)[1:4]:
+        if (root / "participants.tsv").is_file() or (root / "dataset_description.json").is_file():
+            for scan in find_scans(root):
+                if scan.path.resolve() == path.resolve():
+                    return scan if mask is None else replace(scan, mask=Path(mask))
+    named = re.match(r"(sub-[A-Za-z0-9]+)_(ses-[A-Za-z0-9]+)_", path.name, re.ASCII)
+    if named is not None:
+        beside = [path.with_name(f"{named[1]}_{named[2]}{tail}") for tail in _MASKS]
+        found = next((candidate for candidate in beside if candidate.is_file()), None)
+        return Scan(named[1], named[2], path, Path(mask) if mask is not None else found)
+    return Scan(f"sub-{file_hash(path)[:12]}", "ses-01", path, Path(mask) if mask is not None else None)
+
+
+def is_synthetic(bids_root: Path) -> bool:
+    """True where ``dataset_description.json`` says so: ``"Synthetic": true``, or "synthetic" in its name.
+
+    Raises
+    ------
+    BidsError
+        Where the file is no JSON object.
+    """
+    path = Path(bids_root) / "dataset_description.json"
     if not path.is_file():
         return False
     try:
-        raw: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BidsError(f"{path}: {error}; expected JSON") from error
-    return isinstance(raw, dict) and raw.get("Synthetic") is True
+        described = json.loads(path.read_text())
+    except ValueError as error:
+        raise BidsError(f"{path.name}: {error}; expected JSON") from error
+    if not isinstance(described, dict):
+        raise BidsError(f"{path.name}: a {type(described).__name__}; expected a JSON object")
+    told = json.dumps([described.get("Name", ""), described.get("GeneratedBy", "")]).lower()
+    return described.get("Synthetic", False) is True or "synthetic" in told
+
+
+def _plainest(folder: Path) -> Path | None:
+    """The session's T2w with the fewest entities; resampled copies (space-) don't count."""
+    found = [*folder.glob("sub-*_T2w.nii.gz"), *folder.glob("sub-*_T2w.nii")]
+    own = [path for path in found if "_space-" not in path.name]
+    return min(own, key=lambda path: (path.name.count("_"), path.name), default=None)
+
+
+def _find_mask(root: Path, folder: Path) -> Path | None:
+    places = [folder]
+    derived = root / "derivatives"
+    if derived.is_dir():
+        names = sorted(path for path in derived.iterdir() if path.is_dir() and path.name != _OWN)
+        places += [path / folder.relative_to(root) for path in names]
+    for place in places:
+        for tail in _MASKS:
+            found = sorted(place.glob(f"sub-*{tail}"), key=lambda path: (path.name.count("_"), path.name))
+            if found:
+                return found[0]
+    return None
+
+
+def _rows(path: Path, key: str) -> list[dict[str, str]]:
+    """Rows of a TSV; none where the file is missing."""
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, delimiter="\t")
+            columns = list(reader.fieldnames or [])
+            if key not in columns:
+                raise BidsError(f"{path.name}: columns {columns}; expected {key} among them")
+            return [{name: (value or "").strip() for name, value in row.items() if name} for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BidsError(f"{path.name}: {error}; expected tab-separated text") from error
+
+
+def _facts(root: Path, rows: list[dict[str, str]], subject: str, session: str) -> dict[str, str]:
+    """What the tables say of one session; the session's own table wins."""
+    facts: dict[str, str] = {}
+    for row in rows:
+        if _same(row["participant_id"], subject, "sub") and _session_fits(row, session):
+            facts |= {name: value for name, value in row.items() if value.lower() not in _ABSENT}
+    for row in _rows(root / subject / f"{subject}_sessions.tsv", "session_id"):
+        if _session_fits(row, session):
+            facts |= {name: value for name, value in row.items() if value.lower() not in _ABSENT}
+    return facts
+
+
+def _session_fits(row: dict[str, str], session: str) -> bool:
+    told = row.get("session_id", "")
+    return told.lower() in _ABSENT or _same(told, session, "ses")
+
+
+def _same(told: str, label: str, entity: str) -> bool:
+    """dHCP's tables leave the prefix out."""
+    return told == label or f"{entity}-{told}" == label
+
+
+def _number(facts: dict[str, str], names: tuple[str, ...], subject: str) -> float | None:
+    for name in names:
+        if name in facts:
+            try:
+                return float(facts[name])
+            except ValueError as error:
+                raise BidsError(f"{subject}: {name} is {facts[name]!r}; expected a number or n/a") from error
+    return None
+
+
+def _score(facts: dict[str, str], subject: str) -> int | None:
+    score = _number(facts, ("radiology_score",), subject)
+    if score is not None and score not in (1, 2, 3, 4, 5):
+        raise BidsError(f"{subject}: radiology_score is {score:g}; expected 1 to 5 or n/a")
+    return None if score is None else int(score)

@@ -155,7 +155,7 @@ def prepare(
         rows = [
             ("as acquired, brain mask", scan, inside),
             (f"bias field: {settings.bias}", Volume(corrected, affine), part),
-            (f"in the cube of {settings.cube}³, reference's mask", cube, expected),
+            (f"in the cube of {settings.cube} voxels a side, reference's mask", cube, expected),
         ]
         picture = qc_picture(rows, caption)
     return Prepared(

@@ -1,131 +1,157 @@
-"""BIDS and dHCP folders: which scans, whose mask, which row."""
+"""BIDS and dHCP layouts, bare files, and labels that must not become paths."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
-from core.io.bids import BidsError, Scan, read_dataset, scan_of_file
+from core.io.bids import BidsError, anat_path, check_label, find_scans, is_synthetic, scan_from_file
 
 
-def touch(path: Path, content: str = "x") -> Path:
+def touch(path: Path, text: str = "x") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
+    path.write_text(text)
     return path
 
 
-@pytest.fixture
-def demo(tmp_path: Path) -> Path:
-    """Two subjects as the demo has them; masks in a folder of derivatives."""
-    root = tmp_path / "demo"
-    touch(root / "dataset_description.json", json.dumps({"Name": "demo", "Synthetic": True}))
+def cohort(root: Path) -> Path:
+    touch(
+        root / "dataset_description.json", json.dumps({"Name": "A synthetic cohort", "BIDSVersion": "1.9.0"})
+    )
     touch(
         root / "participants.tsv",
         "participant_id\tsession_id\tage\tsex\tradiology_score\tsplit\n"
-        "sub-a\tses-01\t38.5\tF\t1\ttrain\n"
-        "sub-b\tses-01\tn/a\tM\t5\ttest\n",
+        "sub-b\tses-01\t40.5\tF\t5\ttest\nsub-a\tses-02\t37\tM\t1\ttrain\nsub-a\tses-01\tn/a\tM\tn/a\ttrain\n",
     )
-    for name in ("sub-b", "sub-a"):
-        touch(root / name / "ses-01" / "anat" / f"{name}_ses-01_T2w.nii.gz")
-        touch(root / name / "ses-01" / "anat" / f"{name}_ses-01_T2w.json")
-        touch(root / name / "ses-01" / "anat" / f"{name}_ses-01_T1w.nii.gz")
-    mask = "sub-a/ses-01/anat/sub-a_ses-01_desc-brain_mask.nii.gz"
-    touch(root / "derivatives" / "brainmask" / mask)
+    for subject, session in (("sub-b", "ses-01"), ("sub-a", "ses-02"), ("sub-a", "ses-01")):
+        touch(anat_path(root, subject, session))
     return root
 
 
-def test_demo(demo: Path) -> None:
-    first, second = read_dataset(demo)
-    anat = demo / "sub-a" / "ses-01" / "anat"
-    assert first == Scan(
-        "sub-a",
-        "ses-01",
-        anat / "sub-a_ses-01_T2w.nii.gz",
-        demo / "derivatives/brainmask/sub-a/ses-01/anat/sub-a_ses-01_desc-brain_mask.nii.gz",
-        38.5,
-        "F",
-        1,
-        "train",
-        True,
-    )
-    assert (second.subject, second.mask, second.age_weeks) == ("sub-b", None, None)
-    assert (second.radiology_score, second.split) == (5, "test")
+def test_participants_and_order(tmp_path: Path) -> None:
+    found = find_scans(cohort(tmp_path))
+    assert [(s.subject, s.session) for s in found] == [
+        ("sub-a", "ses-01"),
+        ("sub-a", "ses-02"),
+        ("sub-b", "ses-01"),
+    ]
+    assert [s.age for s in found] == [None, 37.0, 40.5]
+    assert [s.radiology_score for s in found] == [None, 1, 5]
+    assert [s.split for s in found] == ["train", "train", "test"]
+    assert [s.sex for s in found] == ["M", "M", "F"]
+    assert all(s.synthetic and s.mask is None for s in found)
 
 
-def test_a_file_of_a_data_set_knows_the_same(demo: Path) -> None:
-    first, second = read_dataset(demo)
-    assert scan_of_file(first.path) == first
-    assert scan_of_file(second.path) == second
+def test_masks_beside_and_in_derivatives_but_not_our_own(tmp_path: Path) -> None:
+    root = cohort(tmp_path)
+    beside = touch(anat_path(root, "sub-a", "ses-01", "desc-brain_mask.nii.gz"))
+    derived = touch(anat_path(root / "derivatives" / "masks", "sub-a", "ses-02", "brainmask.nii.gz"))
+    touch(anat_path(root / "derivatives" / "masks", "sub-a", "ses-01", "brainmask.nii.gz"))
+    touch(anat_path(root / "derivatives" / "fontanelle", "sub-b", "ses-01", "desc-brain_mask.nii.gz"))
+    assert [scan.mask for scan in find_scans(root)] == [beside, derived, None]
 
 
-def test_dhcp(tmp_path: Path) -> None:
-    """No "sub-" in the table; ages and scores by session; the mask beside the scan."""
-    root = tmp_path / "dhcp"
-    touch(root / "participants.tsv", "participant_id\tsex\nCC01\tMale\n")
+def test_dhcp_layout(tmp_path: Path) -> None:
+    touch(tmp_path / "participants.tsv", "participant_id\tsex\tbirth_age\nCC00050XX01\tfemale\t38.1\n")
     touch(
-        root / "sub-CC01" / "sub-CC01_sessions.tsv",
-        "session_id\tscan_age\tradiology_score\n101\t35.14\t2\n202\t41.0\t1\n",
+        tmp_path / "sub-CC00050XX01" / "sub-CC00050XX01_sessions.tsv",
+        "session_id\tscan_age\tradiology_score\n7201\t41.25\t2\n9999\t44\t4\n",
     )
-    for session in ("ses-101", "ses-202"):
-        anat = root / "sub-CC01" / session / "anat"
-        touch(anat / f"sub-CC01_{session}_T2w.nii.gz")
-        touch(anat / f"sub-CC01_{session}_space-template_T2w.nii.gz")
-        touch(anat / f"sub-CC01_{session}_desc-brain_mask.nii.gz")
-    early, late = read_dataset(root)
-    assert (early.session, early.age_weeks, early.radiology_score) == ("ses-101", 35.14, 2)
-    assert (late.session, late.age_weeks, late.radiology_score) == ("ses-202", 41.0, 1)
-    assert (early.sex, early.split, early.synthetic) == ("Male", "", False)
-    assert early.mask == early.path.with_name("sub-CC01_ses-101_desc-brain_mask.nii.gz")
+    plain = touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201"))
+    touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201", "desc-restore_T2w.nii.gz"))
+    touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201", "desc-restore_space-T2w_T1w.nii.gz"))
+    (scan,) = find_scans(tmp_path)
+    assert scan.path == plain
+    assert (scan.age, scan.radiology_score, scan.sex, scan.synthetic) == (41.25, 2, "female", False)
 
 
-def test_without_sessions_or_tables(tmp_path: Path) -> None:
+def test_no_session_folder_counts_as_the_first(tmp_path: Path) -> None:
     path = touch(tmp_path / "sub-x" / "anat" / "sub-x_T2w.nii")
-    assert read_dataset(tmp_path) == [Scan("sub-x", "ses-01", path)]
-    assert scan_of_file(path) == Scan("sub-x", "ses-01", path)
+    mask = touch(tmp_path / "sub-x" / "anat" / "sub-x_desc-brain_mask.nii.gz")
+    (scan,) = find_scans(tmp_path)
+    assert (scan.subject, scan.session, scan.path, scan.mask) == ("sub-x", "ses-01", path, mask)
 
 
-def test_any_file(tmp_path: Path) -> None:
-    one, other = touch(tmp_path / "a" / "T2 scan.nii.gz", "1"), touch(tmp_path / "b" / "T2 scan.nii.gz", "2")
-    mask = touch(tmp_path / "a" / "T2 scan_mask.nii.gz")
-    first, second = scan_of_file(one), scan_of_file(other)
-    # SHA-256 of "1" and "2" begin 6b86b2 and d4735e.
-    assert (first.subject, first.session, first.mask) == ("sub-T2scan6b86b2", "ses-01", mask)
-    assert (second.subject, second.mask) == ("sub-T2scand4735e", None)
+def test_bare_file_is_named_by_its_content(tmp_path: Path) -> None:
+    path = touch(tmp_path / "Jane Doe 1970.nii.gz", "voxels")
+    scan = scan_from_file(path, tmp_path / "m.nii.gz")
+    assert scan.subject == "sub-" + hashlib.sha256(b"voxels").hexdigest()[:12]
+    assert (scan.session, scan.mask) == ("ses-01", tmp_path / "m.nii.gz")
+    assert "Jane" not in scan.subject
+
+
+def test_bids_name_outside_a_data_set_keeps_its_labels(tmp_path: Path) -> None:
+    path = touch(tmp_path / "sub-q_ses-3_T2w.nii.gz")
+    mask = touch(tmp_path / "sub-q_ses-3_desc-brain_mask.nii.gz")
+    scan = scan_from_file(path)
+    assert (scan.subject, scan.session, scan.mask) == ("sub-q", "ses-3", mask)
+
+
+def test_file_inside_a_data_set_brings_its_facts(tmp_path: Path) -> None:
+    root = cohort(tmp_path)
+    scan = scan_from_file(anat_path(root, "sub-b", "ses-01"))
+    assert (scan.age, scan.radiology_score, scan.synthetic) == (40.5, 5, True)
+    other = scan_from_file(anat_path(root, "sub-b", "ses-01"), tmp_path / "mine.nii.gz")
+    assert other.mask == tmp_path / "mine.nii.gz"
+    assert other.age == 40.5
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [("x.dcm", "unknown format; expected .nii"), ("x_mask.nii.gz", "named as a mask; expected a scan")],
+    "label", ["sub-../x", "sub-", "ses-01", "sub-a_b", "sub-a/b", "sub-ä", "sub-a\n", ""]
 )
-def test_files_that_are_no_scans(tmp_path: Path, name: str, text: str) -> None:
-    with pytest.raises(BidsError, match=rf"{name}: {text}"):
-        scan_of_file(touch(tmp_path / name))
+def test_labels_that_are_no_labels(label: str) -> None:
+    with pytest.raises(BidsError, match=r"expected sub- followed by letters and digits"):
+        check_label(label, "sub")
 
 
-def test_two_scans_of_one_session(demo: Path) -> None:
-    touch(demo / "sub-a" / "ses-01" / "anat" / "sub-a_ses-01_run-2_T2w.nii.gz")
-    with pytest.raises(BidsError, match="two T2w scans of one session"):
-        read_dataset(demo)
+def test_paths_stay_below_the_root(tmp_path: Path) -> None:
+    with pytest.raises(BidsError, match="file name tail"):
+        anat_path(tmp_path, "sub-a", "ses-01", "../../x.nii.gz")
+    with pytest.raises(BidsError, match=r"label 'ses-\.\.'"):
+        anat_path(tmp_path, "sub-a", "ses-..")
+
+
+def test_broken_tables_and_folders(tmp_path: Path) -> None:
+    with pytest.raises(BidsError, match="gone: no such folder; expected a BIDS data set"):
+        find_scans(tmp_path / "gone")
+    with pytest.raises(BidsError, match=r"x\.nii: no such file"):
+        scan_from_file(tmp_path / "x.nii")
+    root = cohort(tmp_path)
+    table = root / "participants.tsv"
+    table.write_text("participant_id\tage\nsub-a\told\n")
+    with pytest.raises(BidsError, match="sub-a: age is 'old'; expected a number or n/a"):
+        find_scans(root)
+    table.write_text("participant_id\tradiology_score\nsub-a\t9\n")
+    with pytest.raises(BidsError, match="sub-a: radiology_score is 9; expected 1 to 5 or n/a"):
+        find_scans(root)
+    table.write_text("id\tage\nsub-a\t40\n")
+    with pytest.raises(
+        BidsError, match=r"participants\.tsv: columns \['id', 'age'\]; expected participant_id"
+    ):
+        find_scans(root)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "text"),
+    ("text", "found"),
     [
-        ("participants.tsv", "subject\tage\na\t3\n", "columns subject, age; expected participant_id"),
-        ("participants.tsv", "participant_id\tage\nsub-a\n", "line 2 has other columns"),
-        ("participants.tsv", "participant_id\tage\nsub-a\t1\t2\n", "line 2 has other columns"),
-        (
-            "participants.tsv",
-            "participant_id\tage\nsub-a\tforty\n",
-            "age of sub-a is 'forty'; expected a number",
-        ),
-        ("participants.tsv", "participant_id\tage\nsub-a\tinf\n", "age of sub-a is 'inf'; expected a number"),
-        ("dataset_description.json", "{", "expected JSON"),
+        ('{"Name": "x", "Synthetic": true}', True),
+        ('{"Name": "x", "Synthetic": false}', False),
+        ('{"Name": "x", "GeneratedBy": [{"Name": "synthetic cohort"}]}', True),
+        ('{"Name": "dHCP"}', False),
     ],
 )
-def test_bad_tables(demo: Path, name: str, content: str, text: str) -> None:
-    touch(demo / name, content)
-    with pytest.raises(BidsError, match=text):
-        read_dataset(demo)
+def test_synthetic_is_told_by_the_description(tmp_path: Path, text: str, found: bool) -> None:
+    touch(tmp_path / "dataset_description.json", text)
+    assert is_synthetic(tmp_path) is found
+
+
+def test_broken_description(tmp_path: Path) -> None:
+    touch(tmp_path / "dataset_description.json", "[]")
+    with pytest.raises(BidsError, match="a list; expected a JSON object"):
+        is_synthetic(tmp_path)
+    touch(tmp_path / "dataset_description.json", "{")
+    with pytest.raises(BidsError, match=r"dataset_description\.json: .*; expected JSON"):
+        is_synthetic(tmp_path)
