@@ -271,7 +271,7 @@ def analyze(
                 input_hash=inputs["scan"],
                 key=key,
                 synthetic=scan.synthetic,
-                age_weeks=scan.age_weeks,
+                age_weeks=scan.age,
                 mask_source=prepared.mask_source,
                 overlap=prepared.overlap,
                 scores=scores(model, mse, maps, prepared),

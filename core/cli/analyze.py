@@ -157,7 +157,10 @@ def command(
         float, typer.Option(help="σ of the normative z; as the model was calibrated")
     ] = SMOOTH_Z_MM,
     maps: Annotated[str, typer.Option(help="z maps, by comma")] = ",".join(MAP_NAMES),
-    mask: Annotated[str, typer.Option(help="Brain mask: auto, given, bet or command")] = "auto",
+    brain_mask: Annotated[Path | None, typer.Option(help="Brain mask file of a single scan")] = None,
+    mask: Annotated[
+        str, typer.Option(help="Where the mask comes from: auto, given, stripped, bet, command")
+    ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "",
     progress_file: Annotated[Path | None, typer.Option(help="JSON file that follows the progress")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
@@ -175,7 +178,7 @@ def command(
         options = AnalyzeSettings(tuple(maps.split(",")), floor_mm3, smooth_z_mm, mask)  # type: ignore[arg-type]
         root = out if out is not None else settings().derivatives_dir
         chosen = model_named(model)
-        tasks = tasks_of(scans_of(inputs), chosen, device or settings().device, root, options)
+        tasks = tasks_of(scans_of(inputs, brain_mask), chosen, device or settings().device, root, options)
         records, errors = run_all(tasks, jobs, file)
     except (KeyboardInterrupt, SystemExit):
         file.write("cancelled", "cancelled", 0.0)

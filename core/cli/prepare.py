@@ -120,7 +120,10 @@ def command(
     cube: Annotated[int, typer.Option(min=8, help="Voxels an axis, without --model")] = 256,
     bias: Annotated[str, typer.Option(help="n4, n3 or none, without --model")] = "n4",
     intensity: Annotated[str, typer.Option(help="minmax or robust, without --model")] = "minmax",
-    mask: Annotated[str, typer.Option(help="Brain mask: auto, given, bet or command")] = "auto",
+    brain_mask: Annotated[Path | None, typer.Option(help="Brain mask file of a single scan")] = None,
+    mask: Annotated[
+        str, typer.Option(help="Where the mask comes from: auto, given, stripped, bet, command")
+    ] = "auto",
     reference: Annotated[Path | None, typer.Option(help="A normal scan to register to")] = None,
     reference_mask: Annotated[Path | None, typer.Option(help="Its brain mask")] = None,
     out: Annotated[Path | None, typer.Option(help="Derivatives folder; the data folder's by default")] = None,
@@ -140,7 +143,7 @@ def command(
         source = source_of(reference, reference_mask)
     source.load()
     root = out if out is not None else settings().derivatives_dir
-    tasks = [Task(scan, source, root, options) for scan in scans_of(inputs)]
+    tasks = [Task(scan, source, root, options) for scan in scans_of(inputs, brain_mask)]
     done, errors = prepare_all(tasks, jobs)
     if as_json:
         failed = [{"case": case, "error": str(error)} for case, error in errors.items()]

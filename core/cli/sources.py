@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.cli.console import UsageError
 from core.config import settings
-from core.io.bids import Scan, read_dataset, scan_of_file
+from core.io.bids import Scan, find_scans, scan_from_file
 from core.io.volume import READ, file_hash, load_mask, load_volume
 from core.networks.zoo import ModelInfo, list_models, model_info
 from core.predictor import Predictor, predictor
@@ -20,20 +20,22 @@ DEMO = "demo"
 REFERENCE, REFERENCE_MASK = "reference_T2w.nii.gz", "reference_mask.nii.gz"
 
 
-def scans_of(inputs: Sequence[Path]) -> list[Scan]:
-    """Scans of files and BIDS folders, in their order.
+def scans_of(inputs: Sequence[Path], mask: Path | None = None) -> list[Scan]:
+    """Scans of files and BIDS folders, in their order; ``mask`` is the brain mask of a single file.
 
     Raises
     ------
     UsageError
-        For a path that is not there, holds no scan, or a scan named twice.
+        For a path that is not there, holds no scan, a scan named twice, or a mask for several.
     """
+    if mask is not None and (len(inputs) != 1 or not inputs[0].is_file() or not mask.is_file()):
+        raise UsageError(f"--brain-mask {mask}: expected a file, and a single scan file that it belongs to")
     found: list[Scan] = []
     for path in inputs:
         if path.is_dir():
-            found += read_dataset(path)
+            found += find_scans(path)
         elif path.is_file():
-            found.append(scan_of_file(path))
+            found.append(scan_from_file(path, mask))
         else:
             raise UsageError(f"{path}: no such file or folder; expected {', '.join(READ)} or a BIDS folder")
     if not found:

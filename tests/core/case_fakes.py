@@ -79,7 +79,7 @@ def write_scan(folder: Path, stored: tuple[str, str, str] = ("R", "A", "S"), blo
     save_volume(scan.with_data((scan.data + noise) * mask.data), path)
     save_volume(mask, mask_path, np.uint8)
     return Scan(
-        subject="sub-one", session="ses-01", path=path, mask=mask_path, age_weeks=40.0, synthetic=True
+        subject="sub-one", session="ses-01", path=path, mask=mask_path, age=40.0, synthetic=True
     )
 
 
