@@ -197,6 +197,9 @@ def paint_lesions(
     LesionError
         For an unknown kind, or where no tissue of the wanted side can hold the lesion.
     """
+    unknown = [plan.kind for plan in plans if plan.kind not in SIGN]
+    if unknown:
+        raise LesionError(f"{unknown[0]}: unknown kind; expected one of {', '.join(SIGN)}")
     spacing = float(np.linalg.norm(affine[:3, :3], axis=0).mean())
     ijk = np.stack(np.unravel_index(tissues.index, tissues.grid)).astype(np.float32)
     world = affine[:3, :3].astype(np.float32) @ ijk
@@ -208,7 +211,8 @@ def paint_lesions(
             continue
         warp = slow_field(rng, tissues.grid, spacing, 6.0).reshape(-1)[tissues.index]
         for opacity, target in _repaint(plan, tissues, values, world, warp, tissues.scale, rng):
-            opacity = opacity * tissues.brain
+            # Cut the long tails of the soft edges: far from the lesion no voxel changes.
+            opacity = np.where(opacity > 0.02, opacity, 0) * tissues.brain
             change = opacity * (target - values)
             # Only where the lesion has its sign: blood doesn't brighten what is darker still.
             change = np.maximum(change, 0) if SIGN[plan.kind] > 0 else np.minimum(change, 0)
