@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 HERE = Path(__file__).resolve().parent
 # Streamlit puts only this folder on the path; `app` and `core` lie one above.
@@ -14,4 +15,7 @@ if str(HERE.parent) not in sys.path:
 
 from app.routes import routes  # noqa: E402
 
+# A folder named pages beside the entry makes Streamlit run a page without app/main.py until main.py has run
+# once: a reload of Review after a restart would come first. st.navigation sets the same flag.
+PagesManager.uses_pages_directory = False
 app = st.App(HERE / "main.py", routes=routes())

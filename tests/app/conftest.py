@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
 from core.config import settings
+
+
+def keep_navigation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make ``AppTest`` run ``app/main.py`` each time, as ``app/server.py`` does.
+
+    It resets the flag before every run, and would run the pages beside main.py alone from the second on.
+    """
+    begin = PagesManager.__init__
+
+    def without_folder(self: PagesManager, *args: Any, **kwargs: Any) -> None:
+        PagesManager.uses_pages_directory = False
+        begin(self, *args, **kwargs)
+
+    monkeypatch.setattr(PagesManager, "__init__", without_folder)
 
 
 @pytest.fixture
@@ -20,6 +36,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.delenv("FONTANELLE_DATABASE_URL", raising=False)
     settings.cache_clear()
     st.cache_resource.clear()
+    keep_navigation(monkeypatch)
     yield folder
     settings.cache_clear()
     st.cache_resource.clear()
