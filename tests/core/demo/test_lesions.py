@@ -42,11 +42,11 @@ def test_lesion_is_in_the_brain_with_its_sign_and_on_its_side(pairs, kinds):
 @pytest.mark.parametrize("kinds", [k for k in FINDINGS if not SHAPED & set(k)], ids="+".join)
 def test_without_its_lesion_it_is_the_same_scan(pairs, kinds):
     made, healthy = pairs[kinds]
-    near = ndimage.binary_dilation(made.lesions.data > 0, iterations=8)
+    far = ndimage.distance_transform_edt(made.lesions.data == 0) > 8
     differ = made.volume.data != healthy.volume.data
     assert differ.any()
     # Soft edges reach a little beyond the mask, no further.
-    assert not differ[~near].any()
+    assert not differ[far].any()
 
 
 @pytest.mark.parametrize("kinds", [("cyst",), ("infarct",), ("germinal_matrix_haemorrhage",)], ids="+".join)

@@ -43,8 +43,9 @@ def test_distances_are_negative_inside_and_grow_by_millimetres():
     # Above the vertex the hull's distance grows 10 mm in 10 mm.
     near, far = maps.hull.at(points((0, -20, 90), (0, -20, 100)))
     assert far - near == pytest.approx(10, abs=1)
-    # The skull bridges hollows of the brain's surface, so it's nowhere nearer than the brain.
-    assert (maps.head.data <= maps.hull.data + 2).all()
+    # The skull bridges hollows of the brain's surface (voxels of 2 mm): no brain stands outside it.
+    assert maps.head.data[maps.hull.data < 0].max() < 2
+    assert (maps.head.data < 0).sum() > (maps.hull.data < 0).sum()
 
 
 def test_third_ventricle_and_cisterns_are_no_lateral_ventricle():
