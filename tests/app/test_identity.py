@@ -1,0 +1,98 @@
+"""A name is typed only where no login and no proxy says who reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import identity
+from app.feedback.store import StoreError, list_readers, open_store
+from core.config import settings
+
+
+@pytest.mark.parametrize(
+    ("user", "known", "mapped", "expected"),
+    [
+        ({"is_logged_in": True, "email": "a@b.c", "name": "A"}, "oidc", [], "a@b.c"),
+        ({"is_logged_in": True, "name": "A"}, "oidc", [], "A"),
+        ({"is_logged_in": False, "email": "a@b.c"}, "oidc", [], None),
+        ({"email": "a@b.c"}, "oidc", [], None),
+        # The proxy's own key counts, not a claim that happens to be there.
+        ({"email": "test@example.com", "remote": "ada"}, "header", ["remote"], "ada"),
+        ({"email": "test@example.com"}, "header", ["remote"], None),
+        ({"remote": "  "}, "header", ["remote"], None),
+    ],
+)
+def test_claimed_name(user: dict[str, Any], known: Any, mapped: list[str], expected: str | None) -> None:
+    assert identity.claimed_name(user, known, mapped) == expected
+
+
+class User:
+    def __init__(self, **claims: Any) -> None:
+        self.claims = claims
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.claims
+
+
+@pytest.mark.parametrize(
+    ("headers", "claims", "expected"),
+    [
+        ({}, {"email": "test@example.com"}, "typed"),
+        ({}, {"is_logged_in": False}, "oidc"),
+        ({"X-Remote-User": "remote"}, {"remote": "ada"}, "header"),
+    ],
+)
+def test_source(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], claims: dict[str, Any], expected: str
+) -> None:
+    monkeypatch.setattr(identity.st, "get_option", lambda name: headers)
+    monkeypatch.setattr(identity.st, "user", User(**claims))
+    assert identity.source() == expected
+
+
+def test_login_and_header_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity.st, "get_option", lambda name: {"X-Remote-User": "remote"})
+    monkeypatch.setattr(identity.st, "user", User(is_logged_in=True))
+    with pytest.raises(StoreError, match="keep one"):
+        identity.source()
+
+
+def page() -> None:
+    import streamlit as st
+
+    from app import identity
+
+    identity.badge()
+    st.title(identity.require_reader().name)
+
+
+def test_name_is_asked_once_and_resumed_with_one_click(data_dir: Path) -> None:
+    at = AppTest.from_function(page, default_timeout=20).run()
+    assert not at.title
+    assert "nobody checks it" in at.caption[0].value
+    at.text_input(key="who_typed").set_value("Ada [x](http://y) **b**")
+    at.button[0].click().run()
+    assert at.title[0].value == "Ada [x](http://y) **b**"
+    assert r"Ada \[x\]\(http\:" in at.sidebar.markdown[0].value, "shown as text, not as a link"
+    assert "not verified" in at.sidebar.markdown[0].value
+    reloaded = AppTest.from_function(page, default_timeout=20).run()
+    assert reloaded.selectbox(key="who_known").value == "Ada [x](http://y) **b**"
+    reloaded.button[0].click().run()
+    assert reloaded.title[0].value == "Ada [x](http://y) **b**"
+    assert len(list_readers(open_store(settings().store_url), "typed")) == 1
+    reloaded.button(key="change_reader").click().run()
+    assert not reloaded.title
+
+
+def test_header_names_the_reader(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "source", lambda: "header")
+    monkeypatch.setattr(identity.st, "user", User(remote="ada"))
+    monkeypatch.setattr(identity.st, "get_option", lambda name: {"X-Remote-User": "remote"})
+    at = AppTest.from_function(page, default_timeout=20).run()
+    assert at.title[0].value == "ada"
+    assert not at.text_input
+    assert list_readers(open_store(settings().store_url), "header")[0].name == "ada"
