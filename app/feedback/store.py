@@ -1,15 +1,11 @@
-"""What readers said: append, never change. Reader-scoped queries never show another reader's rows.
-
-Rows of one reader on one region form a chain (each supersedes the one before). A retracted row takes back
-the newest standing row, so undoing twice goes back two steps.
-"""
+"""What readers said: append, never change. Reader-scoped queries never show another reader's rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
@@ -17,17 +13,31 @@ from sqlalchemy.orm import Session
 
 from app.feedback.database import Store, StoreError, open_store, transaction
 from app.feedback.models import MissedFinding, Reader, Verdict
+from app.feedback.rows import (
+    CaseProgress,
+    Missed,
+    MissedInput,
+    ReaderSource,
+    SavedReader,
+    SavedVerdict,
+    VerdictInput,
+    VerdictValue,
+    standing_missed,
+    standing_verdicts,
+)
 from core.io.derivatives import CaseRecord, MapName, Region
 
 __all__ = [
     "CaseProgress",
     "Missed",
     "MissedInput",
+    "ReaderSource",
     "SavedReader",
     "SavedVerdict",
     "Store",
     "StoreError",
     "VerdictInput",
+    "VerdictValue",
     "add_missed",
     "add_verdict",
     "case_progress",
@@ -43,111 +53,6 @@ __all__ = [
     "undo_last",
     "verdict_input",
 ]
-
-VerdictValue = Literal["agree", "disagree", "unsure"]
-ReaderSource = Literal["typed", "oidc", "header"]
-
-
-@dataclass(frozen=True)
-class SavedReader:
-    id: int
-    name: str
-    source: ReaderSource
-
-
-@dataclass(frozen=True)
-class VerdictInput:
-    """One answer as given. ``id`` is made when the form is shown (``new_id``)."""
-
-    id: str
-    reader_id: int
-    case_id: str
-    model: str
-    model_hash: str
-    input_hash: str
-    case_key: str
-    region: Region
-    verdict: VerdictValue
-    note: str = ""
-    session_id: str = ""
-
-
-@dataclass(frozen=True)
-class SavedVerdict:
-    id: str
-    seq: int
-    reader_id: int
-    case_id: str
-    model: str
-    model_hash: str
-    input_hash: str
-    case_key: str
-    map: str
-    region_id: str
-    region: dict[str, Any]
-    verdict: VerdictValue
-    note: str
-    session_id: str
-    created_utc: str
-    supersedes: str | None
-    retracted: bool
-
-    @property
-    def saved_at(self) -> str:
-        """Local time of day, as in "saved 14:03:21"."""
-        return datetime.fromisoformat(self.created_utc).astimezone().strftime("%H:%M:%S")
-
-
-@dataclass(frozen=True)
-class MissedInput:
-    """A missed finding: a sphere at (x, y, z) mm in the scan's RAS+ world, ``radius_mm`` up to 100."""
-
-    id: str
-    reader_id: int
-    case_id: str
-    model: str
-    model_hash: str
-    input_hash: str
-    case_key: str
-    map: MapName
-    x_mm: float
-    y_mm: float
-    z_mm: float
-    radius_mm: float
-    note: str = ""
-    session_id: str = ""
-
-
-@dataclass(frozen=True)
-class Missed:
-    id: str
-    seq: int
-    reader_id: int
-    case_id: str
-    model: str
-    model_hash: str
-    input_hash: str
-    case_key: str
-    map: str
-    x_mm: float
-    y_mm: float
-    z_mm: float
-    radius_mm: float
-    note: str
-    session_id: str
-    created_utc: str
-    supersedes: str | None
-    retracted: bool
-
-
-@dataclass(frozen=True)
-class CaseProgress:
-    """One reader's standing answers on one case."""
-
-    judged: dict[tuple[str, str], frozenset[str]]  # (case_key, map) -> ids of regions with a standing verdict
-    verdicts: dict[str, int]  # agree, disagree, unsure -> regions
-    missed: int
-    last_utc: str
 
 
 def new_id() -> str:
@@ -290,7 +195,7 @@ def current_verdicts(
     """One reader's standing verdict for each region id of one map of one analysis."""
     rows = history(store, case_id=case_id, model=model, reader_id=reader_id)
     here = [row for row in rows if row.case_key == case_key and row.map == map]
-    return {row.region_id: row for row in _standing(here)}
+    return {row.region_id: row for row in standing_verdicts(here)}
 
 
 def undo_last(
@@ -311,7 +216,7 @@ def undo_last(
         _lock_reader(session, reader_id)
         rows = [_saved_verdict(row) for row in _verdict_rows(session, reader_id, case_id, model)]
         rows = [row for row in rows if row.case_key == case_key]
-        standing = _standing(rows)
+        standing = standing_verdicts(rows)
         if not standing:
             return None
         last = max(standing, key=lambda row: row.seq)
@@ -360,18 +265,18 @@ def list_missed(store: Store, *, case_id: str, reader_id: int) -> list[Missed]:
         .order_by(MissedFinding.seq)
     )
     with transaction(store, write=False) as session:
-        return _standing_missed(Missed(**_columns(row)) for row in session.scalars(query))
+        return standing_missed(Missed(**_columns(row)) for row in session.scalars(query))
 
 
 def case_progress(store: Store, reader_id: int) -> dict[str, CaseProgress]:
     """One reader's standing answers by case id; cases without any are absent."""
     with transaction(store, write=False) as session:
         query = select(Verdict).where(Verdict.reader_id == reader_id).order_by(Verdict.seq)
-        verdicts = _standing(_saved_verdict(row) for row in session.scalars(query))
+        verdicts = standing_verdicts(_saved_verdict(row) for row in session.scalars(query))
         missed_query = (
             select(MissedFinding).where(MissedFinding.reader_id == reader_id).order_by(MissedFinding.seq)
         )
-        missed = _standing_missed(Missed(**_columns(row)) for row in session.scalars(missed_query))
+        missed = standing_missed(Missed(**_columns(row)) for row in session.scalars(missed_query))
     progress = {}
     for case_id in {row.case_id for row in verdicts} | {row.case_id for row in missed}:
         judged: dict[tuple[str, str], frozenset[str]] = {}
@@ -440,24 +345,6 @@ def _verdict_rows(session: Session, reader_id: int, case_id: str, model: str) ->
         Verdict.reader_id == reader_id, Verdict.case_id == case_id, Verdict.model == model
     )
     return session.scalars(query.order_by(Verdict.seq))
-
-
-def _standing(rows: Iterable[SavedVerdict]) -> list[SavedVerdict]:
-    """Rows in force, given all rows of a reader in order: a retracting row uncovers what it covered."""
-    stacks: dict[tuple[str, str, str, str, str], list[SavedVerdict]] = {}
-    for row in rows:
-        stack = stacks.setdefault((row.case_id, row.model, row.case_key, row.map, row.region_id), [])
-        if row.retracted:
-            stack.pop()
-        else:
-            stack.append(row)
-    return [stack[-1] for stack in stacks.values() if stack]
-
-
-def _standing_missed(rows: Iterable[Missed]) -> list[Missed]:
-    every = list(rows)
-    superseded = {row.supersedes for row in every}
-    return [row for row in every if row.id not in superseded and not row.retracted]
 
 
 def _append_missed(store: Store, content: dict[str, Any]) -> Missed:
