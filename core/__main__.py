@@ -79,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.excepthook = one_line
     signal.signal(signal.SIGTERM, on_sigterm)
     try:
-        code = app(given, prog_name="python -m core", standalone_mode=False)
+        # The command itself: calling ``app`` would put typer's own hook in place of ours.
+        code = typer.main.get_command(app).main(given, prog_name="python -m core", standalone_mode=False)
     except TyperException as error:
         say(f"error: {error.format_message()} (see --help)")
         sys.exit(2)

@@ -68,13 +68,15 @@ class ProgressFile:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.written = 0.0
+        self.last = ("", "")  # case and step
 
     def write(self, state: str, step: str, fraction: float, case: str = "", message: str = "") -> None:
-        """Write, at most five times a second while ``state`` is ``running``."""
+        """Write; within one step of a running case at most five times a second."""
         now = time.monotonic()
-        if self.path is None or (state == "running" and now - self.written < REFRESH_S):
+        same = state == "running" and self.last == (case, step)
+        if self.path is None or (same and now - self.written < REFRESH_S):
             return
-        self.written = now
+        self.written, self.last = now, (case, step)
         document = {
             "state": state,
             "step": step,

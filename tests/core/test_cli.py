@@ -1,0 +1,351 @@
+"""The command line: help, one line for bad input, JSON for machines, and work that survives one bad scan."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from core.__main__ import main
+from core.cli.pool import outcomes
+from core.config import ROOT, settings
+from core.io.derivatives import CasePaths, read_regions
+from core.networks.zoo import NAMES
+from tests.core.case_fakes import CountingNetwork, fake_predictor, fake_prepare, reference, write_scan
+
+COMMANDS = ("demo", "prepare", "train", "calibrate", "analyze", "models")
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Call a command in this process, in folders of its own: exit code, stdout, stderr."""
+    monkeypatch.setenv("FONTANELLE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("FONTANELLE_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    settings.cache_clear()
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(exit_.value.code or 0), out, err
+
+    yield call
+    signal.signal(signal.SIGTERM, before)
+    settings.cache_clear()
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> CountingNetwork:
+    """A model of any name that expects the phantom, and preparation without ANTs."""
+    counting = CountingNetwork()
+    info = SimpleNamespace(name="vae_8x8_512", folder=Path("model"), reference="demo")
+    monkeypatch.setattr("core.prepared.prepare", fake_prepare)
+    for module in ("analyze", "demo", "prepare"):
+        monkeypatch.setattr(f"core.cli.{module}.model_named", lambda name: info)
+    for module in ("analyze", "prepare"):
+        monkeypatch.setattr(f"core.cli.{module}.reference_of_model", lambda folder, name: reference())
+    for module in ("demo", "prepare"):
+        monkeypatch.setattr(f"core.cli.{module}.demo_reference", reference)
+    monkeypatch.setattr("core.cli.analyze.predictor_of", lambda folder, device: fake_predictor(counting))
+    return counting
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(run: Run, command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert f"Example: python -m core {command}" in " ".join(out.split())
+
+
+def test_all_commands_are_in_the_help(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(f" {command} " in out for command in COMMANDS)
+    assert "not a medical device" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["analyse"], "No such command 'analyse'"),
+        (["analyze"], "Missing argument"),
+        (["analyze", "x.nii", "--jobs", "0"], "greater than or equal to 1"),
+        (["analyze", "x.nii", "--model", "vae_9"], "no model 'vae_9'; there are: none yet"),
+        (["analyze", "x.nii", "--maps", "window"], "unknown map window; known are volume, normative"),
+        (["prepare", "nowhere"], "nowhere: no such file or folder"),
+        (["prepare", "x.nii", "--bias", "n5"], "bias: 'n5'; expected one of n4, n3, none"),
+        (["prepare", "x.nii", "--reference", "r.nii"], "--reference needs --reference-mask"),
+        (["train", "vae_9"], "unknown model 'vae_9'"),
+        (["train", NAMES[0], "--set", "epoch=3"], "--set epoch=3: expected KEY=VALUE with a key of epochs"),
+        (["train", NAMES[0], "--set", "epochs=three"], "--set epochs=three: expected int"),
+        (["train", NAMES[0], "--set", "schedule=step"], "schedule is 'step'"),
+        (["calibrate", "../etc"], "no model '../etc'"),
+        (["demo", "--which", "some"], "--which some: expected test or all"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], text: str
+) -> None:
+    monkeypatch.setattr("core.cli.prepare.demo_reference", reference)
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert text in err
+
+
+def test_debug_shows_the_traceback_wherever_it_stands() -> None:
+    for arguments in (["--debug", "calibrate", "none"], ["calibrate", "none", "--debug"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "core", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode != 0
+        assert "Traceback (most recent call last)" in done.stderr
+        assert "UsageError: no model 'none'" in done.stderr
+
+
+def test_an_error_that_nobody_expected_is_one_line_too() -> None:
+    code = (
+        "import core.cli.models as m, core.__main__ as c\n"
+        "def broken(folder): raise ZeroDivisionError('a\\nb')\n"
+        "m.list_models = broken\n"
+        "c.main(['models'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: unexpected ZeroDivisionError: a b (add --debug for the traceback)\n"
+
+
+def test_models(run: Run) -> None:
+    assert run("models", "--names")[1].split() == list(NAMES)
+    assert json.loads(run("models", "--json")[1]) == []
+    assert run("models")[1].count("not trained") == 8
+
+
+def test_analyze_tells_people_and_machines(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
+    scan, progress = write_scan(tmp_path / "bids"), tmp_path / "progress.json"
+    code, out, err = run(
+        "analyze", scan.path, "--json", "--progress-file", progress, "--out", tmp_path / "out"
+    )
+    assert code == 0
+    (case,) = json.loads(out)["cases"]
+    assert case["case"] == "sub-one_ses-01"
+    paths = CasePaths(tmp_path / "out", "sub-one", "ses-01")
+    assert case["record"] == str(paths.case_json("vae_8x8_512"))
+    assert case["regions"] == {"volume": len(read_regions(paths.regions("vae_8x8_512")))}
+    assert "analyse" in err
+    assert json.loads(progress.read_text()) == {
+        "state": "done",
+        "step": "done",
+        "fraction": 1.0,
+        "message": "",
+        "case": "sub-one_ses-01",
+    }
+    code, out, err = run("analyze", tmp_path / "bids", "--out", tmp_path / "out")
+    assert (code, err, network.calls) == (0, "", 1)
+    assert out.startswith("sub-one_ses-01  MSE 0.000")
+
+
+def test_analyze_goes_on_past_a_bad_scan(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
+    bad, good = write_scan(tmp_path / "bids"), write_scan(tmp_path / "other")
+    good_path = good.path.with_name("sub-two_ses-01_T2w.nii.gz")
+    good.path.rename(good_path)
+    assert good.mask is not None
+    good.mask.rename(good.mask.with_name("sub-two_ses-01_desc-brain_mask.nii.gz"))
+    bad.path.write_bytes(b"\x1f\x8b no gzip")
+    progress = tmp_path / "progress.json"
+    code, out, err = run("analyze", bad.path, good_path, "--json", "--progress-file", progress)
+    document = json.loads(out)
+    assert code == 1
+    assert [case["case"] for case in document["cases"]] == ["sub-two_ses-01"]
+    (failed,) = document["errors"]
+    assert (failed["case"], failed["type"]) == ("sub-one_ses-01", "VolumeError")
+    assert f"error: sub-one_ses-01: {failed['error']}" in err
+    assert json.loads(progress.read_text())["state"] == "failed"
+
+
+def test_two_scans_of_one_name_are_refused(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
+    one, other = write_scan(tmp_path / "a"), write_scan(tmp_path / "b")
+    code, _, err = run("analyze", one.path, other.path)
+    assert code == 2
+    assert "are both sub-one_ses-01" in err
+
+
+def test_brain_mask_belongs_to_one_file(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "bids")
+    assert scan.mask is not None
+    moved = scan.mask.rename(tmp_path / "brain.nii.gz")
+    assert run("analyze", scan.path, "--brain-mask", moved)[0] == 0
+    code, _, err = run("analyze", tmp_path / "bids", "--brain-mask", moved)
+    assert code == 2
+    assert "a single scan file" in err
+
+
+def test_prepare(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "bids")
+    code, out, _ = run("prepare", scan.path, "--cube", "32", "--json")
+    assert code == 0
+    (case,) = json.loads(out)["cases"]
+    assert Path(case["prepared"]).is_file()
+    assert (case["mask_source"], case["overlap"]) == ("given", 1.0)
+
+
+def test_demo_makes_and_analyses_the_test_cases(
+    run: Run, network: CountingNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def cohort(root: Path, which: str, jobs: int, progress: Callable[[int, int, str], None]) -> list[Path]:
+        asked.append(which)
+        write_scan(root)
+        (root / "participants.tsv").write_text("participant_id\tsplit\nsub-one\ttest\n")
+        progress(1, 1, "sub-one")
+        return [root]
+
+    monkeypatch.setattr("core.demo.cohort.write_cohort", cohort)
+    assert json.loads(run("demo", "--json")[1]) == {
+        "folder": str(tmp_path / "data" / "demo"),
+        "scans": 1,
+        "synthetic": True,
+    }
+    code, out, err = run("demo", "--which", "all", "--analyze", "vae_8x8_512")
+    assert (code, asked) == (0, ["test", "all"])
+    assert out.startswith("sub-one_ses-01")
+    assert "no newborn was scanned" in err
+
+
+def cohort_of_phantoms(root: Path) -> None:
+    rows = ["participant_id\tsplit\tradiology_score"]
+    for number in range(6):
+        scan = write_scan(root / "made", blob=0.02 * number)
+        folder = root / f"sub-{number}" / "ses-01" / "anat"
+        folder.mkdir(parents=True)
+        scan.path.rename(folder / f"sub-{number}_ses-01_T2w.nii.gz")
+        assert scan.mask is not None
+        scan.mask.rename(folder / f"sub-{number}_ses-01_desc-brain_mask.nii.gz")
+        rows.append(f"sub-{number}\t{'train' if number < 3 else 'validation'}\t1")
+    (root / "participants.tsv").write_text("\n".join(rows) + "\n")
+    (root / "dataset_description.json").write_text('{"Name": "phantoms", "Synthetic": true}')
+
+
+def test_train_calibrate_and_analyze(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.prepared.prepare", fake_prepare)
+    cohort_of_phantoms(tmp_path / "bids")
+    brain = tmp_path / "bids" / "sub-0" / "ses-01" / "anat" / "sub-0_ses-01_T2w.nii.gz"
+    mask = brain.with_name("sub-0_ses-01_desc-brain_mask.nii.gz")
+    given = ("--data", tmp_path / "bids", "--cube", "16", "--reference", brain, "--reference-mask", mask)
+    code, out, err = run(
+        "train", "std_8x8", *given, "--epochs", "1", "--jobs", "1", "--json", "--device", "cpu"
+    )
+    assert code == 0, err
+    trained = json.loads(out)
+    assert (trained["training"]["n_train"], trained["training"]["n_validation"]) == (3, 3)
+    folder = tmp_path / "models" / "std_8x8"
+    assert {path.name for path in folder.iterdir()} >= {
+        "config.json",
+        "weights.safetensors",
+        "normative.npz",
+        "MODEL_CARD.md",
+        "reference_T2w.nii.gz",
+        "reference_mask.nii.gz",
+    }
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert "Synthetic data only" in card
+    assert "| Held-out normals | 3, each left out of its own mean and SD |" in card
+    assert not (tmp_path / "data" / "cache" / "training" / "std_8x8_16").exists()
+    (listed,) = json.loads(run("models", "--json")[1])
+    assert (listed["name"], listed["cube"], listed["calibrated"]) == ("std_8x8", 16, True)
+
+    code, out, err = run("calibrate", "std_8x8", "--data", tmp_path / "bids", "--floor-mm3", "600", "--json")
+    assert code == 0, err
+    again = json.loads(out)
+    # The same residuals, and fewer regions the larger the floor.
+    np.testing.assert_allclose(again["validation"]["mse"], trained["validation"]["mse"])
+    total = [sum(sum(bands.values()) for bands in one["false_alarms"].values()) for one in (trained, again)]
+    assert total[1] <= total[0]
+
+    scan = tmp_path / "bids" / "sub-3" / "ses-01" / "anat" / "sub-3_ses-01_T2w.nii.gz"
+    code, out, err = run("analyze", scan, "--model", "std_8x8", "--floor-mm3", "600", "--json")
+    assert code == 0, err
+    (case,) = json.loads(out)["cases"]
+    # The same scan as the first validation normal: its MSE must be that one's.
+    assert case["scores"]["mse"] == pytest.approx(again["validation"]["mse"][0], rel=1e-6)
+    assert set(case["regions"]) == {"volume", "normative"}
+
+
+def test_training_refuses_abnormal_scans_and_missing_splits(run: Run, tmp_path: Path) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    table = tmp_path / "bids" / "participants.tsv"
+    table.write_text(table.read_text().replace("sub-1\ttrain\t1", "sub-1\ttrain\t5"))
+    code, _, err = run("train", "std_8x8", "--data", tmp_path / "bids", "--cube", "16")
+    assert code == 2
+    assert "sub-1 of split 'train' has radiology score 5; expected normals (1) only" in err
+    table.write_text(table.read_text().replace("5\n", "1\n").replace("validation", "test"))
+    code, _, err = run("train", "std_8x8", "--data", tmp_path / "bids", "--cube", "16")
+    assert code == 2
+    assert "0 scans with split 'validation' in participants.tsv; expected 3 or more" in err
+
+
+def reciprocal(number: int) -> tuple[float, str, int]:
+    return 1 / number, os.environ["OMP_NUM_THREADS"], os.getpid()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_pool_keeps_errors_apart(monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    with closing(outcomes(reciprocal, [1, 0, 4], jobs)) as results:
+        done = dict(results)
+    assert isinstance(done[0].exception(), ZeroDivisionError)
+    assert [done[number].result()[0] for number in (1, 4)] == [1, 0.25]
+    # One thread in worker processes; this process and its settings stay as they were.
+    assert done[4].result()[1] == ("7" if jobs == 1 else "1")
+    assert (done[4].result()[2] == os.getpid()) == (jobs == 1)
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+SLEEPER = """
+import sys, time
+from pathlib import Path
+import core.prepared, core.cli.analyze as a
+from core.__main__ import main
+from tests.core.case_fakes import CountingNetwork, fake_predictor, reference
+from types import SimpleNamespace
+a.model_named = lambda name: SimpleNamespace(name="m", folder=Path("m"), reference="demo")
+a.reference_of_model = lambda folder, name: reference()
+a.predictor_of = lambda folder, device: fake_predictor(CountingNetwork())
+core.prepared.prepare = lambda *_: time.sleep(60)
+main(sys.argv[1:])
+"""
+
+
+def test_sigterm_ends_it_at_once_and_leaves_nothing_half_done(tmp_path: Path) -> None:
+    scan, progress = write_scan(tmp_path / "bids"), tmp_path / "progress.json"
+    arguments = ["analyze", scan.path, "--out", tmp_path / "out", "--progress-file", progress]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLEEPER, *map(str, arguments)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (progress.exists() and json.loads(progress.read_text())["step"] == "prepare"):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.terminate()
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 143
+    assert "terminated; nothing half done is left" in err
+    assert "Traceback" not in err
+    assert json.loads(progress.read_text())["state"] == "cancelled"
+    assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == [".lock"]
