@@ -83,7 +83,7 @@ def ask(store: Store) -> None:
     readers = [reader.name for reader in list_readers(store, "typed")]
     st.subheader("Who is reading?", anchor=False)
     st.caption("Demo mode: the name is kept beside your verdicts, but nobody checks it.")
-    with st.form("who", border=False):
+    with st.form("who", border=False, width=420):
         chosen = st.selectbox("Reader", [*readers, NEW], key="who_known") if readers else NEW
         typed = st.text_input("Your name", key="who_typed", max_chars=200, placeholder="e.g. A. Reader")
         go = st.form_submit_button("Continue", type="primary", key="who_continue")

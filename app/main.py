@@ -22,6 +22,7 @@ page = st.navigation(
         st.Page("pages/about.py", title="About", icon=":material/info:"),
     ]
 )
+st.html("<style>.block-container {padding-top: 2.6rem;}</style>")
 identity.badge()
 st.sidebar.caption("Research software, not a medical device.")
 page.run()

@@ -14,7 +14,7 @@ from app.cases import FIRST_MODEL, Case
 from app.jobs import Job, JobError
 from app.uploads import AGE_WEEKS, SESSION, Sent, Upload, check, keep, pair, preview
 from core.config import settings
-from core.io.volume import READ, VolumeError, describe_grid
+from core.io.volume import READ, VolumeError
 from core.networks.zoo import ModelError, list_models
 
 CHECKED = "upload_checked"
@@ -69,7 +69,9 @@ def show(upload: Upload) -> float | None:
         brain = "no mask: the brain will be extracted"
         if upload.mask is not None:
             brain = f"mask {code(upload.mask_name)}"
-        grid = f"{describe_grid(upload.volume)}, stored {''.join(upload.volume.stored)}"
+        shape, spacing = upload.volume.shape, upload.volume.spacing
+        grid = f"{'×'.join(map(str, shape))} voxels of {'×'.join(f'{mm:.3g}' for mm in spacing)} mm"
+        grid += f", stored {''.join(upload.volume.stored)}"
         facts.markdown(f"{code(upload.name)}  \n{grid}; {brain}")
         weeks = age.number_input(
             "Age, weeks (optional)",
@@ -80,17 +82,19 @@ def show(upload: Upload) -> float | None:
             help="Postmenstrual age at scan",
         )
         if look.toggle("Preview", key=f"upload_preview_{upload.digest[:12]}"):
-            niivue_viewer(
-                nifti_data=preview(upload.volume),
-                # The component tells volumes apart by name: it carries the content's hash.
-                filename=f"{upload.digest[:12]}.nii.gz",
-                height=420,
-                styled=False,
-                settings={"radiological": True, "crosshair": True},
-                update_interval_ms=None,
-                key=f"upload_view_{upload.digest[:12]}",
-            )
-            st.caption("Radiological convention: the patient's left is on the right of the screen.")
+            picture, words = st.columns(2)
+            with picture:
+                niivue_viewer(
+                    nifti_data=preview(upload.volume),
+                    # The component tells volumes apart by name: it carries the content's hash.
+                    filename=f"{upload.digest[:12]}.nii.gz",
+                    height=480,
+                    styled=False,
+                    settings={"radiological": True, "crosshair": True},
+                    update_interval_ms=None,
+                    key=f"upload_view_{upload.digest[:12]}",
+                )
+            words.caption("Radiological convention: the patient's left is on the right of the screen.")
         return weeks
 
 

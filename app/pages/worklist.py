@@ -29,15 +29,13 @@ def row(case: Case, progress: CaseProgress | None) -> dict[str, Any]:
     return {
         "Case": record.case_id,
         "Status": case_status(case, progress),
+        "Read": f"{len(flagged & judged)} of {len(flagged)}",
         "Age": record.age_weeks,
         "Data": "synthetic" if record.synthetic else "",
         "MSE": record.scores.get("mse"),
-        "MSE percentile": record.scores.get("mse_percentile"),
+        "MSE pct.": record.scores.get("mse_percentile"),
         "Normative z": record.scores.get("normative_top"),
-        "Normative percentile": record.scores.get("normative_top_percentile"),
-        "Flags": len(flagged),
-        "Read": len(flagged & judged),
-        "Note": "",
+        "Norm. pct.": record.scores.get("normative_top_percentile"),
     }
 
 
@@ -140,15 +138,16 @@ def draw() -> None:
 
 
 COLUMNS = {
+    "Read": st.column_config.TextColumn(
+        help="Regions of 3 SD and more in the volume map that you have judged"
+    ),
     "Age": st.column_config.NumberColumn(format="%.1f", help="Postmenstrual age at scan, weeks"),
     "MSE": st.column_config.NumberColumn(format="%.4f", help="Mean squared error of the reconstruction"),
-    "MSE percentile": st.column_config.NumberColumn(format="%.0f", help="Among validation normals"),
+    "MSE pct.": st.column_config.NumberColumn(format="%.0f", help="Percentile among validation normals"),
     "Normative z": st.column_config.NumberColumn(
-        format="%.2f", help="Largest normative z, top share of brain voxels"
+        format="%.2f", help="Normative map: mean |z| of the most extreme 0.1 % of brain voxels"
     ),
-    "Normative percentile": st.column_config.NumberColumn(format="%.0f", help="Among validation normals"),
-    "Flags": st.column_config.NumberColumn(help="Regions of 3 SD and more in the volume map"),
-    "Read": st.column_config.NumberColumn(help="Those that you have judged"),
+    "Norm. pct.": st.column_config.NumberColumn(format="%.0f", help="Percentile among validation normals"),
 }
 
 draw()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from app.uploads import Sent, check, is_mask, keep, pair, preview, stem
+from core.io.bids import scan_from_file
 from core.io.volume import VolumeError, load_mask, load_volume
 from tests.casefactory import SHAPE, phantom, phantom_affine, save_stored
 
@@ -78,6 +79,9 @@ def test_good_scan_is_kept_in_its_own_grid(tmp_path: Path, stored: tuple[str, st
     np.testing.assert_array_equal(mask.data, phantom()[1])
     rows = (root / "participants.tsv").read_text().splitlines()
     assert rows == ["participant_id\tsession_id\tage", f"{label}\tses-01\t40.5"]
+    scan = scan_from_file(path)
+    assert (scan.subject, scan.session, scan.age, scan.synthetic) == (label, "ses-01", 40.5, False)
+    assert scan.mask == path.with_name(f"{label}_ses-01_desc-brain_mask.nii.gz")
     assert not [p for p in root.rglob("*") if "ller" in p.name or p.name.startswith(".incoming")]
 
 

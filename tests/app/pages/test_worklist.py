@@ -62,8 +62,8 @@ def test_rows_hold_the_record_and_no_radiology_score(data_dir: Path) -> None:
     assert rows.loc["sub-a_ses-01", "Age"] == 38.4
     assert pd.isna(rows.loc["sub-b_ses-01", "Age"])
     assert list(rows["Data"]) == ["synthetic", ""]
-    assert list(rows["MSE percentile"]) == [97.0, 12.0]
-    assert list(rows["Flags"]) == [2, 2]
+    assert list(rows["MSE pct."]) == [97.0, 12.0]
+    assert list(rows["Read"]) == ["0 of 2", "0 of 2"]
     assert not [column for column in rows if "radiology" in column.lower()]
 
 
@@ -80,7 +80,7 @@ def test_status_is_the_readers_own(data_dir: Path) -> None:
     at.run()
     rows = table(at)
     assert list(rows["Status"]) == ["done", "in progress", "new", "nothing flagged"]
-    assert list(rows["Read"]) == [2, 1, 0, 0]
+    assert list(rows["Read"]) == ["2 of 2", "1 of 2", "0 of 2", "0 of 0"]
     assert not any(button.label == "Continue" for button in at.button), "asked once a session"
 
 
