@@ -70,17 +70,17 @@ def fake_prepare(
     )
 
 
-def write_scan(folder: Path, stored: tuple[str, str, str] = ("R", "A", "S"), blob: float = 0.25) -> Scan:
+def write_scan(
+    folder: Path, stored: tuple[str, str, str] = ("R", "A", "S"), blob: float = 0.25, seed: int = 1
+) -> Scan:
     """The phantom as a BIDS scan with its mask, noise and all."""
     scan, mask = phantom(stored, blob)
-    noise = np.random.default_rng(1).normal(0, 4, SHAPE).astype(np.float32)
+    noise = np.random.default_rng(seed).normal(0, 4, SHAPE).astype(np.float32)
     anat = folder / "sub-one" / "ses-01" / "anat"
     path, mask_path = anat / "sub-one_ses-01_T2w.nii.gz", anat / "sub-one_ses-01_desc-brain_mask.nii.gz"
     save_volume(scan.with_data((scan.data + noise) * mask.data), path)
     save_volume(mask, mask_path, np.uint8)
-    return Scan(
-        subject="sub-one", session="ses-01", path=path, mask=mask_path, age=40.0, synthetic=True
-    )
+    return Scan(subject="sub-one", session="ses-01", path=path, mask=mask_path, age=40.0, synthetic=True)
 
 
 @dataclass
