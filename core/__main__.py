@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Annotated, NoReturn
@@ -63,8 +64,10 @@ def one_line(kind: type[BaseException], error: BaseException, trace: TracebackTy
 
 
 def leave(code: int, text: str) -> NoReturn:
-    """End at once: a worker thread may be deep in ITK. What it was writing has not its final name."""
+    """End at once, also where a worker thread is deep in ITK: what it writes has not its final name yet."""
     say(text)
+    if threading.active_count() == 1:
+        sys.exit(code)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -78,25 +81,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not debug:
         sys.excepthook = one_line
     signal.signal(signal.SIGTERM, on_sigterm)
+    stopped: tuple[int, str] | None = None
     try:
         # The command itself: calling ``app`` would put typer's own hook in place of ours.
         code = typer.main.get_command(app).main(given, prog_name="python -m core", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except TyperException as error:
         say(f"error: {error.format_message()} (see --help)")
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
-        leave(130, "interrupted; nothing half done is left")
+        stopped = 130, "interrupted; nothing half done is left"
     except Terminated:
-        leave(143, "terminated; nothing half done is left")
+        stopped = 143, "terminated; nothing half done is left"
     except Cancelled as error:
-        say(str(error))
-        sys.exit(1)
+        stopped = 1, str(error)
     except (ValueError, OSError) as error:
         if debug:
             raise
         say("error: " + " ".join(str(error).split()))
         sys.exit(2)
-    sys.exit(code if isinstance(code, int) else 0)
+    leave(*stopped)  # outside the handlers: their tracebacks keep the pool's semaphores alive
 
 
 if __name__ == "__main__":

@@ -82,4 +82,5 @@ def outcomes(
             stop.set()
             for child in multiprocessing.active_children():
                 child.terminate()
-        executor.shutdown(wait=finished, cancel_futures=True)
+        # A thread can't be ended: the command leaves it behind.
+        executor.shutdown(wait=finished or jobs > 1, cancel_futures=True)
