@@ -26,7 +26,9 @@ METHODS = ("auto", "given", "stripped", "bet", "command")
 
 STRIPPED_SHARE = 1 / 3  # most of a stripped scan's grid is background
 VOLUME_ML = (150.0, 700.0)  # a newborn's brain, preterm to hydrocephalic
-BET_THRESHOLDS = (0.5, 0.7, 0.8, 0.9)
+BET_THRESHOLDS = (0.9, 0.8, 0.7, 0.5)  # best for whole heads first
+GOOD_OVERLAP = 0.95  # no other threshold is tried
+LEAST_OVERLAP = 0.8  # no brain-shaped mask registers worse
 COMMAND_SECONDS = 600
 _BET_MM = 2.0  # grid of the surface search
 _BET_PAD = 14  # voxels; the surface looks 20 mm inward and may step outside the head
@@ -126,7 +128,7 @@ def bet_mask(scan: Volume, overlap: Callable[[np.ndarray], float]) -> np.ndarray
     Raises
     ------
     PrepareError
-        Where no threshold gives a plausible brain; the text has each one's fault.
+        Where no threshold gives a plausible brain that fits; the text has each one's fault.
     """
     best, best_overlap, faults = None, -1.0, []
     for threshold in BET_THRESHOLDS:
@@ -136,8 +138,14 @@ def bet_mask(scan: Volume, overlap: Callable[[np.ndarray], float]) -> np.ndarray
             faults.append(str(error))
             continue
         found = overlap(mask)
-        if found > best_overlap:
+        if found < LEAST_OVERLAP:
+            faults.append(
+                f"mask (BET {threshold:g}): overlap {found:.2f}; expected {LEAST_OVERLAP:g} or more"
+            )
+        elif found > best_overlap:
             best, best_overlap = mask, found
+        if found >= GOOD_OVERLAP:
+            break
     if best is None:
         raise PrepareError(
             "mask: no plausible brain found (" + "; ".join(faults) + "); "

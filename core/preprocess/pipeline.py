@@ -15,7 +15,7 @@ import numpy as np
 import core
 from core.io.atomic import write_bytes
 from core.io.derivatives import CasePaths
-from core.io.volume import Volume, VolumeError, load_mask, load_volume, same_grid, save_volume
+from core.io.volume import Volume, load_mask, load_volume, same_grid, save_volume
 from core.preprocess import bias, brain, intensity
 from core.preprocess.errors import PrepareError
 from core.preprocess.qc import qc_picture
@@ -26,6 +26,7 @@ __all__ = ["PrepareError", "PrepareSettings", "Prepared", "Reference", "prepare"
 __all__ += ["settings_from_dict", "to_scan_grid", "write_prepared"]
 
 _MARGIN_MM = 6.0  # kept around the brain for bias field and registration
+_LEAST_OVERLAP = 0.3  # less is no registration; what lies above is reported and left to the reader
 _PACKAGES = ("antspyx", "nibabel", "numpy", "scipy", "brainextractor")
 
 
@@ -139,12 +140,15 @@ def prepare(
         sampled, cube_mask = resample_masked(
             corrected, part, index_map(affine, target, np.linalg.inv(scan_to_reference)), size
         )
-        if not cube_mask.any():
-            raise PrepareError("register: brain lies outside the cube; expected it to match the reference")
         expected = (
             resample(reference.mask.data, index_map(reference.mask.affine, target, np.eye(4)), size) >= 0.5
         )
         fit = dice(cube_mask, expected)
+        if fit < _LEAST_OVERLAP:
+            raise PrepareError(
+                f"register: overlap with reference {reference.name} is {fit:.2f}; "
+                f"expected {_LEAST_OVERLAP:g} or more"
+            )
     with _timed(times, "intensity"):
         unit = intensity.to_unit(sampled, cube_mask, settings.intensity)
     cube = Volume(unit, target)
@@ -198,16 +202,12 @@ def write_prepared(prepared: Prepared, paths: CasePaths, cube: int, extra: dict[
     """Write scan, mask, cube, QC picture and, last, the sidecar; each file whole or absent.
 
     ``extra`` joins the sidecar: key, input_hash, settings, synthetic.
+
+    Raises
+    ------
+    PrepareError
+        Where ``extra`` has a key that the sidecar holds already.
     """
-    whole = np.array_equal(prepared.scan.data, np.rint(prepared.scan.data))
-    short = whole and np.abs(prepared.scan.data).max() <= np.iinfo(np.int16).max
-    sidecar = paths.prepared_json(cube)
-    sidecar.unlink(missing_ok=True)  # until all is written anew, nothing claims to be whole
-    save_volume(prepared.scan, paths.acquired, np.int16 if short else np.float32)
-    save_volume(prepared.mask, paths.mask, np.uint8)
-    save_volume(prepared.cube, paths.prepared(cube))
-    save_volume(prepared.cube_mask, paths.prepared_mask(cube), np.uint8)
-    write_bytes(paths.qc(cube), prepared.qc)
     record = {
         "mask_source": prepared.mask_source,
         "overlap": prepared.overlap,
@@ -218,6 +218,15 @@ def write_prepared(prepared: Prepared, paths: CasePaths, cube: int, extra: dict[
     clash = sorted(set(record) & set(extra))
     if clash:
         raise PrepareError(f"sidecar: {', '.join(clash)} given twice; expected other keys in extra")
+    whole = np.array_equal(prepared.scan.data, np.rint(prepared.scan.data))
+    short = whole and np.abs(prepared.scan.data).max() <= np.iinfo(np.int16).max
+    sidecar = paths.prepared_json(cube)
+    sidecar.unlink(missing_ok=True)  # until all is written anew, nothing claims to be whole
+    save_volume(prepared.scan, paths.acquired, np.int16 if short else np.float32)
+    save_volume(prepared.mask, paths.mask, np.uint8)
+    save_volume(prepared.cube, paths.prepared(cube))
+    save_volume(prepared.cube_mask, paths.prepared_mask(cube), np.uint8)
+    write_bytes(paths.qc(cube), prepared.qc)
     write_bytes(sidecar, (json.dumps(record | extra, indent=1, sort_keys=True) + "\n").encode())
 
 
@@ -245,7 +254,7 @@ def read_prepared(paths: CasePaths, cube: int) -> Prepared:
             times=dict(record["times"]),
             qc=paths.qc(cube).read_bytes(),
         )
-    except (OSError, KeyError, TypeError, VolumeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise PrepareError(f"{sidecar.name}: {error}; expected a whole preparation, prepare again") from error
 
 
