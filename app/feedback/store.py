@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.feedback.database import Store, StoreError, open_store, transaction
@@ -124,6 +125,15 @@ def reader_for(store: Store, name: str, source: ReaderSource) -> SavedReader:
     name = " ".join(name.split())
     if not 1 <= len(name) <= 200:
         raise StoreError("A reader's name has 1 to 200 characters.")
+    try:
+        return _reader(store, name, source)
+    except StoreError as error:
+        if not isinstance(error.__cause__, IntegrityError):
+            raise
+        return _reader(store, name, source)  # another session added it between our look and our insert
+
+
+def _reader(store: Store, name: str, source: ReaderSource) -> SavedReader:
     query = select(Reader).where(Reader.name == name, Reader.source == source)
     with transaction(store, write=True) as session:
         row = session.scalars(query).one_or_none()

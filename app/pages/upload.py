@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 
@@ -145,7 +146,11 @@ def show_job(job: Job) -> None:
     what, act = st.columns([0.8, 0.2], vertical_alignment="center")
     models = ", ".join(job.models)
     if not job.over:
-        text = "waiting for its turn" if job.state == "queued" else f"{job.step}, {job.fraction:.0%}"
+        text = (
+            "waiting for its turn"
+            if job.state == "queued"
+            else f"{job.step}, {job.fraction:.0%}, {time.time() - job.created:.0f} s"
+        )
         what.progress(job.fraction, text=f"{code(name)} · {models} · {text}")
         stop = partial(jobs.cancel, settings().jobs_dir, job.id)
         act.button("Cancel", key=f"job_cancel_{job.id}", on_click=stop, width="stretch")
