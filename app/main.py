@@ -13,7 +13,7 @@ if str(Path(__file__).resolve().parent.parent) not in sys.path:
 
 from app import identity
 
-st.set_page_config(page_title="Fontanelle", page_icon=":material/neurology:", layout="wide")
+st.set_page_config(page_title="Fontanelle", page_icon="🧠", layout="wide")
 page = st.navigation(
     [
         st.Page("pages/worklist.py", title="Worklist", icon=":material/list:", default=True),
