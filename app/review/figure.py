@@ -33,6 +33,16 @@ def figure_slices(brain: NDArray[np.bool_], spacing_mm: float) -> tuple[int, int
     return min(high, middle + offset), middle, max(low, middle - offset)
 
 
+def crop(brain: NDArray[np.bool_], margin: int = 10) -> tuple[slice, slice]:
+    """X and Y ranges that hold the brain on every axial slice, with a margin in voxels."""
+    ranges = []
+    for axis, others in ((0, (1, 2)), (1, (0, 2))):
+        filled = np.flatnonzero(brain.any(axis=others))
+        low, high = (filled[0], filled[-1]) if filled.size else (0, brain.shape[axis] - 1)
+        ranges.append(slice(max(0, int(low) - margin), min(brain.shape[axis], int(high) + margin + 1)))
+    return ranges[0], ranges[1]
+
+
 def overlay_figure(record: CaseRecord, paths: CasePaths, name: MapName, palette: str = "paper") -> go.Figure:
     """Rows: middle slice and ±64; columns: no overlay and the three bands; reds positive, blues negative.
 
@@ -44,7 +54,8 @@ def overlay_figure(record: CaseRecord, paths: CasePaths, name: MapName, palette:
     volume = wire(paths, record.model, "base")
     base, z = decode(volume), decode(wire(paths, record.model, MAP_KINDS[name]))
     size = spacing(volume)
-    rows = figure_slices(read_grid(paths.mask).data > 0, size[2])
+    brain = read_grid(paths.mask).data > 0
+    rows, window = figure_slices(brain, size[2]), crop(brain)
     figure = make_subplots(
         rows=3,
         cols=4,
@@ -53,12 +64,10 @@ def overlay_figure(record: CaseRecord, paths: CasePaths, name: MapName, palette:
         vertical_spacing=0.01,
     )
     for row, index in enumerate(rows, start=1):
+        part = (*window, slice(index, index + 1))
+        grey = cut(base[part], "axial", 0)
         for column, (_, bands) in enumerate(COLUMNS, start=1):
-            picture = paint(
-                cut(base, "axial", index),
-                cut(band_labels(z[..., index : index + 1], bands), "axial", 0),
-                palette,
-            )
+            picture = paint(grey, cut(band_labels(z[part], bands), "axial", 0), palette)
             figure.add_trace(go.Image(z=picture, hoverinfo="skip"), row=row, col=column)
             _letters(figure, row, column, picture.shape, index, volume.shape[2])
     figure.update_xaxes(visible=False)

@@ -100,7 +100,12 @@ def _table(now: Open, answers: dict[str, SavedVerdict]) -> None:
 def _verdict(now: Open, ready: bool) -> None:
     region = reading.selected_region()
     reading.form_id()
-    st.markdown(f"**{describe(region)}**" if region else ":gray[Select a region: click a row, or press n.]")
+    if not ready:
+        st.markdown(":gray[Verdicts wait until the viewer shows this case.]")
+    else:
+        st.markdown(
+            f"**{describe(region)}**" if region else ":gray[Select a region: click a row, or press n.]"
+        )
     for column, label, shortcut, action in zip(
         st.columns(3, gap="small"),
         ("Agree", "Disagree", "Unsure"),
@@ -114,7 +119,6 @@ def _verdict(now: Open, ready: bool) -> None:
             on_click=action,
             disabled=region is None or not ready,
             shortcut=shortcut,
-            help=None if ready else "Waits until the viewer has loaded this case.",
             width="stretch",
         )
     if region is not None:
@@ -135,7 +139,7 @@ def _said() -> None:
     """Last outcome and undo, in a line that is always there, so that nothing moves when it changes."""
     text, failed = st.session_state.get("reading_said", ("", False))
     line, back = st.columns([0.7, 0.3], vertical_alignment="center")
-    line.markdown(f":red[{text}]" if failed else f":green[✓ {text}]" if text else ":gray[nothing said yet]")
+    line.markdown(f":red[{text}]" if failed else f":green[✓ {text}]" if text else "&nbsp;")
     back.button(
         "Undo", key="verdict_undo", on_click=reading.undo, shortcut="u", type="tertiary", width="stretch"
     )

@@ -5,7 +5,7 @@
 // content hash), `selected` (a region), `missed` (a point that the model overlooked), `unsupported`.
 
 const PLANE = { axial: 0, coronal: 1, sagittal: 2, planes: 3, render: 4 };
-const VIEWS = [["planes", "3 planes"], ["axial", "Axial"], ["coronal", "Coronal"], ["sagittal", "Sagittal"], ["render", "3D"]];
+const VIEWS = [["planes", "3-plane"], ["axial", "Axial"], ["coronal", "Coronal"], ["sagittal", "Sagittal"], ["render", "3D"]];
 const LAYOUT = [ // left, top, width, height as fractions of the canvas
   { sliceType: PLANE.axial, position: [0, 0, 0.62, 1] },
   { sliceType: PLANE.coronal, position: [0.625, 0, 0.37, 0.497] },
@@ -73,7 +73,7 @@ async function fetchVolume({ url, hash }) {
 function mount(root) {
   const state = {
     view: "planes", map: "volume", showing: "scan", on: [true, true, false, false, true, true],
-    opacity: 0.7, window: [0, 255], radiological: true, crosshair: true, palette: "paper", plane: PLANE.axial,
+    opacity: 0.7, window: [0, 255], radiological: true, crosshair: true, palette: "paper", plane: PLANE.axial, kept: {},
   };
   const ui = build();
   root.append(ui.box);
@@ -81,7 +81,8 @@ function mount(root) {
   let base, overlay; // NVImages on screen
   let scan, reconstruction; // { img, slope, inter }
   const z = {}; // by map name: raw voxels in steps of 1/16
-  let hashes = {}, generation = 0, jumped, report = "";
+  let hashes = {}, generation = 0, drawn, jumped, report = "";
+  let busy = false; // while volumes change: one drawing at the end instead of one a step
 
   // ---- drawing
   function paintBands() {
@@ -126,7 +127,7 @@ function mount(root) {
     const cross = [...nv.frac2mm(nv.scene.crosshairPos, 0, true)].slice(0, 3);
     for (const tile of nv.screenSlices) {
       if (tile.axCorSag > PLANE.sagittal || tile.AxyzMxy.length < 4) continue;
-      if (selected && !state.hidden) ring(ctx, tile, selected.mm, Math.max(4, 1.6 * selected.radius), dpr);
+      if (selected && !state.hidden) ring(ctx, tile, selected.centre, Math.max(4, 1.6 * selected.radius), dpr);
       for (const point of data.missed ?? []) plus(ctx, tile, point.mm, dpr);
       if (state.crosshair) hair(ctx, tile, cross, dpr);
     }
@@ -292,6 +293,15 @@ function mount(root) {
     paintBands();
     sync();
   }
+  // A whole sign off and, as it was, on again.
+  function toggleSign(indices) {
+    const before = indices.map((i) => state.on[i]);
+    const after = before.some(Boolean) ? indices.map(() => false) : state.kept[indices[0]] ?? indices.map(() => true);
+    if (before.some(Boolean)) state.kept[indices[0]] = before;
+    indices.forEach((i, n) => { state.on[i] = after[n]; });
+    paintBands();
+    sync();
+  }
   function hide(hidden) { if (hidden !== !!state.hidden) { state.hidden = hidden; paintBands(); sync(); } }
   function setMap(name) {
     if (!z[name]) return;
@@ -321,7 +331,7 @@ function mount(root) {
   function build() {
     const press = (text, title, action) => el("button", { type: "button", title, onclick: (e) => { action(); e.currentTarget.blur(); } }, text);
     const slider = (title, min, max, value, action) => el("input", {
-      type: "range", title, "aria-label": title, min, max, value, step: "any",
+      type: "range", title, "aria-label": title, min, max, step: "any", value, // the step first, else the value snaps to 1
       oninput: (e) => action(Number(e.target.value)), onchange: (e) => e.target.blur(),
     });
     const text = (cls) => el("span", { class: cls });
@@ -357,8 +367,8 @@ function mount(root) {
     });
     ui.opacity = slider("Overlay opacity", 0.1, 1, state.opacity, (v) => { state.opacity = v; paintBands(); });
     ui.palette = el("select", { title: "Overlay colours", "aria-label": "Overlay colours", onchange: (e) => { state.palette = e.target.value; paintBands(); sync(); e.target.blur(); } });
-    const legend = el("div", { class: "bar legend" }, press("darker", "Darker than expected (−)", () => toggle([0, 1, 2])), ...ui.chips,
-      press("brighter", "Brighter than expected (+)", () => toggle([3, 4, 5])), el("span", { class: "dim" }, "than expected, SD"),
+    const legend = el("div", { class: "bar legend" }, press("darker", "Darker than expected (−)", () => toggleSign([0, 1, 2])), ...ui.chips,
+      press("brighter", "Brighter than expected (+)", () => toggleSign([3, 4, 5])), el("span", { class: "dim", title: "Bands of |z| in standard deviations" }, "than expected"),
       el("span", { class: "grow" }), el("label", {}, "opacity", ui.opacity), ui.palette);
     const cell = (name, label) => el("span", { class: "cell" }, el("span", { class: "dim" }, label), ui.values[name] = text(`value ${name}`));
     const foot = el("div", { class: "bar foot" }, cell("T2", "T2"), cell("expected", "expected"), cell("z", "z"), cell("band", "band"),
@@ -443,7 +453,7 @@ function mount(root) {
   const flags = (label) => BANDS.flatMap(([name], i) => (name === label ? [i] : []));
   const actions = {
     n: () => step(1), p: () => step(-1), 1: () => toggle(flags("2–3")), 2: () => toggle(flags("3–4")), 3: () => toggle(flags("4+")),
-    "+": () => toggle([3, 4, 5]), "=": () => toggle([3, 4, 5]), "-": () => toggle([0, 1, 2]), " ": () => hide(true),
+    "+": () => toggleSign([3, 4, 5]), "=": () => toggleSign([3, 4, 5]), "-": () => toggleSign([0, 1, 2]), " ": () => hide(true),
     b: () => show(state.showing === "scan" ? "reconstruction" : "scan"), m: () => setMap(state.map === "volume" ? "normative" : "volume"),
     v: () => setView(VIEWS[(VIEWS.findIndex(([name]) => name === state.view) + 1) % VIEWS.length][0]),
     l: () => setRadiological(!state.radiological), x: () => setCrosshair(!state.crosshair), 0: reset,
@@ -476,12 +486,12 @@ function mount(root) {
     nv = new niivue.Niivue({
       logLevel: "error", backColor: [0, 0, 0, 1], crosshairWidth: 0,
       fontColor: [1, 0.85, 0.3, 1], fontMinPx: 15, fontSizeScaling: 0.25, isRadiologicalConvention: state.radiological, showAllOrientationMarkers: true,
-      dragMode: 0, isColorbar: false, dragAndDropEnabled: false, loadingText: "", multiplanarShowRender: 0, renderOverlayBlend: 0.9,
+      dragMode: 0, invertScrollDirection: true, isColorbar: false, dragAndDropEnabled: false, loadingText: "", multiplanarShowRender: 0, renderOverlayBlend: 0.9,
       mouseEventConfig: { leftButton: { primary: 8, withShift: 0, withCtrl: 3 }, rightButton: 0, centerButton: 3 },
     });
     await nv.attachToCanvas(ui.canvas);
     const draw = nv.drawScene.bind(nv);
-    nv.drawScene = (...args) => { draw(...args); drawMarks(); };
+    nv.drawScene = (...args) => { if (!busy) { draw(...args); drawMarks(); } };
     nv.onLocationChange = () => showValues(nv.scene.crosshairPos);
     setView(state.view);
     return true;
@@ -498,10 +508,10 @@ function mount(root) {
   }
 
   async function load() {
-    const mine = ++generation;
     const wanted = Object.fromEntries(Object.entries(data.volumes).map(([name, volume]) => [name, volume.hash]));
     const changed = [...new Set([...Object.keys(wanted), ...Object.keys(hashes)])].filter((name) => wanted[name] !== hashes[name]);
     if (changed.length === 0) return say("");
+    const mine = ++generation;
     say("Loading…");
     if (!nv && !(await start())) return;
     const opened = Object.fromEntries(await Promise.all(changed.filter((name) => wanted[name]).map(async (name) => [name, await open(name)])));
@@ -511,23 +521,24 @@ function mount(root) {
     if (changed.includes("reconstruction")) reconstruction = opened.reconstruction && unscale(opened.reconstruction);
     if (!z[state.map]) state.map = Object.keys(z)[0] ?? "volume";
     if (!reconstruction) state.showing = "scan";
+    busy = true;
     if (opened.base) {
+      scan = unscale(opened.base); // before it is copied: labels have no scale
       const bands = await niivue.NVImage.zerosLike(opened.base, "uint8");
-      scan = unscale(opened.base);
       for (const image of [...nv.volumes]) nv.removeVolume(image);
       [base, overlay] = [opened.base, bands];
       [base.cal_min, base.cal_max] = state.window;
       nv.addVolume(base);
       nv.addVolume(overlay);
       fit();
-      nv.scene.crosshairPos = [0.5, 0.5, 0.5];
+      nv.scene.crosshairPos = base.dimsRAS.slice(1, 4).map((n) => (Math.floor(n / 2) + 0.5) / n); // a voxel's middle
     }
     hashes = wanted;
     paintBase();
     paintBands();
     setView(state.view);
+    busy = false;
     say("");
-    showValues(nv.scene.crosshairPos);
   }
 
   async function update(next) {
@@ -546,10 +557,13 @@ function mount(root) {
       await load();
       if (!base || ui.box.dataset.state !== "ready") return;
       if (data.jump && data.jump.nonce !== jumped) { jumped = data.jump.nonce; jump(data.jump.mm); }
-      nv.drawScene();
+      else if (drawn === generation) drawMarks();
+      else { nv.drawScene(); showValues(nv.scene.crosshairPos); }
+      drawn = generation;
       const now = JSON.stringify({ case: data.case, hashes });
       if (now !== report) { report = now; ui.box.dataset.hash = hashes.base; component.setStateValue("loaded", JSON.parse(now)); }
     } catch (error) {
+      busy = false;
       hashes = {};
       say(`This case can't be shown: ${error.message}`, "error");
     }
@@ -563,5 +577,5 @@ function mount(root) {
     ui.box.remove();
   }
 
-  return { update, destroy };
+  return { update, destroy, get niivue() { return nv; } };
 }

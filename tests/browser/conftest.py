@@ -1,0 +1,181 @@
+"""A real server on a free port over a small data folder, and a real Chromium. A missing browser fails."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+
+from core.config import ROOT
+from core.io.derivatives import CaseRecord
+from tests.browser.ensure_chromium import find_chromium
+from tests.casefactory import ORIENTATIONS, write_case
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+)
+TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+START_SECONDS = 60.0
+# A busy machine without a GPU draws slowly.
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass(frozen=True)
+class Server:
+    """The app under test."""
+
+    url: str
+    data: Path
+    cases: dict[str, CaseRecord]  # by stored orientation, as in "LAS", and "other"
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app on a free port; its data folder holds the phantom in three stored orientations."""
+    data = tmp_path_factory.mktemp("browser")
+    root = data / "derivatives" / "fontanelle"
+    cases = {
+        "".join(stored): write_case(root, f"sub-{''.join(stored).lower()}", stored=stored)
+        for stored in ORIENTATIONS
+    }
+    port = _free_port()
+    log = data / "server.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streamlit", "run", "app/server.py", "--server.port", str(port)],
+            cwd=ROOT,
+            env={**os.environ, "FONTANELLE_DATA_DIR": str(data)},
+            stdout=stream,
+            stderr=stream,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        end = time.monotonic() + START_SECONDS
+        while not _answers(f"{url}/fontanelle/health"):
+            if process.poll() is not None or time.monotonic() > end:
+                pytest.fail(f"the app did not start:\n{log.read_text()}")
+            time.sleep(0.2)
+        yield Server(url, data, cases)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    path = find_chromium()
+    if path is None:
+        pytest.fail("no Chromium found; run `python tests/browser/ensure_chromium.py`")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Tab:
+    """One browser tab and what went wrong in it."""
+
+    page: Page
+    server: Server
+    errors: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)  # requests that left the app's own server
+    sent: list[str | bytes] = field(default_factory=list)  # websocket messages to the server
+
+    @property
+    def viewer(self) -> Locator:
+        return self.page.locator(".fontanelle")
+
+    def review(self, case: CaseRecord, reader: str = "Ada") -> None:
+        """Open Review on ``case`` and wait until the viewer shows it."""
+        self.open(case, reader)
+        self.shows(case)
+
+    def open(self, case: CaseRecord, reader: str = "Ada") -> None:
+        """Open Review on ``case``, whatever comes of it."""
+        self.page.goto(f"{self.server.url}/review?case={case.key[:16]}")
+        self.name(reader)
+
+    def name(self, reader: str) -> None:
+        """Give the reader's name where the app asks for it."""
+        field = self.page.get_by_label("Your name")
+        field.or_(self.viewer).first.wait_for(timeout=PATIENCE_MS)
+        if field.is_visible():
+            field.fill(reader)
+            self.page.get_by_role("button", name="Continue").click()
+
+    def shows(self, case: CaseRecord) -> None:
+        """Wait until ``case`` is drawn."""
+        expect(self.viewer).to_have_attribute("data-case", case.case_id)
+        expect(self.viewer).to_have_attribute("data-state", "ready")
+
+    def settle(self) -> None:
+        """Wait until the browser has painted what was asked of it."""
+        self.page.evaluate(TWO_FRAMES)
+
+
+@pytest.fixture
+def tab(server: Server, browser: Browser) -> Iterator[Tab]:
+    """A fresh tab; the test fails where the page logged an error or talked to another host."""
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(PATIENCE_MS)
+    tab = Tab(page, server)
+    page.on("console", lambda message: heard(tab, message))
+    page.on("pageerror", lambda error: tab.errors.append(str(error)))
+    page.on("request", lambda request: asked(tab, request.url))
+    page.on("websocket", lambda socket: socket.on("framesent", lambda payload: tab.sent.append(payload)))
+    yield tab
+    page.close()
+    assert tab.errors == []
+    assert tab.foreign == []
+
+
+def heard(tab: Tab, message: ConsoleMessage) -> None:
+    # On a deep link Streamlit looks for its own server below the page first, and misses.
+    if message.type == "error" and "/review/_stcore/" not in message.location["url"]:
+        tab.errors.append(f"{message.text} ({message.location['url']})")
+
+
+def asked(tab: Tab, url: str) -> None:
+    if url.startswith("http") and not url.startswith(tab.server.url):
+        tab.foreign.append(url)

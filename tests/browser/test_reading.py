@@ -1,0 +1,71 @@
+"""What a reader says, and that it is kept."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Server, Tab
+
+
+def rows(server: Server, table: str, columns: str, reader: str) -> list[tuple]:
+    """What the database holds of one reader, oldest first."""
+    joined = f"{table} t JOIN reader r ON r.id = t.reader_id"
+    with closing(sqlite3.connect(f"file:{server.data / 'feedback.sqlite'}?mode=ro", uri=True)) as database:
+        query = f"SELECT {columns} FROM {joined} WHERE r.name = ? ORDER BY t.seq"
+        return database.execute(query, (reader,)).fetchall()
+
+
+def test_a_verdict_survives_a_reload(tab: Tab) -> None:
+    case = tab.server.cases["LAS"]
+    tab.review(case, "Vera")
+    tab.page.keyboard.press("n")
+    expect(tab.page.get_by_text("brighter 4+ · left").first).to_be_visible()
+    tab.page.get_by_label("Note", exact=True).fill("cyst")
+    tab.page.locator(".st-key-verdict_disagree button").click()
+    expect(tab.page.get_by_text("saved")).to_be_visible()
+    found = ("verdict", "verdict, note, case_id, region_id", "Vera")
+    assert rows(tab.server, *found) == [("disagree", "cyst", "sub-las_ses-01", "vr01")]
+    tab.review(case, "Vera")
+    expect(tab.page.get_by_text("1 of 2 regions read")).to_be_visible()
+    tab.page.keyboard.press("n")
+    expect(tab.page.get_by_label("Note", exact=True)).to_have_value("cyst")
+    tab.page.locator(".st-key-verdict_undo button").click()
+    expect(tab.page.get_by_text("0 of 2 regions read")).to_be_visible()
+    assert len(rows(tab.server, *found)) == 2  # the undo is a row of its own
+
+
+def test_the_whole_loop_by_keys(tab: Tab) -> None:
+    tab.review(tab.server.cases["PSR"], "Kay")
+    for key, count in (("a", 1), ("s", 2)):
+        tab.page.keyboard.press("n")
+        expect(tab.page.locator(".st-key-verdict_agree button")).to_be_enabled()
+        tab.page.wait_for_timeout(700)
+        tab.page.keyboard.press(key)
+        expect(tab.page.get_by_text(f"{count} of 2 regions read")).to_be_visible()
+    assert rows(tab.server, "verdict", "region_id, verdict", "Kay") == [("vr01", "agree"), ("vr02", "unsure")]
+
+
+def test_missed_here_at_the_cursor(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"], "Mia")
+    stage = tab.viewer.locator(".stage").bounding_box()
+    assert stage is not None
+    tab.page.keyboard.down("Shift")
+    tab.page.mouse.click(stage["x"] + 0.31 * stage["width"] + 40, stage["y"] + stage["height"] / 2)
+    tab.page.keyboard.up("Shift")
+    note = tab.page.get_by_label("Note on missed finding")
+    expect(note).to_be_visible()
+    (x, z), *more = rows(tab.server, "missed_finding", "x_mm, z_mm", "Mia")
+    assert more == []
+    assert x < 0  # right of the middle on screen is the patient's left
+    assert abs(z) < 2.6  # the slice that was shown
+
+
+def test_model_and_case_change(tab: Tab) -> None:
+    tab.review(tab.server.cases["LAS"])
+    tab.page.locator(".st-key-review_next button").first.click()
+    tab.shows(tab.server.cases["PSR"])
+    tab.page.locator(".st-key-review_previous button").first.click()
+    tab.shows(tab.server.cases["LAS"])

@@ -1,0 +1,218 @@
+"""The reading viewer in a real browser: the right case, the right side, the right colours, no chatter."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import expect
+
+from app.viewer.component import PALETTES
+from app.viewer.volumes import wire
+from core.io.derivatives import CasePaths
+from tests.browser.conftest import Tab
+from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, ORIENTATIONS
+
+ORIENTED = ["".join(stored) for stored in ORIENTATIONS]
+
+
+def picture(tab: Tab) -> NDArray[np.uint8]:
+    """Pixels (H, W, 3) of the viewer's canvases, as on screen."""
+    tab.settle()
+    shot = Image.open(BytesIO(tab.viewer.locator(".stage").screenshot())).convert("RGB")
+    # The outermost pixels can belong to the page.
+    return np.asarray(shot)[2:-2, 2:-2]
+
+
+def hue(pixels: NDArray[np.uint8], color: str) -> NDArray[np.bool_]:
+    """Where the overlay has nearly ``color`` (the overlay must be opaque)."""
+    wanted = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
+    return np.abs(pixels.astype(int) - wanted).max(axis=2) <= 6
+
+
+def opaque(tab: Tab) -> None:
+    tab.viewer.get_by_label("Overlay opacity").fill("1")
+
+
+def center(mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """Column and row of the middle of ``mask``, as shares of the picture."""
+    rows, columns = np.nonzero(mask)
+    return float(columns.mean() / mask.shape[1]), float(rows.mean() / mask.shape[0])
+
+
+def head_middle(pixels: NDArray[np.uint8]) -> float:
+    """Column of the head's middle as a share of the picture's width."""
+    columns = np.nonzero((pixels.min(axis=2) > 40).sum(axis=0) > pixels.shape[0] * 0.15)[0]
+    return float((columns[0] + columns[-1]) / 2 / pixels.shape[1])
+
+
+def crosshair(tab: Tab) -> tuple[float, float, float]:
+    x, y, z = (float(v) for v in str(tab.viewer.get_attribute("data-mm")).split(","))
+    return x, y, z
+
+
+def test_shows_the_case_it_says(tab: Tab) -> None:
+    case = tab.server.cases["RAS"]
+    tab.review(case)
+    root = tab.server.data / "derivatives" / "fontanelle"
+    served = wire(CasePaths(root, case.subject, case.session), case.model, "base")
+    expect(tab.viewer).to_have_attribute("data-hash", served.hash)
+    head = tab.viewer.locator(".head")
+    expect(head.locator(".id")).to_have_text("sub-ras_ses-01")
+    expect(head).to_contain_text("vae_8x8_512")
+    expect(head).to_contain_text("SYNTHETIC")
+    expect(head.locator(".hash")).to_have_text(f"#{served.hash[:8]}")
+    expect(head).to_contain_text("image right = patient left")
+
+
+@pytest.mark.parametrize("stored", ORIENTED)
+def test_patient_left_is_on_screen_right(tab: Tab, stored: str) -> None:
+    tab.review(tab.server.cases[stored])
+    opaque(tab)
+    tab.page.keyboard.press("n")  # the bright region, on the patient's left, strongest and so first
+    tab.viewer.get_by_role("button", name="Axial").click()
+    expect(tab.viewer.locator(".value.band")).to_have_text("brighter 4+")
+    pixels = picture(tab)
+    column, row = center(hue(pixels, PALETTES["paper"][5]))
+    assert column > head_middle(pixels) + 0.02
+    assert row < 0.5  # in front
+    tab.page.keyboard.press("l")  # neurological
+    mirrored = center(hue(picture(tab), PALETTES["paper"][5]))
+    assert mirrored[0] < head_middle(pixels) - 0.02
+    assert mirrored[1] == pytest.approx(row, abs=0.01)
+    expect(tab.viewer.locator(".head")).to_contain_text("image right = patient right")
+
+
+@pytest.mark.parametrize("stored", ORIENTED)
+def test_values_under_the_crosshair(tab: Tab, stored: str) -> None:
+    case = tab.server.cases[stored]
+    tab.review(case)
+    tab.page.keyboard.press("n")
+    tab.page.keyboard.press("n")
+    expect(tab.viewer.locator(".value.band")).to_have_text("darker 3–4")
+    expect(tab.viewer.locator(".value.z")).to_have_text("−3.5")
+    # Peak voxel of the dark block in RAS, turned to the file's own axes by hand.
+    x, y, z = DARK_RIGHT.start
+    nx, ny, _ = (20, 26, 22)
+    index = {"RAS": (x, y, z), "LAS": (nx - 1 - x, y, z), "PSR": (ny - 1 - y, z, x)}[stored]
+    expect(tab.viewer.locator(".value.voxel")).to_have_text(", ".join(str(v) for v in index))
+    assert crosshair(tab) == pytest.approx(((x - 9.5) * 2, (y - 12.5) * 2, (z - 10.5) * 2.5), abs=0.02)
+
+
+def test_scrubbing_moves_the_slice_and_says_nothing(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"])
+    expect(tab.page.locator(".st-key-verdict_agree button")).to_be_visible()
+    tab.page.wait_for_timeout(1500)  # what loading had to say is said by now
+    before, start = len(tab.sent), crosshair(tab)
+    stage = tab.viewer.locator(".stage").bounding_box()
+    assert stage is not None
+    tab.page.mouse.move(stage["x"] + 0.3 * stage["width"], stage["y"] + stage["height"] / 2)
+    for _ in range(4):
+        tab.page.mouse.wheel(0, 100)
+    tab.page.keyboard.press("ArrowUp")
+    tab.page.mouse.down()
+    tab.page.mouse.move(stage["x"] + 0.33 * stage["width"], stage["y"] + 0.55 * stage["height"], steps=5)
+    tab.page.mouse.up()
+    tab.page.wait_for_timeout(1000)
+    moved = crosshair(tab)
+    assert abs(moved[2] - start[2]) == pytest.approx(3 * 2.5, abs=0.1)
+    assert moved[:2] != start[:2]
+    assert len(tab.sent) == before
+
+
+def test_band_chips_change_what_is_drawn(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"])
+    opaque(tab)
+    tab.page.keyboard.press("n")
+    reds, blues = PALETTES["paper"][5], PALETTES["paper"][1]
+    assert hue(picture(tab), reds).sum() > 100
+    tab.viewer.locator('.chip[data-band="+4+"]').click()
+    assert hue(picture(tab), reds).sum() == 0
+    tab.page.keyboard.press("3")  # one of the two 4+ bands is off: both on
+    assert hue(picture(tab), reds).sum() > 100
+    tab.page.keyboard.down("Space")
+    assert hue(picture(tab), reds).sum() == 0
+    tab.page.keyboard.up("Space")
+    tab.page.keyboard.press("n")
+    assert hue(picture(tab), blues).sum() > 20
+    tab.page.keyboard.press("-")
+    assert hue(picture(tab), blues).sum() == 0
+    tab.page.keyboard.press("-")
+    assert hue(picture(tab), blues).sum() > 20
+    tab.page.keyboard.press("2")  # band 3–4 off, both signs
+    assert hue(picture(tab), blues).sum() == 0
+    tab.page.keyboard.press("2")
+    tab.viewer.get_by_label("Overlay colours").select_option("colour-blind")
+    pixels = picture(tab)
+    assert hue(pixels, blues).sum() == 0
+    assert hue(pixels, PALETTES["colour-blind"][1]).sum() > 20
+
+
+def test_window_and_reconstruction_change_the_base(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"])
+    plain = picture(tab).astype(int)
+    tab.viewer.get_by_label("Window preset").select_option("Narrow")
+    assert np.abs(picture(tab) - plain).mean() > 2
+    tab.page.keyboard.press("0")
+    assert np.abs(picture(tab) - plain).max() <= 2
+    tab.page.keyboard.press("n")
+    scan = picture(tab).astype(int)
+    tab.page.keyboard.down("b")
+    assert np.abs(picture(tab) - scan).max() > 20  # the reconstruction lacks the blocks
+    tab.page.keyboard.up("b")
+    assert np.abs(picture(tab) - scan).max() <= 2
+
+
+def test_jump_from_the_table(tab: Tab) -> None:
+    tab.review(tab.server.cases["LAS"])
+    expect(tab.viewer).to_have_attribute("data-state", "ready")
+    table = tab.page.get_by_test_id("stDataFrame").first.bounding_box()
+    assert table is not None
+    # Second row of the table, drawn on a canvas: header 36 pixels, rows of 28.
+    tab.page.mouse.click(table["x"] + 80, table["y"] + 36 + 28 + 14)
+    expect(tab.viewer.locator(".value.band")).to_have_text("darker 3–4")
+    assert crosshair(tab)[0] > 0  # patient right
+    expect(tab.page.get_by_text("darker 3–4 · right").first).to_be_visible()
+
+
+def test_click_on_a_flagged_voxel_selects_its_region(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"])
+    opaque(tab)
+    tab.page.keyboard.press("n")
+    tab.page.keyboard.press("n")
+    expect(tab.page.get_by_text("darker 3–4 · right").first).to_be_visible()
+    tab.viewer.get_by_role("button", name="Axial").click()
+    # Scrub to the bright block's slices, then click on it.
+    stage = tab.viewer.locator(".stage")
+    stage.hover(position={"x": 200, "y": 100})
+    for _ in range(DARK_RIGHT.start[2], BRIGHT_LEFT.start[2] + 1):
+        tab.page.keyboard.press("ArrowUp")
+    pixels = picture(tab)
+    column, row = center(hue(pixels, PALETTES["paper"][5]))
+    stage.click(position={"x": column * pixels.shape[1], "y": row * pixels.shape[0]})
+    expect(tab.page.get_by_text("brighter 4+ · left").first).to_be_visible()
+
+
+def test_keys_rest_while_typing(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"])
+    tab.page.keyboard.press("n")
+    expect(tab.viewer.locator(".value.band")).to_have_text("brighter 4+")
+    note = tab.page.get_by_label("Note", exact=True)
+    note.click()
+    note.press_sequentially("band l x 1")
+    expect(tab.viewer.locator(".head")).to_contain_text("image right = patient left")
+    expect(tab.viewer.locator('.chip[data-band="+4+"]')).to_have_attribute("aria-pressed", "true")
+    expect(tab.page.get_by_text("0 of 2 regions read")).to_be_visible()
+
+
+def test_refuses_a_volume_that_is_not_the_one_announced(tab: Tab) -> None:
+    tab.page.route("**/fontanelle/volume/*/base.nii.gz", lambda route: route.fulfill(body=b"another brain"))
+    case = tab.server.cases["RAS"]
+    tab.open(case)
+    expect(tab.viewer.locator(".message")).to_contain_text("not the one announced")
+    expect(tab.viewer).to_have_attribute("data-state", "error")
+    tab.page.keyboard.press("n")
+    expect(tab.page.locator(".st-key-verdict_agree button")).to_be_disabled()
