@@ -33,7 +33,7 @@ class TrainSettings:
     precision: str = "bfloat16"  # of the convolutions: 4 times faster than float32 on CPUs with AVX512_BF16
     threads: int = 0  # 0: torch's own choice
     schedule: str = "onecycle"  # constant; onecycle: linear warm-up over a tenth, then cosine; cosine
-    augment: str = "flip_shift"  # flip: left and right by chance; shift: up to SHIFT voxels
+    augment: str = "none"  # as the paper; flip: left and right by chance; flip_shift: and up to SHIFT voxels
     keep: str = "best"  # weights that the result holds: least validation MSE, or last
     device: str = "auto"
     max_minutes: float = 0.0  # stop at the end of the epoch that passes it; 0: never
