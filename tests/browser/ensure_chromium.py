@@ -1,4 +1,7 @@
-"""Find a Chromium for the browser tests, or install one: Debian's where apt and root are there, else Playwright's."""
+"""Find a Chromium for the browser tests, or install one.
+
+Debian's package where apt and root are there, else Playwright's own download.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,10 @@ def main() -> int:
         try:
             install()
         except (subprocess.CalledProcessError, OSError) as error:
-            print(f"Chromium could not be installed: {error}. Install it by hand and try again.", file=sys.stderr)
+            print(
+                f"Chromium could not be installed: {error}. Install it by hand and try again.",
+                file=sys.stderr,
+            )
             return 1
     found = find_chromium()
     if found is None:
