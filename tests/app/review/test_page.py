@@ -1,0 +1,306 @@
+"""The Review page by AppTest: gates, verdicts, undo, missing pieces, the fallback without volume routes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import routes
+from app.feedback.store import Store, history, list_missed, open_store, reader_for
+from app.jobs import JobError
+from app.review import reading
+from app.viewer.volumes import KINDS, wire
+from core.config import ROOT, settings
+from core.io.derivatives import CasePaths, CaseRecord
+from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, Block, write_case
+
+PAGE = str(ROOT / "app" / "pages" / "review.py")
+WEAK = Block("r03", (10, 10, 10), (12, 12, 12), 2.5)
+BLOCKS = (BRIGHT_LEFT, DARK_RIGHT, WEAK)
+
+
+@pytest.fixture
+def case(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> CaseRecord:
+    """One case, in a process that serves the volume routes."""
+    monkeypatch.setattr(routes._served, "on", True)
+    return write_case(settings().derivatives_dir, blocks=BLOCKS)
+
+
+def store() -> Store:
+    return open_store(settings().store_url)
+
+
+def page(**state: Any) -> AppTest:
+    """The page as reader Ada sees it."""
+    at = AppTest.from_file(PAGE, default_timeout=30)
+    at.session_state["reader"] = reader_for(store(), "Ada", "typed")
+    for name, value in state.items():
+        at.session_state[name] = value
+    return ran(at)
+
+
+def ran(at: AppTest) -> AppTest:
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def loaded(case: CaseRecord) -> dict[str, Any]:
+    """What the viewer reports once it shows ``case``."""
+    paths = CasePaths(settings().derivatives_dir, case.subject, case.session)
+    return {"case": case.case_id, "hashes": {kind: wire(paths, case.model, kind).hash for kind in KINDS}}
+
+
+def text(at: AppTest) -> str:
+    return "\n".join(element.value for element in [*at.markdown, *at.caption])
+
+
+def enabled(at: AppTest) -> bool:
+    return not at.button(key="verdict_agree").disabled
+
+
+def rows(case: CaseRecord) -> list[tuple[str, str, str, bool]]:
+    reader = reader_for(store(), "Ada", "typed")
+    found = history(store(), case_id=case.case_id, model=case.model, reader_id=reader.id)
+    return [(row.region_id, row.verdict, row.note, row.retracted) for row in found]
+
+
+def test_no_cases(data_dir: Path) -> None:
+    at = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=30)
+    at.switch_page("pages/review.py")
+    ran(at)
+    assert at.info[0].value.startswith("No analysed scan yet")
+
+
+def test_opens_the_case_of_the_address(case: CaseRecord) -> None:
+    other = write_case(settings().derivatives_dir, "sub-zzz", blocks=(DARK_RIGHT,))
+    at = AppTest.from_file(PAGE, default_timeout=30)
+    at.session_state["reader"] = reader_for(store(), "Ada", "typed")
+    at.query_params["case"] = other.key[:16]
+    ran(at)
+    assert at.selectbox(key="review_scan").value == "sub-zzz_ses-01"
+    assert "0 of 1 regions read" in text(at)
+
+
+def test_unknown_case_in_the_address_says_so(case: CaseRecord) -> None:
+    at = AppTest.from_file(PAGE, default_timeout=30)
+    at.session_state["reader"] = reader_for(store(), "Ada", "typed")
+    at.query_params["case"] = "0" * 16
+    ran(at)
+    assert "not here (any more)" in at.warning[0].value
+    assert at.selectbox(key="review_scan").value == case.case_id
+
+
+def test_asks_who_reads(case: CaseRecord) -> None:
+    at = ran(AppTest.from_file(PAGE, default_timeout=30))
+    assert at.text_input(key="who_typed").label == "Your name"
+    assert "regions read" not in text(at)
+
+
+def test_verdicts_wait_for_the_viewer(case: CaseRecord) -> None:
+    at = page(reading_region="vr01")
+    assert not enabled(at)
+    assert "Verdicts wait until the viewer shows this case" in text(at)
+    at.session_state["reading_loaded"] = loaded(case)
+    assert enabled(ran(at))
+
+
+@pytest.mark.parametrize("change", ["case", "hash"])
+def test_verdicts_refused_for_another_brain(case: CaseRecord, change: str) -> None:
+    said = loaded(case)
+    if change == "case":
+        said["case"] = "sub-other_ses-01"
+    else:
+        said["hashes"]["base"] = "0" * 64
+    assert not enabled(page(reading_region="vr01", reading_loaded=said))
+
+
+def test_a_verdict_is_saved_with_its_note_once(case: CaseRecord) -> None:
+    at = page(reading_region="vr01", reading_loaded=loaded(case))
+    at.text_input(key=f"note_{case.key[:16]}_vr01").set_value("cyst").run()
+    at.button(key="verdict_disagree").click()
+    ran(at)
+    assert rows(case) == [("vr01", "disagree", "cyst", False)]
+    assert "saved" in text(at)
+    assert "1 of 2 regions read" in text(at)
+    at.button(key="verdict_disagree").click()  # a doubled click
+    ran(at)
+    assert len(rows(case)) == 1
+    at.button(key="verdict_agree").click()  # a change of mind
+    ran(at)
+    assert rows(case)[1] == ("vr01", "agree", "cyst", False)
+    assert "1 of 2 regions read" in text(at)
+
+
+def test_undo_is_a_row_and_brings_the_earlier_answer_back(case: CaseRecord) -> None:
+    at = page(reading_region="vr02", reading_loaded=loaded(case))
+    at.button(key="verdict_unsure").click()
+    ran(at)
+    at.button(key="verdict_undo").click()
+    ran(at)
+    assert rows(case) == [("vr02", "unsure", "", False), ("vr02", "unsure", "", True)]
+    assert "0 of 2 regions read" in text(at)
+    at.button(key="verdict_undo").click()
+    ran(at)
+    assert "nothing to undo" in text(at)
+    assert len(rows(case)) == 2
+
+
+def test_a_fresh_session_finds_what_was_said(case: CaseRecord) -> None:
+    at = page(reading_region="vr01", reading_loaded=loaded(case))
+    at.button(key="verdict_agree").click()
+    ran(at)
+    assert "1 of 2 regions read" in text(page())
+
+
+def test_weak_band_is_shown_when_asked(case: CaseRecord) -> None:
+    at = page()
+    assert "0 of 2 regions read" in text(at)
+    assert "Validation normals have 0.7 regions" in text(at)
+    at.toggle(key="review_weak").set_value(True)
+    ran(at)
+    assert "0 of 3 regions read" in text(at)
+    assert "Validation normals have 2.8 regions" in text(at)
+
+
+def test_nothing_flagged(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes._served, "on", True)
+    write_case(settings().derivatives_dir, blocks=())
+    assert page().info[0].value == "This map flags nothing at this setting."
+
+
+def test_missed_finding_is_kept_with_its_note(case: CaseRecord) -> None:
+    def points() -> list[tuple[float, float, float, str]]:
+        reader = reader_for(store(), "Ada", "typed")
+        found = list_missed(store(), case_id=case.case_id, reader_id=reader.id)
+        return [(one.x_mm, one.y_mm, one.z_mm, one.note) for one in found]
+
+    at = page(reading_loaded=loaded(case))
+    # What the viewer's Shift-click does: the callback finds its point in the session.
+    with pytest.MonkeyPatch.context() as patch:
+        session = {name: at.session_state[name] for name in ("reading", "reading_loaded")}
+        patch.setattr(reading.st, "session_state", session)
+        patch.setattr(reading, "viewer_said", lambda event: {"case": case.case_id, "mm": [1.0, -2.0, 3.5]})
+        reading.on_missed()
+        patch.setattr(
+            reading, "viewer_said", lambda event: {"case": "sub-other_ses-01", "mm": [9.0, 9.0, 9.0]}
+        )
+        reading.on_missed()  # said of a case that is no longer open: dropped
+    assert points() == [(1.0, -2.0, 3.5, "")]
+    ran(at)
+    note = next(one for one in at.text_input if one.label == "Note on missed finding")
+    note.set_value("punctate lesion")
+    ran(at)
+    assert points() == [(1.0, -2.0, 3.5, "punctate lesion")]
+    next(button for button in at.button if str(button.key).startswith("missed_remove_")).click()
+    ran(at)
+    assert points() == []
+
+
+def test_without_routes_slices_are_drawn_and_verdicts_possible(
+    case: CaseRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes._served, "on", False)
+    at = page(reading_region="vr01")
+    assert "streamlit run app/server.py" in at.info[0].value
+    assert at.slider(key="drawn_axial_vr01").value == 13  # the region's slice, counted from 1
+    assert enabled(at)
+    assert "image right is patient left" in text(at)
+
+
+def test_browser_without_webgl_gets_slices_too(case: CaseRecord) -> None:
+    at = page(reading_unsupported=True, reading_region="vr01")
+    assert at.slider(key="drawn_axial_vr01").max == 22
+    assert enabled(at)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda paths, model: paths.acquired.unlink(), "desc-acquired_T2w.nii.gz: missing"),
+        (
+            lambda paths, model: paths.z(model, "volume").write_bytes(b"junk"),
+            "desc-volumeZ_zmap.nii.gz: can't be read",
+        ),
+    ],
+)
+def test_a_missing_or_broken_file_is_named_and_the_page_stays(
+    case: CaseRecord, spoil: Any, words: str
+) -> None:
+    spoil(CasePaths(settings().derivatives_dir, case.subject, case.session), case.model)
+    at = page()
+    assert words in at.error[0].value
+    assert at.selectbox(key="review_scan").value == case.case_id
+
+
+def test_lacking_reconstruction_is_said_and_the_rest_shown(case: CaseRecord) -> None:
+    paths = CasePaths(settings().derivatives_dir, case.subject, case.session)
+    paths.reconstruction(case.model).unlink()
+    at = page()
+    assert "desc-reconstruction_T2w.nii.gz: missing" in at.warning[0].value
+    assert "0 of 2 regions read" in text(at)
+
+
+def test_broken_record_beside_a_whole_one(case: CaseRecord) -> None:
+    bad = CasePaths(settings().derivatives_dir, "sub-bad", "ses-01").case_json(case.model)
+    bad.parent.mkdir(parents=True)
+    bad.write_text("{")
+    at = page()
+    assert "sub-bad_ses-01" in at.warning[0].value
+    assert "0 of 2 regions read" in text(at)
+
+
+def test_next_and_previous_case_and_other_model(case: CaseRecord) -> None:
+    second = write_case(settings().derivatives_dir, "sub-zzz", blocks=(DARK_RIGHT,))
+    write_case(settings().derivatives_dir, "sub-zzz", model="std_8x8", blocks=())
+    at = page(reading_region="vr01")
+    assert at.button(key="review_previous").disabled
+    at.button(key="review_next").click()
+    ran(at)
+    assert at.selectbox(key="review_scan").value == second.case_id
+    assert at.selectbox(key="review_model").value == case.model  # the same model on the next scan
+    assert "reading_region" not in at.session_state
+    at.selectbox(key="review_model").select("std_8x8")
+    ran(at)
+    assert at.session_state["reading"].record.model == "std_8x8"
+
+
+def test_model_without_result_is_offered(case: CaseRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = page()
+    at.selectbox(key="review_model").select("std_16x16")
+    ran(at)
+    assert "std_16x16 has no result for this scan and can't be run" in at.warning[0].value
+    raw = settings().demo_dir / case.subject / case.session / "anat" / f"{case.case_id}_T2w.nii.gz"
+    raw.parent.mkdir(parents=True)
+    raw.touch()
+    weights = settings().models_dir / "std_16x16"
+    weights.mkdir(parents=True)
+    (weights / "config.json").touch()
+    asked: list[tuple[Any, ...]] = []
+
+    def submit(*args: Any) -> str:
+        asked.append(args)
+        raise JobError("The queue is closed.")
+
+    monkeypatch.setattr("app.jobs.submit", submit)
+    ran(at)
+    at.button(key="review_run").click()
+    ran(at)
+    assert asked == [(settings().jobs_dir, [raw], ["std_16x16"])]
+    assert "The queue is closed." in text(at)
+    assert at.session_state["reading"].record.model == case.model
+
+
+def test_torch_is_not_imported(case: CaseRecord) -> None:
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest; "
+        f"at = AppTest.from_file({PAGE!r}, default_timeout=60).run(); "
+        "assert not at.exception, at.exception; assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

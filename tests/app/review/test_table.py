@@ -1,0 +1,66 @@
+"""The region table's rows, order and words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from app.review.table import describe, expectation, ordinal, region_frame, score_lines, shown_regions
+from core.io.derivatives import CasePaths, Region, read_regions
+from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, Block, write_case
+
+WEAK = Block("r03", (10, 10, 10), (12, 12, 12), 2.5)
+
+
+def regions(root: Path) -> list[Region]:
+    record = write_case(root, blocks=(WEAK, DARK_RIGHT, BRIGHT_LEFT))
+    return read_regions(CasePaths(root, record.subject, record.session).regions(record.model))
+
+
+def test_strongest_band_first_then_largest(tmp_path: Path) -> None:
+    found = regions(tmp_path)
+    small = replace(found[2], id="vr09", volume_mm3=1.0)
+    assert [r.id for r in shown_regions([small, *found], "volume", weak=False)] == ["vr01", "vr09", "vr02"]
+    assert [r.id for r in shown_regions(found, "volume", weak=True)] == ["vr01", "vr02", "vr03"]
+    assert [r.id for r in shown_regions(found, "normative", weak=False)] == ["nr01", "nr02"]
+
+
+def test_rows(tmp_path: Path) -> None:
+    frame = region_frame(shown_regions(regions(tmp_path), "volume", weak=True), {})
+    assert frame["Band"].tolist() == ["▲ 4+", "▼ 3–4", "▲ 2–3"]
+    assert frame["Side"].tolist() == ["left", "right", "midline"]
+    # 4·4·4, 2·3·2 and 2·2·2 voxels of 2 × 2 × 2.5 mm.
+    assert frame["mm³"].tolist() == [640.0, 120.0, 80.0]
+    assert frame["Slice"].tolist() == [13, 8, 11]  # counted from 1, as the viewer does
+    assert frame[""].tolist() == ["", "", ""]
+
+
+def test_no_regions_is_an_empty_table() -> None:
+    assert len(region_frame([], {})) == 0
+
+
+def test_a_region_in_words(tmp_path: Path) -> None:
+    dark = shown_regions(regions(tmp_path), "volume", weak=False)[1]
+    assert describe(dark) == "darker 3–4 · right · 120 mm³ · peak −3.5 · slice 8"
+
+
+def test_false_alarms_of_the_shown_bands(tmp_path: Path) -> None:
+    record = write_case(tmp_path)  # 2.1 in 2–3, 0.6 in 3–4, 0.1 in 4+
+    assert expectation(record, "volume", weak=False).startswith("Validation normals have 0.7 regions")
+    assert expectation(record, "volume", weak=True).startswith("Validation normals have 2.8 regions")
+    unknown = replace(record, false_alarms={})
+    assert "can't be put in proportion" in expectation(unknown, "volume", weak=False)
+
+
+def test_ordinals() -> None:
+    assert [ordinal(n) for n in (1, 2, 3, 4, 11, 12, 13, 21, 97, 100, 96.7)] == (
+        ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "97th", "100th", "97th"]
+    )
+
+
+def test_scores_with_and_without_percentile(tmp_path: Path) -> None:
+    record = write_case(tmp_path)
+    assert score_lines(record)[0] == "MSE 0.0200 (97th percentile of normals)"
+    assert score_lines(replace(record, scores={"mse": np.float64(0.5)})) == ["MSE 0.5000"]
