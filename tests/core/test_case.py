@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from core.anomaly.normative import Normative
+from core.anomaly.regions import FLOOR_MM3
 from core.case import AnalyzeSettings, CaseError, analyze, analyze_settings_from_dict, list_cases
 from core.io.derivatives import MAP_NAMES, CasePaths, read_record, read_regions
 from core.io.volume import VolumeError, load_volume
@@ -33,7 +34,7 @@ def _preparation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.prepared.prepare", fake_prepare)
 
 
-def normative(floor_mm3: float = 30.0) -> Normative:
+def normative(floor_mm3: float = FLOOR_MM3) -> Normative:
     validation = {"mse": np.array([0.0, 1.0, 2.0]), "normative_top": np.array([1.0, 2.0, 3.0])}
     counts = {
         f"regions_{name}_{band}": np.array([1.0, 2.0, 6.0])

@@ -175,14 +175,14 @@ def test_oblique_grid_and_side_in_reference_space() -> None:
     turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     plain = grid(z)
     turned = Volume(plain.data, turn @ plain.affine)
-    (region,) = flagged_regions(turned, np.ones(SHAPE), "volume", "key")
+    (region,) = flagged_regions(turned, np.ones(SHAPE), "volume", "key", 90)
     np.testing.assert_allclose(
         [region.x_mm, region.y_mm], [-9 * np.cos(angle), -9 * np.sin(angle)], atol=1e-3
     )
     shift = np.eye(4)
     for offset, side in ((0, "left"), (6, "midline"), (8, "midline"), (14, "right")):
         shift[0, 3] = offset
-        (region,) = flagged_regions(turned, np.ones(SHAPE), "volume", "key", scan_to_reference=shift)
+        (region,) = flagged_regions(turned, np.ones(SHAPE), "volume", "key", 90, shift)
         assert region.side == side, offset
 
 
