@@ -82,7 +82,7 @@ function mount(root) {
   let scan, reconstruction; // { img, slope, inter }
   const z = {}; // by map name: raw voxels in steps of 1/16
   let hashes = {}, generation = 0, drawn, jumped, report = "";
-  let busy = false; // while volumes change: one drawing at the end instead of one a step
+  let busy = false; // while volumes change: one upload and drawing at the end instead of one a step
 
   // ---- drawing
   function paintBands() {
@@ -486,12 +486,14 @@ function mount(root) {
     nv = new niivue.Niivue({
       logLevel: "error", backColor: [0, 0, 0, 1], crosshairWidth: 0,
       fontColor: [1, 0.85, 0.3, 1], fontMinPx: 15, fontSizeScaling: 0.25, isRadiologicalConvention: state.radiological, showAllOrientationMarkers: true,
-      dragMode: 0, invertScrollDirection: true, isColorbar: false, dragAndDropEnabled: false, loadingText: "", multiplanarShowRender: 0, renderOverlayBlend: 0.9,
+      dragMode: 0, invertScrollDirection: true, isColorbar: false, isOrientCube: true, dragAndDropEnabled: false, loadingText: "", multiplanarShowRender: 0, renderOverlayBlend: 0.9,
       mouseEventConfig: { leftButton: { primary: 8, withShift: 0, withCtrl: 3 }, rightButton: 0, centerButton: 3 },
     });
     await nv.attachToCanvas(ui.canvas);
     const draw = nv.drawScene.bind(nv);
     nv.drawScene = (...args) => { if (!busy) { draw(...args); drawMarks(); } };
+    const upload = nv.updateGLVolume.bind(nv);
+    nv.updateGLVolume = () => { if (!busy) upload(); };
     nv.onLocationChange = () => showValues(nv.scene.crosshairPos);
     setView(state.view);
     return true;

@@ -14,7 +14,7 @@ from core.anomaly.residual import AnomalyError, check_mask
 from core.io.derivatives import MapName, Region
 from core.io.volume import Volume
 
-# A dozen of the demo models' 2 mm voxels. At 30 mm³ the demo's validation normals had 13.5 regions of 3 SD and
+# A dozen of the demo models' 2 mm voxels. At 30 mm³ the demo's validation normals had 13.5 regions of 3 SD or
 # more each, most of them specks at the cortex; finer models may go lower by --floor-mm3.
 FLOOR_MM3 = 100.0
 MIDLINE_MM = 4.0

@@ -52,7 +52,12 @@ class Server:
 
     url: str
     data: Path
-    cases: dict[str, CaseRecord]  # by stored orientation, as in "LAS", and "other"
+    cases: dict[str, CaseRecord]  # by stored orientation, as in "LAS"
+
+    @property
+    def root(self) -> Path:
+        """Folder of derivatives."""
+        return self.data / "derivatives" / "fontanelle"
 
 
 def _free_port() -> int:

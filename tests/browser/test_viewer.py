@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 
+import nibabel as nib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,9 +14,9 @@ from playwright.sync_api import expect
 
 from app.viewer.component import PALETTES
 from app.viewer.volumes import wire
-from core.io.derivatives import CasePaths
+from core.io.derivatives import CasePaths, read_regions, write_regions
 from tests.browser.conftest import Tab
-from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, ORIENTATIONS
+from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, ORIENTATIONS, write_case
 
 ORIENTED = ["".join(stored) for stored in ORIENTATIONS]
 
@@ -57,8 +59,7 @@ def crosshair(tab: Tab) -> tuple[float, float, float]:
 def test_shows_the_case_it_says(tab: Tab) -> None:
     case = tab.server.cases["RAS"]
     tab.review(case)
-    root = tab.server.data / "derivatives" / "fontanelle"
-    served = wire(CasePaths(root, case.subject, case.session), case.model, "base")
+    served = wire(CasePaths(tab.server.root, case.subject, case.session), case.model, "base")
     expect(tab.viewer).to_have_attribute("data-hash", served.hash)
     head = tab.viewer.locator(".head")
     expect(head.locator(".id")).to_have_text("sub-ras_ses-01")
@@ -100,6 +101,31 @@ def test_values_under_the_crosshair(tab: Tab, stored: str) -> None:
     index = {"RAS": (x, y, z), "LAS": (nx - 1 - x, y, z), "PSR": (ny - 1 - y, z, x)}[stored]
     expect(tab.viewer.locator(".value.voxel")).to_have_text(", ".join(str(v) for v in index))
     assert crosshair(tab) == pytest.approx(((x - 9.5) * 2, (y - 12.5) * 2, (z - 10.5) * 2.5), abs=0.02)
+
+
+def test_jump_in_an_oblique_scan(tab: Tab) -> None:
+    """The head turned by 20° about the long axis: world positions need the whole affine."""
+    # Another content than the other cases: a case is known by it.
+    case = write_case(tab.server.root, "sub-oblique", blocks=(BRIGHT_LEFT,))
+    paths = CasePaths(tab.server.root, case.subject, case.session)
+    angle = np.deg2rad(20)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    for path in paths.folder.glob("*.nii.gz"):
+        image = nib.Nifti1Image.from_filename(path)
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), turn @ image.affine), path)
+    moved = []
+    for region in read_regions(paths.regions(case.model)):
+        x, y, z = (turn @ (region.peak_x_mm, region.peak_y_mm, region.peak_z_mm, 1.0))[:3].tolist()
+        moved.append(replace(region, peak_x_mm=x, peak_y_mm=y, peak_z_mm=z))
+    write_regions(moved, paths.regions(case.model))
+    tab.review(case)
+    tab.page.keyboard.press("n")
+    expect(tab.viewer.locator(".value.z")).to_have_text("+5.0")
+    expect(tab.viewer.locator(".value.voxel")).to_have_text(", ".join(str(v) for v in BRIGHT_LEFT.start))
+    assert crosshair(tab) == pytest.approx(
+        (moved[0].peak_x_mm, moved[0].peak_y_mm, moved[0].peak_z_mm), abs=0.02
+    )
 
 
 def test_scrubbing_moves_the_slice_and_says_nothing(tab: Tab) -> None:

@@ -103,7 +103,7 @@ def test_record_says_what_was_done(tmp_path: Path) -> None:
     assert bright.clusters * bright.mean_cluster_size == pytest.approx(4**3, abs=40)
     assert {"prepare", "reconstruct", "score", "write", "prepare_register"} <= set(record.times)
     assert record.settings["prepare"]["cube"] == CUBE
-    assert record.settings["floor_mm3"] == 30
+    assert record.settings["floor_mm3"] == 100
     assert record.versions["numpy"] == np.__version__
     assert len(record.files) == 8
     assert list_cases(tmp_path / "out") == [record]
@@ -142,7 +142,7 @@ def test_nothing_is_computed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert heard == [("cached", 1.0)]
     # Another setting is another analysis, of the same prepared scan.
     monkeypatch.setattr("core.prepared.prepare", lambda *_: pytest.fail("prepared twice"))
-    other = analyze(scan, model, reference(), tmp_path / "out", AnalyzeSettings(floor_mm3=100))
+    other = analyze(scan, model, reference(), tmp_path / "out", AnalyzeSettings(floor_mm3=50))
     assert network.calls == 2
     assert other.key != first.key
 
