@@ -156,7 +156,7 @@ def drawn_slices(now: Open, paths: CasePaths, weak: bool) -> None:
     start = region.slice_axial if region is not None and plane == "axial" else count // 2
     index = st.slider("Slice", 1, count, start + 1, key=f"drawn_{plane}_{region.id if region else ''}")
     bands = frozenset({"2-3", "3-4", "4+"} if weak else {"3-4", "4+"})
-    st.image(slice_png(paths, now.record.model, now.name, plane, index - 1, bands, 560))
+    st.image(slice_png(paths, now.record.model, now.name, plane, index - 1, bands, 520))
     sides = "image left is posterior" if plane == "sagittal" else "radiological: image right is patient left"
     mark = " · SYNTHETIC" if now.record.synthetic else ""
     st.caption(f"{now.record.case_id} · {now.record.model} · {now.name} z · {sides}{mark}")

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from app.viewer.component import PALETTES
 from app.viewer.volumes import MAP_KINDS, Z_STEP, Wire, wire
@@ -76,7 +76,7 @@ def spacing(volume: Wire) -> tuple[float, float, float]:
 def slice_png(
     paths: CasePaths, model: str, name: MapName, plane: Plane, index: int, bands: frozenset[str], height: int
 ) -> bytes:
-    """PNG of one slice with its flagged voxels, ``height`` pixels high, millimetres to scale."""
+    """PNG of one slice with its flagged voxels and side letters, ``height`` pixels high, to scale in mm."""
     volume = wire(paths, model, "base")
     base = decode(volume)
     z = decode(wire(paths, model, MAP_KINDS[name]))
@@ -85,6 +85,15 @@ def slice_png(
     across, down = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}[plane]
     width = round(height * volume.shape[across] * size[across] / (volume.shape[down] * size[down]))
     image = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(max(10, height // 28))
+    left, right, top, bottom = EDGES[plane]
+    for letter, at, anchor in (
+        (left, (4, height / 2), "lm"),
+        (right, (width - 4, height / 2), "rm"),
+        (top, (width / 2, 4), "mt"),
+        (bottom, (width / 2, height - 4), "mb"),
+    ):
+        draw.text(at, letter, fill="#ffd84d", font=font, anchor=anchor)
     stream = BytesIO()
     image.save(stream, "PNG")
     return stream.getvalue()

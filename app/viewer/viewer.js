@@ -579,5 +579,5 @@ function mount(root) {
     ui.box.remove();
   }
 
-  return { update, destroy, get niivue() { return nv; } };
+  return { update, destroy };
 }

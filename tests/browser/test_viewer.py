@@ -242,3 +242,19 @@ def test_refuses_a_volume_that_is_not_the_one_announced(tab: Tab) -> None:
     expect(tab.viewer).to_have_attribute("data-state", "error")
     tab.page.keyboard.press("n")
     expect(tab.page.locator(".st-key-verdict_agree button")).to_be_disabled()
+
+
+def test_without_webgl_the_server_draws(tab: Tab) -> None:
+    tab.page.add_init_script(
+        "const real = HTMLCanvasElement.prototype.getContext;"
+        "HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {"
+        "  return kind === 'webgl2' ? null : real.call(this, kind, ...rest); };"
+    )
+    tab.open(tab.server.cases["RAS"])
+    expect(tab.viewer.locator(".message")).to_contain_text("no WebGL2")
+    expect(tab.page.get_by_text("image right is patient left", exact=False).last).to_be_visible()
+    expect(tab.page.get_by_role("slider", name="Slice")).to_be_visible()
+    table = tab.page.get_by_test_id("stDataFrame").first.bounding_box()
+    assert table is not None
+    tab.page.mouse.click(table["x"] + 80, table["y"] + 36 + 14)
+    expect(tab.page.locator(".st-key-verdict_agree button")).to_be_enabled()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from app.review.figure import COLUMNS, crop, figure_slices, overlay_figure
-from app.review.slices import band_labels, cut, decode, paint, slice_png, spacing
+from app.review.slices import PLANES, band_labels, cut, decode, paint, slice_png, spacing
 from app.viewer.component import PALETTES
 from app.viewer.volumes import wire
 from core.io.derivatives import CasePaths
@@ -123,3 +123,18 @@ def test_figure_draws_each_band_in_its_own_column(tmp_path: Path) -> None:
             number % 4 == 3
         )
     assert bright in (0, 16)
+
+
+def test_png_carries_its_letters(tmp_path: Path) -> None:
+    record = write_case(tmp_path, blocks=())
+    paths = CasePaths(tmp_path, record.subject, record.session)
+    for plane in PLANES:
+        picture = np.asarray(
+            Image.open(BytesIO(slice_png(paths, MODEL, "volume", plane, 2, ALL, 400))), dtype=int
+        )
+        yellow = picture[..., 0] - picture[..., 2] > 100
+        height, width = yellow.shape
+        assert yellow[:, : width // 8].any()
+        assert yellow[:, -width // 8 :].any()
+        assert yellow[: height // 8].any()
+        assert yellow[-height // 8 :].any()
