@@ -26,8 +26,8 @@ METHODS = ("auto", "given", "stripped", "bet", "command")
 
 STRIPPED_SHARE = 1 / 3  # most of a stripped scan's grid is background
 VOLUME_ML = (150.0, 700.0)  # a newborn's brain, preterm to hydrocephalic
-# 8 s each, so the safest first: on two demo heads 0.8 and 0.7 had Dice 0.92 to 0.93 with the true mask; 0.9 had
-# 0.75 or failed, and registration made up for its size (overlap 0.92).
+# 8 s each, so the safest first: on two demo heads 0.8 and 0.7 had Dice 0.92 to 0.93 with the true mask;
+# 0.9 had 0.75 or failed, and registration made up for its size (overlap 0.92).
 BET_THRESHOLDS = (0.8, 0.7, 0.9, 0.5)
 GOOD_OVERLAP = 0.92  # no other threshold is tried
 LEAST_OVERLAP = 0.8  # no brain-shaped mask registers worse
