@@ -183,12 +183,14 @@ def below(now: Open, paths: CasePaths) -> None:
 
 def _scores(now: Open) -> None:
     lines, bands = st.columns([0.4, 0.6])
+    # Steps named prepare_… are parts of "prepare".
+    seconds = sum(took for step, took in now.record.times.items() if not step.startswith("prepare_"))
     with lines:
         for line in score_lines(now.record):
             st.markdown(line)
         st.caption(
             f"Brain mask: {now.record.mask_source}. Overlap with the reference after registration: "
-            f"{now.record.overlap:.2f} (Dice). Analysed in {sum(now.record.times.values()):.1f} s."
+            f"{now.record.overlap:.2f} (Dice). Analysed in {seconds:.1f} s."
         )
     rows = now.record.bands.get(now.name, [])
     bands.dataframe(
