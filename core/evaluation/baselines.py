@@ -1,0 +1,161 @@
+"""What a network must beat: intensities against normals with no network, principal components, nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from core.anomaly.normative import SMOOTH_Z_MM, Normative, fit_normative
+from core.anomaly.residual import Array, Mask, check_mask
+from core.evaluation.statistics import EvaluationError
+from core.predictor import Predictor
+from core.prepared import content_key
+
+# Of intensity over the brain's median: fluid and the mask's rim must not rule the spread.
+LOG_RANGE = (-1.2, 0.9)
+COMPONENTS = 32  # of the 80 normals' at most 79
+VOLUME = "volume"  # z within the volume: needs no normals
+# Names of the normative maps by what their mean and SD come from.
+HELD_OUT, TRAINING = "normative", "normative_train"
+Residual = Callable[[Array, Mask], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Cube:
+    """A prepared scan as a scorer needs it."""
+
+    x: Array  # (N, N, N) in [0, 1]
+    mask: Mask
+    affine: np.ndarray  # (4, 4), reference world
+    scan_to_reference: np.ndarray  # (4, 4), mm to mm
+    key: str  # of its preparation
+
+    @property
+    def voxel_mm(self) -> float:
+        """Isotropic spacing."""
+        return float(abs(self.affine[0, 0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """Something that turns a prepared scan into z maps."""
+
+    name: str
+    key: str  # content address: what it was fitted on and how
+    rebuilds: bool  # its residual is that of a reconstruction, so that the paper's MSE means something
+    residual: Residual  # (N, N, N) and its mask to (N, N, N)
+    maps: Mapping[str, Callable[[], Normative | None]]  # None: z within the volume
+
+
+def network_scorer(model: Predictor) -> Scorer:
+    """A model of the zoo: x − x̂ as z in its volume, and against its own held-out normals."""
+    maps: dict[str, Callable[[], Normative | None]] = {VOLUME: lambda: None}
+    if model.normative is not None:
+        maps[HELD_OUT] = lambda: model.normative
+    key = content_key({"model": model.name, "hash": model.hash})
+    return Scorer(model.name, key, True, lambda x, mask: x - model.reconstruct(x), maps)
+
+
+def log_intensity(x: Array, mask: Mask) -> Array:
+    """Log of intensity over the brain's median, clipped to [−1.2, 0.9]; 0 outside.
+
+    Raises
+    ------
+    AnomalyError, EvaluationError
+        On an empty mask, or a brain whose median is 0.
+    """
+    inside = check_mask(x, mask, "scan")
+    middle = float(np.median(x[inside]))
+    if middle <= 0:
+        raise EvaluationError("the brain's median intensity is 0; expected positive intensities")
+    values = np.zeros(x.shape, np.float32)
+    with np.errstate(divide="ignore"):
+        values[inside] = np.clip(np.log(x[inside] / np.float32(middle)), *LOG_RANGE)
+    return values
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Mean and leading principal components of normals, over the voxels of ``support``."""
+
+    support: Mask  # (N, N, N)
+    mean: Array  # (V,)
+    basis: Array  # (k, V), orthonormal
+
+    def reconstruct(self, x: Array) -> Array:
+        """Projection of x (N, N, N) on mean and components; x itself outside the support."""
+        values = x[self.support] - self.mean
+        rebuilt = x.astype(np.float32, copy=True)
+        rebuilt[self.support] = self.mean + (self.basis @ values) @ self.basis
+        return rebuilt
+
+
+def fit_components(cubes: Sequence[Cube], count: int = COMPONENTS) -> Components:
+    """Principal components of normals (n of them), at most n − 1.
+
+    Raises
+    ------
+    EvaluationError
+        On fewer than two normals.
+    """
+    if len(cubes) < 2:
+        raise EvaluationError(f"principal components of {len(cubes)} normals; expected 2 or more")
+    support = np.any([cube.mask for cube in cubes], axis=0)
+    stack = np.stack([cube.x[support] for cube in cubes]).astype(np.float32)
+    mean = stack.mean(axis=0)
+    _, values, rows = np.linalg.svd(stack - mean, full_matrices=False)
+    kept = min(count, int((values > 1e-6 * values[0]).sum()))
+    return Components(support, mean, np.ascontiguousarray(rows[:kept]))
+
+
+def fit_on(
+    residual: Residual, cubes: Callable[[], Sequence[Cube]], smooth_z_mm: float = SMOOTH_Z_MM
+) -> Normative:
+    """Voxel-wise mean and SD of ``residual`` in normals, exactly as models are calibrated."""
+    normals = cubes()
+    values = [residual(cube.x, cube.mask) for cube in normals]
+    return fit_normative(values, [cube.mask for cube in normals], normals[0].voxel_mm, smooth_z_mm)[0]
+
+
+def baseline_scorers(
+    training: Callable[[], Sequence[Cube]], held_out: Callable[[], Sequence[Cube]], key: str
+) -> list[Scorer]:
+    """The baselines; nothing is read or fitted before a scan is scored.
+
+    Intensity and log intensity stand against the training normals and, as the networks do, against the
+    held-out normals alone. The components come from the training normals, their normative map from the
+    held-out ones. ``key`` addresses the content of both groups.
+    """
+
+    def plain(x: Array, mask: Mask) -> Array:
+        return x
+
+    def nothing(x: Array, mask: Mask) -> Array:
+        return np.zeros_like(x)
+
+    @cache
+    def components() -> Components:
+        return fit_components(training())
+
+    def rest(x: Array, mask: Mask) -> Array:
+        return x - components().reconstruct(x)
+
+    def scorer(name: str, residual: Residual, fits: Sequence[str], rebuilds: bool) -> Scorer:
+        groups = {HELD_OUT: held_out, TRAINING: training}
+        maps: dict[str, Callable[[], Normative | None]] = {VOLUME: lambda: None}
+        for fit in fits:
+            maps[fit] = cache(lambda fit=fit: fit_on(residual, groups[fit]))
+        address = content_key(
+            {"name": name, "normals": key, "log": LOG_RANGE, "components": COMPONENTS, "smooth": SMOOTH_Z_MM}
+        )
+        return Scorer(name, address, rebuilds, residual, maps)
+
+    return [
+        scorer("identity", nothing, (), True),
+        scorer("intensity", plain, (HELD_OUT, TRAINING), False),
+        scorer("log_intensity", log_intensity, (HELD_OUT, TRAINING), False),
+        scorer("pca", rest, (HELD_OUT,), True),
+    ]

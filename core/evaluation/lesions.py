@@ -1,0 +1,106 @@
+"""Known lesions of a data set: where their masks lie, and which voxels of the cube they fill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from core.evaluation.baselines import Cube
+from core.evaluation.statistics import EvaluationError
+from core.io.bids import Scan, anat_path
+from core.io.volume import file_hash, load_volume
+from core.preprocess.resample import index_map, resample
+
+FOLDER = Path("derivatives") / "lesions"
+UNKNOWN_TYPE = "lesion"
+
+
+@dataclass(frozen=True)
+class Lesions:
+    """Label map of one scan; ``types`` and ``volumes_mm3`` of labels 1, 2, …; none of them: a normal scan."""
+
+    path: Path | None
+    types: tuple[str, ...] = ()
+    volumes_mm3: tuple[float, ...] = ()
+    hash: str = ""
+
+
+def find_lesions(data: Path, scans: Sequence[Scan]) -> dict[str, Lesions]:
+    """Lesions by ``sub-…_ses-…`` of the scans whose lesions are known: a mask is there, or the score is 1.
+
+    Masks are ``derivatives/lesions/sub-…/ses-…/anat/*_desc-lesion_mask.nii.gz`` with labels 1 to L;
+    ``lesions.tsv`` beside them (subject, label, type, volume_mm3) names types. Empty where no mask exists.
+
+    Raises
+    ------
+    EvaluationError
+        Where labels are not 1 to L, or lesions.tsv lacks one of them.
+    """
+    table_path = data / FOLDER / "lesions.tsv"
+    table = pd.read_csv(table_path, sep="\t") if table_path.is_file() else None
+    found: dict[str, Lesions] = {}
+    for scan in scans:
+        path = anat_path(data / FOLDER, scan.subject, scan.session, "desc-lesion_mask.nii.gz")
+        if path.is_file():
+            found[case_of(scan)] = _read(path, scan, table)
+    if not found:
+        return {}
+    normals = [scan for scan in scans if scan.radiology_score == 1 and case_of(scan) not in found]
+    return found | {case_of(scan): Lesions(None) for scan in normals}
+
+
+def case_of(scan: Scan) -> str:
+    """``sub-…_ses-…``."""
+    return f"{scan.subject}_{scan.session}"
+
+
+def _read(path: Path, scan: Scan, table: pd.DataFrame | None) -> Lesions:
+    volume = load_volume(path)
+    labels = np.rint(volume.data).astype(np.int64)
+    counts = np.bincount(labels.ravel())[1:] if labels.min() >= 0 else np.zeros(1, np.int64)
+    if counts.size == 0 or not counts.all():
+        raise EvaluationError(
+            f"{path.name}: labels {np.unique(labels).tolist()}; expected 0 and 1 to the number of lesions"
+        )
+    types = [UNKNOWN_TYPE] * counts.size
+    if table is not None:
+        mine = table[table["subject"] == scan.subject].set_index("label")["type"].to_dict()
+        if missing := sorted(set(range(1, counts.size + 1)) - set(mine)):
+            raise EvaluationError(f"lesions.tsv: no label {missing[0]} of {scan.subject}; {path.name} has it")
+        types = [str(mine[label]) for label in range(1, counts.size + 1)]
+    volumes = tuple(round(float(n * volume.voxel_volume), 1) for n in counts)
+    return Lesions(path, tuple(types), volumes, file_hash(path))
+
+
+def lesions_in_cube(lesions: Lesions, cube: Cube) -> NDArray[np.int64]:
+    """Labels (N, N, N) at the cube's voxel centres, inside the brain mask.
+
+    A lesion so small that no voxel centre falls into it keeps the brain voxel nearest to its centroid, so
+    that none leaves the count by being small.
+
+    Raises
+    ------
+    VolumeError
+        Where the mask can't be read.
+    """
+    labels = np.zeros(cube.x.shape, np.int64)
+    if lesions.path is None:
+        return labels
+    volume = load_volume(lesions.path)
+    to_scan = index_map(volume.affine, cube.affine, np.linalg.inv(cube.scan_to_reference))
+    size = len(labels)
+    sampled = resample(volume.data, to_scan, (size, size, size), order=0)
+    labels[cube.mask] = np.rint(sampled[cube.mask]).astype(np.int64)
+    for label in range(1, len(lesions.types) + 1):
+        if not (labels == label).any():
+            centre = np.argwhere(np.rint(volume.data) == label).mean(axis=0)
+            place = (np.linalg.inv(to_scan) @ [*centre, 1.0])[:3]
+            free = np.argwhere(cube.mask & (labels == 0))
+            nearest = free[np.square(free - place).sum(axis=1).argmin()]
+            labels[tuple(nearest)] = label
+    return labels

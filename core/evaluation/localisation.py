@@ -1,0 +1,196 @@
+"""What the paper could not measure: voxels and lesions found, where masks exist, as data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.evaluation.baselines import HELD_OUT, TRAINING, VOLUME
+from core.evaluation.cohort import ABNORMAL, NORMAL, Measured, group_of
+from core.evaluation.metrics import (
+    Detection,
+    crossing,
+    froc_curve,
+    pooled_average_precision,
+    sensitivity_at,
+    value_at,
+)
+from core.evaluation.statistics import Estimate, bootstrap, mean_estimate
+
+FALSE_A_SCAN = 1.0
+SIZES: tuple[tuple[str, float, float], ...] = (
+    ("under 100 mm³", 0, 100),
+    ("100 to 1000 mm³", 100, 1000),
+    ("1 ml and more", 1000, np.inf),
+)
+FITTED_ON = {VOLUME: "no normals", HELD_OUT: "validation normals", TRAINING: "training normals"}
+SCORES = {
+    "identity": "no score (identity)",
+    "intensity": "intensity",
+    "log_intensity": "log intensity",
+    "pca": "residual of principal components",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One scorer's map over all test scans with known lesions."""
+
+    scorer: str
+    map: str
+    normals: list[dict[str, Any]]  # ``localise`` of each normal scan
+    abnormals: list[dict[str, Any]]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return [*self.normals, *self.abnormals]
+
+    @property
+    def method(self) -> str:
+        """Name for people."""
+        what = SCORES.get(self.scorer, f"residual of {self.scorer}")
+        return f"{what}, {'z in the volume' if self.map == VOLUME else 'normative z'}"
+
+
+def scored_maps(measured: Sequence[Measured]) -> list[Scored]:
+    """Rows by scorer and map, in their order; those without localisation are left out."""
+    found: dict[tuple[str, str], Scored] = {}
+    for one in measured:
+        group = group_of(one.scan)
+        for name, values in one.row["maps"].items():
+            if "localisation" not in values or group not in (NORMAL, ABNORMAL):
+                continue
+            key = (one.row["scorer"], name)
+            scored = found.setdefault(key, Scored(*key, [], []))
+            (scored.normals if group == NORMAL else scored.abnormals).append(values["localisation"])
+    return [one for one in found.values() if one.abnormals]
+
+
+def detections(rows: Sequence[dict[str, Any]], chosen: Sequence[np.ndarray] | None = None) -> list[Detection]:
+    """Rows as detections; ``chosen`` keeps some of each row's lesions."""
+    found = []
+    for index, row in enumerate(rows):
+        false = np.asarray(row["false"], np.int64)
+        hits = np.asarray(row["found"], bool).reshape(-1, false.size)
+        found.append(Detection(hits if chosen is None else hits[chosen[index]], false))
+    return found
+
+
+def _resampled(scored: Scored, statistic: Any, seed: int) -> Estimate:
+    """Bootstrap of ``statistic(normal indices, abnormal indices)`` over scans of both groups."""
+    if scored.normals:
+        return bootstrap(statistic, [len(scored.normals), len(scored.abnormals)], seed)
+    none = np.zeros(0, np.int64)
+    return bootstrap(lambda index: statistic(none, index), [len(scored.abnormals)], seed)
+
+
+def pooled_ap(scored: Scored, seed: int) -> Estimate:
+    """Average precision over the brain voxels of all scans together, normals included."""
+    low = np.array([row["histograms"] for row in scored.normals], np.int64).reshape(
+        len(scored.normals), 2, -1
+    )
+    high = np.array([row["histograms"] for row in scored.abnormals], np.int64)
+
+    def statistic(i: np.ndarray, j: np.ndarray) -> float:
+        counts = high[j].sum(axis=0)
+        return pooled_average_precision(counts + low[i].sum(axis=0) if i.size else counts)
+
+    return _resampled(scored, statistic, seed)
+
+
+def sensitivity(scored: Scored, seed: int) -> Estimate:
+    """Lesion-wise sensitivity at one false positive a scan over all test scans."""
+    low, high = detections(scored.normals), detections(scored.abnormals)
+
+    def statistic(i: np.ndarray, j: np.ndarray) -> float:
+        return sensitivity_at(*froc_curve([*(low[n] for n in i), *(high[n] for n in j)]), FALSE_A_SCAN)
+
+    return _resampled(scored, statistic, seed)
+
+
+def localisation_table(scored: Sequence[Scored], seed: int) -> pd.DataFrame:
+    """One line for each scorer and map, every value with a bootstrap 95 % interval over scans.
+
+    ``ap`` and ``auroc``: of brain voxels within a scan, mean of abnormal scans. ``ap_pooled``: over the
+    voxels of all test scans, normals too. ``dice``: at |z| ≥ 3, fixed beforehand and not searched, since no
+    validation scan has a lesion. ``sensitivity``: lesion-wise, at one false positive a scan.
+    """
+    lines = []
+    for one in scored:
+        line: dict[str, Any] = {
+            "method": one.method,
+            "scorer": one.scorer,
+            "map": one.map,
+            "fitted_on": FITTED_ON[one.map],
+            "n_normal": len(one.normals),
+            "n_abnormal": len(one.abnormals),
+            "lesions": sum(len(row["types"]) for row in one.abnormals),
+            "prevalence": float(np.mean([row["prevalence"] for row in one.abnormals])),
+        }
+        estimates = {
+            name: mean_estimate([row[name] for row in one.abnormals], seed)
+            for name in ("ap", "auroc", "dice")
+        }
+        estimates["ap_pooled"] = pooled_ap(one, seed)
+        estimates["sensitivity"] = sensitivity(one, seed)
+        for name, (value, low, high) in estimates.items():
+            line |= {name: value, f"{name}_low": low, f"{name}_high": high}
+        lines.append(line)
+    table = pd.DataFrame(lines)
+    return table.sort_values("ap", ascending=False, kind="stable", ignore_index=True) if lines else table
+
+
+def froc_table(scored: Sequence[Scored], thresholds: Sequence[float]) -> pd.DataFrame:
+    """False positives a scan and lesion-wise sensitivity at each threshold of |z|."""
+    blocks = []
+    for one in scored:
+        false, found = froc_curve(detections(one.rows))
+        curve = {"threshold": thresholds, "false_a_scan": false, "sensitivity": found}
+        blocks.append(pd.DataFrame({"method": one.method, "fitted_on": FITTED_ON[one.map], **curve}))
+    return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame()
+
+
+def lesion_table(scored: Sequence[Scored]) -> pd.DataFrame:
+    """Sensitivity at the whole cohort's one false positive a scan, and voxel AP, by lesion type and size.
+
+    ``ap`` of a type counts the voxels of other lesions neither way; it is the mean of the scans that have it.
+    """
+    lines = []
+    for one in scored:
+        place = crossing(froc_curve(detections(one.rows))[0], FALSE_A_SCAN)
+        kinds = sorted({kind for row in one.abnormals for kind in row["types"]})
+        classes: list[tuple[str, str, list[np.ndarray]]] = [
+            ("type", kind, [np.array([t == kind for t in row["types"]], bool) for row in one.abnormals])
+            for kind in kinds
+        ]
+        classes += [
+            (
+                "size",
+                name,
+                [np.array([low <= v < high for v in row["volumes_mm3"]], bool) for row in one.abnormals],
+            )
+            for name, low, high in SIZES
+        ]
+        for kind, name, chosen in classes:
+            count = int(sum(part.sum() for part in chosen))
+            if count == 0:
+                continue
+            found = froc_curve(detections(one.abnormals, chosen))[1]
+            ap = [row["type_ap"][name] for row in one.abnormals if name in row["type_ap"]]
+            lines.append(
+                (
+                    one.method,
+                    FITTED_ON[one.map],
+                    kind,
+                    name,
+                    count,
+                    value_at(found, place),
+                    float(np.mean(ap)) if ap else np.nan,
+                )
+            )
+    columns = ["method", "fitted_on", "class", "name", "lesions", "sensitivity", "ap"]
+    return pd.DataFrame(lines, columns=columns)

@@ -1,0 +1,184 @@
+"""One prepared scan measured by one scorer, once per content: the rows that all tables are made of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.anomaly.bands import BANDS, REGION_BANDS, band_labels, band_percent
+from core.anomaly.normative import Normative
+from core.anomaly.regions import ALL_BANDS, FLOOR_MM3, flagged_regions, slice_clusters
+from core.anomaly.residual import Array, normative_z, volume_z
+from core.anomaly.score import normative_top
+from core.evaluation.baselines import Cube, Scorer
+from core.evaluation.lesions import Lesions, lesions_in_cube
+from core.evaluation.metrics import auroc, average_precision, detect, dice, score_histograms
+from core.evaluation.statistics import EvaluationError
+from core.io.atomic import write_bytes
+from core.io.derivatives import CasePaths
+from core.io.volume import Volume, load_mask, load_volume
+from core.prepared import content_key, stored_key
+
+SCHEMA = 1
+DICE_Z = 3.0
+# |z| of the FROC curve; the same for all scorers.
+THRESHOLDS: tuple[float, ...] = tuple(np.arange(1.0, 12.01, 0.25).tolist())
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MeasureSettings:
+    """What enters a row's key beside scan and scorer."""
+
+    floor_mm3: float = FLOOR_MM3  # smallest region, and smallest component of the FROC
+    thresholds: tuple[float, ...] = THRESHOLDS
+    dice_z: float = DICE_Z
+
+
+def read_cube(paths: CasePaths, cube: int) -> Cube:
+    """The prepared cube alone, without the scan that it comes from.
+
+    Raises
+    ------
+    EvaluationError, VolumeError
+        Where the scan is not prepared at ``cube``, or a file is damaged.
+    """
+    sidecar = paths.prepared_json(cube)
+    try:
+        record = json.loads(sidecar.read_text())
+        transform = np.array(record["scan_to_reference"], np.float64).reshape(4, 4)
+        key = str(record["key"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(f"{sidecar.name}: {error}; expected a prepared scan") from error
+    volume = load_volume(paths.prepared(cube))
+    mask = load_mask(paths.prepared_mask(cube), volume)
+    return Cube(volume.data, mask.data > 0, volume.affine, transform, key)
+
+
+def row_key(prepared: str, scorer: Scorer, lesions: Lesions | None, settings: MeasureSettings) -> str:
+    """Content address of a row: preparation, scorer, lesion mask, settings."""
+    return content_key(
+        {
+            "schema": SCHEMA,
+            "prepared": prepared,
+            "scorer": scorer.key,
+            "lesions": None if lesions is None else [lesions.hash, *lesions.types],
+            "settings": asdict(settings),
+        }
+    )
+
+
+def z_map(residual: Array, normative: Normative | None, cube: Cube) -> Array:
+    """z of a residual: against normals, or within the volume; 0 for a residual that is 0 everywhere."""
+    if normative is not None:
+        return normative_z(residual, normative, cube.mask)
+    return volume_z(residual, cube.mask) if residual.any() else np.zeros_like(residual)
+
+
+def measure_map(z: Array, cube: Cube, floor_mm3: float) -> Row:
+    """The paper's bands and slice-wise clusters of a z map, its extreme voxels and its regions.
+
+    Regions are those of the cube, so their volumes are the reference brain's mm³; the dashboard's are of the
+    scan.
+    """
+    labels = band_labels(z, cube.mask)
+    clusters = slice_clusters(labels)
+    regions = flagged_regions(Volume(z, cube.affine), cube.mask, "volume", "", floor_mm3)
+    strong = [region.volume_mm3 for region in regions if region.band != REGION_BANDS[0]]
+    return {
+        "top": normative_top(z, cube.mask),
+        "cluster_size": clusters[ALL_BANDS][1],
+        "percent": band_percent(labels, cube.mask),
+        "clusters": {band.name: clusters[band.name][1] for band in BANDS},
+        "regions": {band: sum(region.band == band for region in regions) for band in REGION_BANDS},
+        "largest_mm3": max(strong, default=0.0),
+    }
+
+
+def localise(z: Array, cube: Cube, lesions: Lesions, settings: MeasureSettings) -> Row:
+    """How well |z| finds the lesions: voxels inside the brain, and components against lesions.
+
+    The voxel measures of a scan without a lesion are absent, but for its histogram, which pooled average
+    precision needs.
+    """
+    labels = lesions_in_cube(lesions, cube)
+    score = np.abs(z[cube.mask])
+    mine = labels[cube.mask]
+    truth = mine > 0
+    found = detect(z, cube.mask, labels, settings.thresholds, settings.floor_mm3 / cube.voxel_mm**3)
+    row: Row = {
+        "histograms": score_histograms(score, truth),
+        "found": found.found.tolist(),
+        "false": found.false.tolist(),
+        "types": list(lesions.types),
+        "volumes_mm3": list(lesions.volumes_mm3),
+    }
+    if truth.any():
+        row["ap"] = average_precision(score, truth)
+        row["auroc"] = auroc(score, truth)
+        row["dice"] = dice(score >= settings.dice_z, truth)
+        row["prevalence"] = float(truth.mean())
+        row["type_ap"] = {}
+        for kind in sorted(set(lesions.types)):
+            of_kind = np.isin(mine, [n for n, one in enumerate(lesions.types, 1) if one == kind])
+            others = truth & ~of_kind  # neither positive nor negative for this type
+            row["type_ap"][kind] = average_precision(score[~others], of_kind[~others])
+    return row
+
+
+def measure(cube: Cube, scorer: Scorer, lesions: Lesions | None, settings: MeasureSettings) -> Row:
+    """All measures of a prepared scan by one scorer, as JSON: ``mse`` and, by map, ``measure_map``.
+
+    ``mse`` is the mean over the whole cube (Raad et al. 2023, Analysis framework), None for what is no
+    reconstruction. With ``lesions``, each map has ``localisation``.
+
+    Raises
+    ------
+    AnomalyError, EvaluationError, ModelError
+        Where scan, model or lesions don't fit together.
+    """
+    residual = scorer.residual(cube.x, cube.mask)
+    mse = float(np.mean(np.square(residual, dtype=np.float64))) if scorer.rebuilds else None
+    row: Row = {"scorer": scorer.name, "mse": mse, "maps": {}}
+    for name, normative in scorer.maps.items():
+        z = z_map(residual, normative(), cube)
+        row["maps"][name] = measure_map(z, cube, settings.floor_mm3)
+        if lesions is not None:
+            row["maps"][name]["localisation"] = localise(z, cube, lesions, settings)
+    return row
+
+
+def cached_row(cache: Path, key: str) -> Row | None:
+    """A row that was measured before; a damaged one counts as none."""
+    try:
+        row = json.loads((cache / key[:2] / f"{key}.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return row if isinstance(row, dict) and row.get("key") == key else None
+
+
+def measured(
+    paths: CasePaths,
+    cube: int,
+    scorer: Scorer,
+    lesions: Lesions | None,
+    settings: MeasureSettings,
+    cache: Path,
+) -> Row:
+    """``measure`` of a prepared scan on disk, from the cache where its content was measured before.
+
+    Raises
+    ------
+    EvaluationError, VolumeError, AnomalyError, ModelError
+        Where the scan is not prepared, or does not fit.
+    """
+    key = row_key(stored_key(paths, cube), scorer, lesions, settings)
+    if (row := cached_row(cache, key)) is not None:
+        return row
+    row = {**measure(read_cube(paths, cube), scorer, lesions, settings), "key": key}
+    write_bytes(cache / key[:2] / f"{key}.json", json.dumps(row).encode())
+    return row

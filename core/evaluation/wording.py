@@ -1,0 +1,43 @@
+"""Words that tables, page and dashboard share; no numbers are computed here."""
+
+from __future__ import annotations
+
+NORMAL, ABNORMAL = "test normal", "test abnormal"
+TRAIN, VALIDATION = "train", "validation"
+# Two questions asked of one score. The second is the paper's: it also measures how well the network knows
+# the scans it was trained on.
+VARIANTS = {
+    "test normal against test abnormal": (NORMAL, ABNORMAL),
+    "train against test abnormal (as in the paper)": (TRAIN, ABNORMAL),
+}
+COHORTS_DIFFER = (
+    "The cohorts differ: the paper's scans are real newborns of the dHCP at 256³, its test set abnormal "
+    "scans only; set side by side, the numbers show the shape of a result, not its reproduction."
+)
+TITLES = {
+    "subjects": "Every measure of every scan and model (figures 3, 4, S1 to S4)",
+    "summary": "MSE and cluster size by model and split (figures 3 and 4)",
+    "significance": "Mann–Whitney tests between splits, Holm-corrected over the models",
+    "roc": "Points of the ROC curves of volume MSE (figures S5 and S6)",
+    "auc": "AUC of volume MSE, test normals or training scans against test abnormals",
+    "paper": "Paper value, ours, data set",
+    "localisation": "Voxels and lesions found, by network and baseline",
+    "froc": "Lesion-wise sensitivity and false positives a scan by threshold of |z|",
+    "lesions": "Lesions found at one false positive a scan, by type and size",
+    "case_auc": "Case AUC by score, test normals against test abnormals",
+    "false_alarms": "Flagged regions a scan in validation normals, as Review shows them",
+}
+NOTES = (
+    "Train against test abnormal is the paper's comparison; it also measures how well a network knows the "
+    "scans it was trained on. Test normal against test abnormal does not.",
+    "Dice is reported at |z| ≥ 3, fixed beforehand: validation holds no lesions to choose a threshold on, "
+    "and test is not searched.",
+    "Networks' normative z comes from the validation normals. Intensity baselines are given twice: fitted on "
+    "the same validation normals, and on the training normals, which they may use since they train nothing "
+    "else. Validation scans have no normative measure of their own here.",
+    "Log intensity as normative z, with no network, is the baseline to beat.",
+    "A lesion is found where components of |z| above the threshold cover a tenth of it; a component is false "
+    "unless a tenth of it lies in or next to a lesion. Components have the volume of the smallest flagged "
+    "region or more.",
+    "Regions, lesions and clusters are measured in the cube, so in the reference brain's space.",
+)
