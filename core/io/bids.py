@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.io.tables import POOR_QUALITY, BidsError, Tables
 from core.io.volume import file_hash
 
-# The dHCP release writes either name; whichever comes first wins.
-_MASKS = ("_desc-brain_mask.nii.gz", "_desc-brain_mask.nii", "_brainmask.nii.gz", "_brainmask.nii")
+# Names in dHCP's third release, then in the second; whichever comes first wins.
+_MASKS = (
+    "_desc-brain_mask.nii.gz",
+    "_desc-brain_mask.nii",
+    "_brainmask.nii.gz",
+    "_brainmask.nii",
+    "_brainmask_drawem.nii.gz",
+)
+_SEGMENTATIONS = ("_desc-drawem9_dseg.nii.gz", "_drawem_tissue_labels.nii.gz", "_dseg.nii.gz", "_dseg.nii")
 _OWN = "fontanelle"  # our own derivatives: a mask found by us must not come back as one that was given
-_ABSENT = ("", "n/a", "nan")
-
-
-class BidsError(ValueError):
-    """A label, table or folder that is not BIDS; the text names it, what was found and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class Scan:
     radiology_score: int | None = None  # dHCP: 1 normal to 5 abnormal
     split: str | None = None
     synthetic: bool = False
+    segmentation: Path | None = None  # tissue labels
+    family: str | None = None  # as the data set names it; the same for twins
+    poor_quality: bool = False  # dHCP: radiology_score Q
 
 
 def check_label(label: str, entity: str) -> str:
@@ -63,24 +68,25 @@ def anat_path(root: Path, subject: str, session: str, tail: str = "T2w.nii.gz") 
     return root / subject / session / "anat" / f"{subject}_{session}_{tail}"
 
 
-def find_scans(bids_root: Path) -> list[Scan]:
+def find_scans(bids_root: Path, family_column: str | None = None) -> list[Scan]:
     """All T2w scans below ``bids_root``, one a session, by subject and session.
 
     Reads ``participants.tsv`` and dHCP's ``sub-*_sessions.tsv`` where they are (columns session_id, age or
-    scan_age, sex, radiology_score, split). A subject without session folders counts as ses-01. Of several
-    T2w files in a session the plainest name is taken. The mask is looked for beside the scan, then at the
-    same place in ``derivatives/*/``.
+    scan_age, sex, radiology_score, split, and ``family_column``). A subject without session folders counts
+    as ses-01. Of several T2w files in a session the plainest name is taken. Mask and tissue segmentation are
+    looked for beside the scan, then at the same place in ``derivatives/*/``.
 
     Raises
     ------
     BidsError
-        Where the folder is missing, a label is not BIDS, or a table can't be read.
+        Where the folder is missing, a label is not BIDS, a table can't be read or contradicts itself, or no
+        table has a ``family_column``.
     """
     root = Path(bids_root)
     if not root.is_dir():
         raise BidsError(f"{root.name}: no such folder; expected a BIDS data set")
     synthetic = is_synthetic(root)
-    rows = _rows(root / "participants.tsv", "participant_id")
+    tables = Tables(root)
     scans = []
     for folder in sorted([*root.glob("sub-*/anat"), *root.glob("sub-*/ses-*/anat")]):
         parts = folder.relative_to(root).parts
@@ -89,19 +95,28 @@ def find_scans(bids_root: Path) -> list[Scan]:
         path = _plainest(folder)
         if path is None:
             continue
-        facts = _facts(root, rows, subject, session)
+        facts = tables.facts(subject, session)
+        score = facts.score()
         scans.append(
             Scan(
                 subject=subject,
                 session=session,
                 path=path,
-                mask=_find_mask(root, folder),
-                age=_number(facts, ("age", "scan_age"), subject),
-                sex=facts.get("sex"),
-                radiology_score=_score(facts, subject),
-                split=facts.get("split"),
+                mask=_beside(root, folder, _MASKS),
+                age=facts.number(("age", "scan_age")),
+                sex=facts.text("sex"),
+                radiology_score=None if score == POOR_QUALITY else score,
+                split=facts.text("split"),
                 synthetic=synthetic,
+                segmentation=_beside(root, folder, _SEGMENTATIONS),
+                family=None if family_column is None else facts.text(family_column),
+                poor_quality=score == POOR_QUALITY,
             )
+        )
+    if family_column is not None and family_column not in tables.columns:
+        raise BidsError(
+            f"{root.name}: columns {sorted(tables.columns)} in participants.tsv and sub-*_sessions.tsv; "
+            f"expected {family_column} among them"
         )
     return sorted(scans, key=lambda scan: (scan.subject, scan.session))
 
@@ -162,69 +177,15 @@ def _plainest(folder: Path) -> Path | None:
     return min(own, key=lambda path: (path.name.count("_"), path.name), default=None)
 
 
-def _find_mask(root: Path, folder: Path) -> Path | None:
+def _beside(root: Path, folder: Path, tails: tuple[str, ...]) -> Path | None:
     places = [folder]
     derived = root / "derivatives"
     if derived.is_dir():
         names = sorted(path for path in derived.iterdir() if path.is_dir() and path.name != _OWN)
         places += [path / folder.relative_to(root) for path in names]
     for place in places:
-        for tail in _MASKS:
+        for tail in tails:
             found = sorted(place.glob(f"sub-*{tail}"), key=lambda path: (path.name.count("_"), path.name))
             if found:
                 return found[0]
     return None
-
-
-def _rows(path: Path, key: str) -> list[dict[str, str]]:
-    """Rows of a TSV; none where the file is missing."""
-    if not path.is_file():
-        return []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, delimiter="\t")
-            columns = list(reader.fieldnames or [])
-            if key not in columns:
-                raise BidsError(f"{path.name}: columns {columns}; expected {key} among them")
-            return [{name: (value or "").strip() for name, value in row.items() if name} for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BidsError(f"{path.name}: {error}; expected tab-separated text") from error
-
-
-def _facts(root: Path, rows: list[dict[str, str]], subject: str, session: str) -> dict[str, str]:
-    """What the tables say of one session; the session's own table wins."""
-    facts: dict[str, str] = {}
-    for row in rows:
-        if _same(row["participant_id"], subject, "sub") and _session_fits(row, session):
-            facts |= {name: value for name, value in row.items() if value.lower() not in _ABSENT}
-    for row in _rows(root / subject / f"{subject}_sessions.tsv", "session_id"):
-        if _session_fits(row, session):
-            facts |= {name: value for name, value in row.items() if value.lower() not in _ABSENT}
-    return facts
-
-
-def _session_fits(row: dict[str, str], session: str) -> bool:
-    told = row.get("session_id", "")
-    return told.lower() in _ABSENT or _same(told, session, "ses")
-
-
-def _same(told: str, label: str, entity: str) -> bool:
-    """dHCP's tables leave the prefix out."""
-    return told == label or f"{entity}-{told}" == label
-
-
-def _number(facts: dict[str, str], names: tuple[str, ...], subject: str) -> float | None:
-    for name in names:
-        if name in facts:
-            try:
-                return float(facts[name])
-            except ValueError as error:
-                raise BidsError(f"{subject}: {name} is {facts[name]!r}; expected a number or n/a") from error
-    return None
-
-
-def _score(facts: dict[str, str], subject: str) -> int | None:
-    score = _number(facts, ("radiology_score",), subject)
-    if score is not None and score not in (1, 2, 3, 4, 5):
-        raise BidsError(f"{subject}: radiology_score is {score:g}; expected 1 to 5 or n/a")
-    return None if score is None else int(score)

@@ -63,9 +63,21 @@ def test_dhcp_layout(tmp_path: Path) -> None:
     plain = touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201"))
     touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201", "desc-restore_T2w.nii.gz"))
     touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201", "desc-restore_space-T2w_T1w.nii.gz"))
+    segmentation = touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201", "desc-drawem9_dseg.nii.gz"))
+    mask = touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201", "brainmask_drawem.nii.gz"))
     (scan,) = find_scans(tmp_path)
     assert scan.path == plain
+    assert (scan.mask, scan.segmentation, scan.family, scan.poor_quality) == (mask, segmentation, None, False)
+    assert find_scans(tmp_path, "birth_age")[0].family == "38.1"
     assert (scan.age, scan.radiology_score, scan.sex, scan.synthetic) == (41.25, 2, "female", False)
+
+
+def test_poor_quality_is_no_score(tmp_path: Path) -> None:
+    touch(tmp_path / "participants.tsv", "participant_id\nCC1\n")
+    touch(tmp_path / "sub-CC1" / "sub-CC1_sessions.tsv", "session_id\tradiology_score\n7\tQ\n")
+    touch(anat_path(tmp_path, "sub-CC1", "ses-7"))
+    (scan,) = find_scans(tmp_path)
+    assert (scan.radiology_score, scan.poor_quality) == (None, True)
 
 
 def test_no_session_folder_counts_as_the_first(tmp_path: Path) -> None:
@@ -122,11 +134,25 @@ def test_broken_tables_and_folders(tmp_path: Path) -> None:
     root = cohort(tmp_path)
     table = root / "participants.tsv"
     table.write_text("participant_id\tage\nsub-a\told\n")
-    with pytest.raises(BidsError, match="sub-a: age is 'old'; expected a number or n/a"):
+    with pytest.raises(BidsError, match=r"s\.tsv: sub-a ses-01: age is 'old'; expected a number or n/a"):
         find_scans(root)
     table.write_text("participant_id\tradiology_score\nsub-a\t9\n")
-    with pytest.raises(BidsError, match="sub-a: radiology_score is 9; expected 1 to 5 or n/a"):
+    with pytest.raises(BidsError, match="sub-a ses-01: radiology_score is '9'; expected 1 to 5, Q or n/a"):
         find_scans(root)
+    table.write_text("participant_id\tage\nsub-a\t40\nsub-a\t41\n")
+    with pytest.raises(
+        BidsError, match="sub-a ses-01: age is '40' in one row, '41' in another; expected one"
+    ):
+        find_scans(root)
+    table.write_text("participant_id\tage\nsub-a\t40\tF\n")
+    with pytest.raises(BidsError, match=r"participants\.tsv: line 2 has 3 cells; expected 2"):
+        find_scans(root)
+    table.write_text("participant_id\tage\nsub-a\t40\n\tF\n")
+    with pytest.raises(BidsError, match=r"participants\.tsv: line 3 has no participant_id"):
+        find_scans(root)
+    table.write_text("participant_id\tage\nsub-a\t40\n")
+    with pytest.raises(BidsError, match=r"columns \['age', 'participant_id'\] in .* expected mother among"):
+        find_scans(root, "mother")
     table.write_text("id\tage\nsub-a\t40\n")
     with pytest.raises(
         BidsError, match=r"participants\.tsv: columns \['id', 'age'\]; expected participant_id"
