@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from core import __version__
-from core.cli import analyze, demo, models, prepare, train
+from core.cli import analyze, cohort, demo, evaluate, models, prepare, train
 from core.cli.console import say
 from core.prepared import Cancelled
 
@@ -30,7 +30,9 @@ app.command("prepare")(prepare.command)
 app.command("train")(train.train_command)
 app.command("calibrate")(train.calibrate_command)
 app.command("analyze")(analyze.command)
+app.command("evaluate")(evaluate.command)
 app.command("models")(models.command)
+app.add_typer(cohort.app, name="cohort")
 
 
 def show_version(wanted: bool) -> None:

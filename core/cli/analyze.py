@@ -148,7 +148,7 @@ def report(records: Sequence[CaseRecord], errors: dict[str, BaseException], out:
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(help="NIfTI, MGH, MHA or NRRD files, or BIDS folders")],
+    inputs: Annotated[list[Path], typer.Argument(help="Scan files, BIDS folders, manifests (.tsv)")],
     model: Annotated[str, typer.Option(help="Model name, or its folder")] = "vae_8x8_512",
     out: Annotated[Path | None, typer.Option(help="Derivatives folder; the data folder's by default")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Scans at a time, one process each")] = 1,

@@ -115,7 +115,7 @@ def source_of(reference: Path | None, reference_mask: Path | None) -> Source:
 
 
 def command(
-    inputs: Annotated[list[Path], typer.Argument(help="NIfTI, MGH, MHA or NRRD files, or BIDS folders")],
+    inputs: Annotated[list[Path], typer.Argument(help="Scan files, BIDS folders, manifests (.tsv)")],
     model: Annotated[str, typer.Option(help="Prepare as this model wants it")] = "",
     cube: Annotated[int, typer.Option(min=8, help="Voxels an axis, without --model")] = 256,
     bias: Annotated[str, typer.Option(help="n4, n3 or none, without --model")] = "n4",

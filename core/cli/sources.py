@@ -1,4 +1,4 @@
-"""What commands are given by name: scans by file or BIDS folder, models, reference brains."""
+"""What commands are given by name: scans by file, BIDS folder or manifest; models; reference brains."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from core.cli.console import UsageError
 from core.config import settings
 from core.io.bids import Scan, find_scans, scan_from_file
+from core.io.manifest import read_manifest
 from core.io.volume import READ, file_hash, load_mask, load_volume
 from core.networks.zoo import ModelInfo, list_models, model_info
 from core.predictor import Predictor, predictor
@@ -21,7 +22,9 @@ REFERENCE, REFERENCE_MASK = "reference_T2w.nii.gz", "reference_mask.nii.gz"
 
 
 def scans_of(inputs: Sequence[Path], mask: Path | None = None) -> list[Scan]:
-    """Scans of files and BIDS folders, in their order; ``mask`` is the brain mask of a single file.
+    """Scans of files, BIDS folders and manifests, in their order; of a manifest those that have a split.
+
+    ``mask`` is the brain mask of a single file.
 
     Raises
     ------
@@ -34,10 +37,14 @@ def scans_of(inputs: Sequence[Path], mask: Path | None = None) -> list[Scan]:
     for path in inputs:
         if path.is_dir():
             found += find_scans(path)
+        elif path.suffix == ".tsv":
+            found += [entry.scan for entry in read_manifest(path) if entry.left_out == ""]
         elif path.is_file():
             found.append(scan_from_file(path, mask))
         else:
-            raise UsageError(f"{path}: no such file or folder; expected {', '.join(READ)} or a BIDS folder")
+            raise UsageError(
+                f"{path}: no such file or folder; expected {', '.join(READ)}, a BIDS folder or a manifest.tsv"
+            )
     if not found:
         raise UsageError(f"{', '.join(map(str, inputs))}: no T2w scan found; expected one or more")
     seen: dict[str, Scan] = {}

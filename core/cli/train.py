@@ -43,8 +43,8 @@ def split_of(scans: Sequence[Scan], split: str, data: Path, least: int) -> list[
     chosen = [scan for scan in scans if scan.split == split]
     if len(chosen) < least:
         raise UsageError(
-            f"{data}: {len(chosen)} scans with split {split!r} in participants.tsv; expected {least} or more "
-            "(the demo's come with `python -m core demo --which all`)"
+            f"{data}: {len(chosen)} scans with split {split!r}; expected {least} or more (from "
+            "`python -m core cohort import`; the demo's come with `python -m core demo --which all`)"
         )
     if bad := [scan for scan in chosen if scan.radiology_score not in (None, 1)]:
         raise UsageError(
@@ -147,7 +147,7 @@ def training_settings_from(options: Sequence[str], given: dict[str, Any]) -> Tra
 def train_command(
     name: Annotated[str, typer.Argument(help="One of the eight, see `python -m core models`")],
     data: Annotated[
-        Path | None, typer.Option(help="BIDS folder with a split column; the demo's by default")
+        Path | None, typer.Option(help="Manifest, or BIDS folder with splits; the demo's by default")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Model folder; models/NAME by default")] = None,
     cube: Annotated[int, typer.Option(min=8, help="Voxels an axis: 64 as the demo, 256 as the paper")] = 64,
@@ -219,7 +219,7 @@ def train_command(
 def calibrate_command(
     model: Annotated[str, typer.Argument(help="Model name, or its folder")],
     data: Annotated[
-        Path | None, typer.Option(help="BIDS folder with a split column; the demo's by default")
+        Path | None, typer.Option(help="Manifest, or BIDS folder with splits; the demo's by default")
     ] = None,
     floor_mm3: Annotated[float, typer.Option(help="Smallest region that counts, mm³")] = FLOOR_MM3,
     smooth_z_mm: Annotated[float, typer.Option(help="σ of the normative z, mm")] = SMOOTH_Z_MM,

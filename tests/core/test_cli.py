@@ -296,7 +296,7 @@ def test_training_refuses_abnormal_scans_and_missing_splits(run: Run, tmp_path: 
     table.write_text(table.read_text().replace("5\n", "1\n").replace("validation", "test"))
     code, _, err = run("train", "std_8x8", "--data", tmp_path / "bids", "--cube", "16")
     assert code == 2
-    assert "0 scans with split 'validation' in participants.tsv; expected 3 or more" in err
+    assert "0 scans with split 'validation'; expected 3 or more" in err
 
 
 def reciprocal(number: int) -> tuple[float, str, int]:

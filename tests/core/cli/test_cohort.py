@@ -1,0 +1,105 @@
+"""``cohort import`` from the command line, and a manifest in place of a folder."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.__main__ import main
+from core.cli.console import UsageError
+from core.cli.sources import scans_of
+from core.cli.train import split_of
+from core.config import settings
+from tests.core.io.test_cohort import release
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Run]:
+    """Call a command in this process: exit code, stdout, stderr."""
+    monkeypatch.setenv("FONTANELLE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    settings.cache_clear()
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(exit_.value.code or 0), out, err
+
+    yield call
+    signal.signal(signal.SIGTERM, before)
+    settings.cache_clear()
+
+
+def test_help_has_examples(run: Run) -> None:
+    code, out, _ = run("cohort", "import", "--help")
+    assert code == 0
+    assert "Example: python -m core cohort import" in " ".join(out.split())
+
+
+def test_import_writes_a_manifest_and_tells_the_counts(run: Run, tmp_path: Path) -> None:
+    root, manifest = release(tmp_path / "dhcp"), tmp_path / "manifest.tsv"
+    code, out, err = run("cohort", "import", root, "--out", manifest, "--train", 6, "--validation", 2)
+    assert code == 0
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[:3] == [
+        "train 6 (6 with score 1, 0 with score 5)",
+        "validation 2 (2 with score 1, 0 with score 5)",
+        "test 5 (3 with score 1, 2 with score 5)",
+    ]
+    assert "left out 1 (radiology score 3)" in lines
+    assert "the 3 normals that are in neither train nor validation are test normals" in " ".join(err.split())
+    told = json.loads(manifest.with_suffix(".json").read_text())["split"]
+    assert (told["Seed"], told["Train"], told["Validation"]) == (0, 6, 2)
+    # 18 scans in the tree, one line each.
+    assert len(manifest.read_text().splitlines()) == 1 + 18
+    again = tmp_path / "again.tsv"
+    assert run("cohort", "import", root, "--out", again, "--train", 6, "--validation", 2)[0] == 0
+    assert again.read_bytes() == manifest.read_bytes()
+
+
+def test_json_is_the_only_thing_on_stdout(run: Run, tmp_path: Path) -> None:
+    root, manifest = release(tmp_path / "dhcp"), tmp_path / "manifest.tsv"
+    code, out, _ = run(
+        "cohort", "import", root, "--out", manifest, "--train", 0.5, "--validation", 0.2, "--json"
+    )
+    assert code == 0
+    told = json.loads(out)
+    assert told["splits"]["train"] == {"1": 5, "2": 0, "3": 0, "4": 0, "5": 0}
+    assert told["left_out"]["no radiology score"] == 1
+    assert told["given"] is False
+
+
+def test_a_manifest_stands_for_a_folder(run: Run, tmp_path: Path) -> None:
+    root, manifest = release(tmp_path / "dhcp"), tmp_path / "manifest.tsv"
+    run("cohort", "import", root, "--out", manifest, "--train", 6, "--validation", 2)
+    scans = scans_of([manifest])
+    assert len(scans) == 13  # 18 less 5 left out
+    assert len(split_of(scans, "train", manifest, 6)) == 6
+    assert len(split_of(scans, "validation", manifest, 2)) == 2
+    assert all(scan.path.is_file() and scan.mask is not None and scan.mask.is_file() for scan in scans)
+    with pytest.raises(UsageError, match=r"2 scans with split 'validation'; expected 3 or more"):
+        split_of(scans, "validation", manifest, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["import", "gone", "--out", "m.tsv"], "gone: no such folder; expected a BIDS data set"),
+        (["import", "gone", "--out", "m.csv"], "--out m.csv: expected a name that ends in .tsv"),
+        (["import", "gone"], "Missing option '--out'"),
+    ],
+)
+def test_bad_input_is_one_line(run: Run, arguments: list[str], text: str) -> None:
+    code, out, err = run("cohort", *arguments)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert text in err
