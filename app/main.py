@@ -19,6 +19,7 @@ page = st.navigation(
         st.Page("pages/worklist.py", title="Worklist", icon=":material/list:", default=True),
         st.Page("pages/review.py", title="Review", icon=":material/visibility:"),
         st.Page("pages/upload.py", title="Upload", icon=":material/upload_file:"),
+        st.Page("pages/cohort.py", title="Cohort", icon=":material/monitoring:"),
         st.Page("pages/about.py", title="About", icon=":material/info:"),
     ]
 )

@@ -223,7 +223,7 @@ def told(info: ModelInfo) -> dict[str, object]:
 
 
 def command(
-    data: Annotated[Path, typer.Argument(help="BIDS folder whose participants.tsv has split and score")],
+    data: Annotated[Path, typer.Argument(help="BIDS folder or manifest with split and radiology_score")],
     models: Annotated[str, typer.Option(help="all, or names by comma")] = "all",
     out: Annotated[Path | None, typer.Option(help="Folder; evaluation/NAME of the data folder")] = None,
     tables: Annotated[Path | None, typer.Option(help="Also write the small tables here")] = None,
@@ -244,7 +244,7 @@ def command(
     cube = infos[0].config.cube
     root, options = settings().derivatives_dir, MeasureSettings(floor_mm3=floor_mm3)
     store = settings().data_dir / "cache" / "evaluation"
-    target = out if out is not None else settings().data_dir / "evaluation" / data.resolve().name
+    target = out if out is not None else settings().data_dir / "evaluation" / data.resolve().stem
     wanted = [scan for scan in scans_of([data]) if group_of(scan) in cohort.GROUPS]
     if not wanted:
         raise UsageError(
@@ -252,7 +252,7 @@ def command(
             "participants.tsv to say so"
         )
     scans, bad = prepared_scans(wanted, infos[0], root, jobs)
-    known = find_lesions(data, [scan for scan in scans if scan.split == "test"])
+    known = find_lesions([scan for scan in scans if scan.split == "test"])
     tasks = [
         Task(
             scan,
@@ -271,10 +271,10 @@ def command(
     baselines = measure_baselines(scans, root, cube, known, options, store)
     files = {info.name: info.folder / "normative.npz" for info in infos}
     normatives = {name: load_normative(path) for name, path in files.items() if path.is_file()}
-    found = tables_of(networks, baselines, normatives, options, data.resolve().name, seed)
+    found = tables_of(networks, baselines, normatives, options, f"{data.resolve().stem}, {cube}³", seed)
     counts = found["subjects"].groupby("group")["case"].nunique()
     facts = Facts(
-        data=data.resolve().name,
+        data=data.resolve().stem,
         synthetic=any(scan.synthetic for scan in scans),
         command=f"python -m core evaluate {data} --models {models} --seed {seed} --floor-mm3 {floor_mm3:g}",
         seed=seed,

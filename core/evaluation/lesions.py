@@ -30,24 +30,24 @@ class Lesions:
     hash: str = ""
 
 
-def find_lesions(data: Path, scans: Sequence[Scan]) -> dict[str, Lesions]:
+def find_lesions(scans: Sequence[Scan]) -> dict[str, Lesions]:
     """Lesions by ``sub-…_ses-…`` of the scans whose lesions are known: a mask is there, or the score is 1.
 
-    Masks are ``derivatives/lesions/sub-…/ses-…/anat/*_desc-lesion_mask.nii.gz`` with labels 1 to L;
-    ``lesions.tsv`` beside them (subject, label, type, volume_mm3) names types. Empty where no mask exists.
+    Masks are ``derivatives/lesions/sub-…/ses-…/anat/*_desc-lesion_mask.nii.gz`` of the scan's data set, with
+    labels 1 to L; ``derivatives/lesions/lesions.tsv`` (subject, label, type) names types, where it is. Empty
+    where no mask exists.
 
     Raises
     ------
     EvaluationError
         Where labels are not 1 to L, or lesions.tsv lacks one of them.
     """
-    table_path = data / FOLDER / "lesions.tsv"
-    table = pd.read_csv(table_path, sep="\t") if table_path.is_file() else None
     found: dict[str, Lesions] = {}
     for scan in scans:
-        path = anat_path(data / FOLDER, scan.subject, scan.session, "desc-lesion_mask.nii.gz")
+        folder = scan.path.parents[3 if scan.path.parents[1].name.startswith("ses-") else 2] / FOLDER
+        path = anat_path(folder, scan.subject, scan.session, "desc-lesion_mask.nii.gz")
         if path.is_file():
-            found[case_of(scan)] = _read(path, scan, table)
+            found[case_of(scan)] = _read(path, scan, folder / "lesions.tsv")
     if not found:
         return {}
     normals = [scan for scan in scans if scan.radiology_score == 1 and case_of(scan) not in found]
@@ -59,7 +59,7 @@ def case_of(scan: Scan) -> str:
     return f"{scan.subject}_{scan.session}"
 
 
-def _read(path: Path, scan: Scan, table: pd.DataFrame | None) -> Lesions:
+def _read(path: Path, scan: Scan, table: Path) -> Lesions:
     volume = load_volume(path)
     labels = np.rint(volume.data).astype(np.int64)
     counts = np.bincount(labels.ravel())[1:] if labels.min() >= 0 else np.zeros(1, np.int64)
@@ -68,8 +68,9 @@ def _read(path: Path, scan: Scan, table: pd.DataFrame | None) -> Lesions:
             f"{path.name}: labels {np.unique(labels).tolist()}; expected 0 and 1 to the number of lesions"
         )
     types = [UNKNOWN_TYPE] * counts.size
-    if table is not None:
-        mine = table[table["subject"] == scan.subject].set_index("label")["type"].to_dict()
+    if table.is_file():
+        lines = pd.read_csv(table, sep="\t")
+        mine = lines[lines["subject"] == scan.subject].set_index("label")["type"].to_dict()
         if missing := sorted(set(range(1, counts.size + 1)) - set(mine)):
             raise EvaluationError(f"lesions.tsv: no label {missing[0]} of {scan.subject}; {path.name} has it")
         types = [str(mine[label]) for label in range(1, counts.size + 1)]

@@ -56,12 +56,14 @@ class Evaluation:
 def csv_text(name: str, evaluation: Evaluation) -> str:
     """A table as CSV; its first line, a comment, says what it is and how to make it again."""
     facts = evaluation.facts
-    what = "synthetic data" if facts.synthetic else "data"
+    table = evaluation.tables[name]
     comment = (
-        f"# {TITLES[name]}. {what} {facts.data}: {facts.counts}. Intervals: bootstrap 95 % over subjects, "
-        f"{facts.draws} draws, seed {facts.seed}. Command: {facts.command}\n"
+        f"# {TITLES[name]}. {'Synthetic data' if facts.synthetic else 'Data'} {facts.data}: {facts.counts}."
     )
-    return comment + evaluation.tables[name].to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    if any(column.endswith("_low") for column in table):
+        comment += f" Intervals: bootstrap 95 % over subjects, {facts.draws} draws, seed {facts.seed}."
+    comment += f" Command: {facts.command}\n"
+    return comment + table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
 def write_tables(evaluation: Evaluation, folder: Path, names: tuple[str, ...] = SMALL) -> list[Path]:

@@ -1,0 +1,150 @@
+"""Cohort: the evaluation of a whole data set, every subject a point that opens in Review."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import state
+from app.cases import Case, stamp
+from core.config import settings
+from core.evaluation.report import FACTS, SMALL, Evaluation, figures_of, read_evaluation
+from core.evaluation.statistics import EvaluationError
+from core.evaluation.wording import COHORTS_DIFFER, NOTES, TITLES
+
+REVIEW = "pages/review.py"
+TABLES = "Tables"
+
+
+def evaluations(root: Path) -> list[Path]:
+    """Whole evaluation folders, by name."""
+    return sorted(path.parent for path in root.glob(f"*/{FACTS}"))
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def read(folder: Path, changed: tuple[int, int]) -> Evaluation:
+    """The evaluation; ``changed`` only keys the cache."""
+    return read_evaluation(folder)
+
+
+def picked(event: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Case and model of the point that was clicked; None where it is no subject."""
+    for point in event.get("selection", {}).get("points", []):
+        # Streamlit hands an array on as a list or, where the figure's was typed, by index.
+        data = point.get("customdata") or []
+        values = list(data.values()) if isinstance(data, Mapping) else list(data)
+        if len(values) == 2 and all(isinstance(value, str) for value in values):
+            return values[0], values[1]
+    return None
+
+
+def analysed(case: str, model: str) -> Case | None:
+    """The analysis of that scan by that model, else by another."""
+    mine = [one for one in state.cases() if one.record.case_id == case]
+    return next((one for one in mine if one.record.model == model), mine[0] if mine else None)
+
+
+def open_subject(case: str, model: str) -> None:
+    """Go to Review, or say why not."""
+    found = analysed(case, model)
+    if found is None:
+        st.info(
+            f"{case} is not analysed, so Review can't show it. Analyse it with `python -m core analyze`.",
+            icon=":material/info:",
+        )
+        return
+    state.select_case(found)
+    st.switch_page(REVIEW)
+
+
+def nothing_yet() -> None:
+    """What to do where nothing was evaluated."""
+    st.info(
+        "No data set has been evaluated yet. Run `make evaluate` for the synthetic cohort, or "
+        "`python -m core evaluate FOLDER` for a data set of your own.",
+        icon=":material/info:",
+    )
+
+
+def show_tables(evaluation: Evaluation) -> None:
+    """The small tables, each to download."""
+    for name in SMALL:
+        if name in evaluation.tables:
+            st.markdown(f"**{TITLES[name]}**")
+            st.dataframe(rounded(evaluation.tables[name]), hide_index=True)
+
+
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """Four significant digits: the intervals carry no more."""
+    shown = table.copy()
+    for column in shown.select_dtypes("float").columns:
+        shown[column] = shown[column].map(lambda value: float(f"{value:.4g}"))
+    return shown
+
+
+def show(evaluation: Evaluation, name: str) -> None:
+    """Words, figures by heading, tables."""
+    facts = evaluation.facts
+    if facts.synthetic:
+        st.warning(
+            "Synthetic data: no newborn was scanned, and no figure here is clinical.",
+            icon=":material/warning:",
+        )
+    st.markdown(COHORTS_DIFFER)
+    st.caption(
+        f"{facts.counts}. Intervals: bootstrap 95 % over subjects, {facts.draws} draws, seed {facts.seed}. "
+        f"`{facts.command}`"
+    )
+    if facts.left_out:
+        with st.expander(f"{len(facts.left_out)} left out"):
+            for case, why in facts.left_out.items():
+                st.text(f"{case}: {why}")
+    with st.expander("How to read this"):
+        st.markdown("\n".join(f"- {note}" for note in NOTES))
+    drawn = figures_of(evaluation)
+    sections = [*drawn, TABLES]
+    section = st.segmented_control(
+        "Section", sections, default=sections[0], key="cohort_section", label_visibility="collapsed"
+    )
+    if section == TABLES:
+        show_tables(evaluation)
+        return
+    st.caption("Hover a point for its scan; click it to open the scan in Review.")
+    for number, figure in enumerate(drawn[section or sections[0]]):
+        event = st.plotly_chart(
+            figure,
+            key=f"cohort_{name}_{section}_{number}",
+            on_select="rerun",
+            selection_mode="points",
+            theme=None,
+        )
+        subject = picked(event)
+        if subject is not None:
+            open_subject(*subject)
+
+
+def draw() -> None:
+    """The page."""
+    st.title("Cohort", anchor=False)
+    folders = evaluations(settings().data_dir / "evaluation")
+    if not folders:
+        nothing_yet()
+        return
+    st.caption("Points name the test scans that are abnormal: read them first if you want to read blind.")
+    folder = folders[0]
+    if len(folders) > 1:
+        names = {one.name: one for one in folders}
+        folder = names[st.selectbox("Data set", list(names), key="cohort_data")]
+    try:
+        evaluation = read(folder, stamp(folder / FACTS))
+    except EvaluationError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    show(evaluation, folder.name)
+
+
+draw()
