@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,11 @@ import typer
 
 from core.cli.console import UsageError, say, say_json
 from core.io.cohort import ABNORMAL, NORMAL, Cohort, SplitSettings, import_cohort
+from core.io.dicom import load_dicom
 from core.io.manifest import SPLITS, write_manifest
+from core.io.volume import WRITTEN, describe_grid, save_volume
 
-app = typer.Typer(help="Bring a cohort: import a data set.", no_args_is_help=True)
+app = typer.Typer(help="Bring a cohort: import a data set, convert DICOM.", no_args_is_help=True)
 
 
 @app.command("import")
@@ -67,3 +70,35 @@ def counts(cohort: Cohort) -> dict[str, object]:
         "given": cohort.given,
         "notes": cohort.notes,
     }
+
+
+@app.command("dicom")
+def dicom_command(
+    source: Annotated[Path, typer.Argument(help="Folder or .zip of DICOM files")],
+    out: Annotated[Path, typer.Option(help="NIfTI to write (.nii or .nii.gz)")],
+    series: Annotated[int | None, typer.Option(help="SeriesNumber, where there are several")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
+) -> None:
+    """Convert one DICOM series to NIfTI. Voxels and their place are kept; nothing that names a patient is.
+
+    Example: python -m core cohort dicom export.zip --out sub-01_ses-01_T2w.nii.gz
+    """
+    if not out.name.endswith(WRITTEN):
+        raise UsageError(f"--out {out}: expected a name that ends in {' or '.join(WRITTEN)}")
+    scan = load_dicom(source, series)
+    save_volume(scan.volume, out)
+    if as_json:
+        say_json(
+            {
+                "path": str(out),
+                "series": scan.series,
+                "slices": scan.slices,
+                "stored": "".join(scan.volume.stored),
+                "spacing_mm": [round(float(mm), 4) for mm in scan.volume.spacing],
+                "skipped": asdict(scan.skipped),
+            }
+        )
+        return
+    print(f"{scan.slices} slices, {describe_grid(scan.volume)}, stored {''.join(scan.volume.stored)}")
+    print(f"skipped files: {scan.skipped}")
+    print(out)

@@ -15,6 +15,8 @@ from core.cli.console import UsageError
 from core.cli.sources import scans_of
 from core.cli.train import split_of
 from core.config import settings
+from core.io.volume import load_volume
+from tests.core.io import dicomfactory as dicom
 from tests.core.io.test_cohort import release
 
 Run = Callable[..., tuple[int, str, str]]
@@ -39,10 +41,11 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     settings.cache_clear()
 
 
-def test_help_has_examples(run: Run) -> None:
-    code, out, _ = run("cohort", "import", "--help")
+@pytest.mark.parametrize("command", ["import", "dicom"])
+def test_help_has_examples(run: Run, command: str) -> None:
+    code, out, _ = run("cohort", command, "--help")
     assert code == 0
-    assert "Example: python -m core cohort import" in " ".join(out.split())
+    assert f"Example: python -m core cohort {command}" in " ".join(out.split())
 
 
 def test_import_writes_a_manifest_and_tells_the_counts(run: Run, tmp_path: Path) -> None:
@@ -96,6 +99,8 @@ def test_a_manifest_stands_for_a_folder(run: Run, tmp_path: Path) -> None:
         (["import", "gone", "--out", "m.tsv"], "gone: no such folder; expected a BIDS data set"),
         (["import", "gone", "--out", "m.csv"], "--out m.csv: expected a name that ends in .tsv"),
         (["import", "gone"], "Missing option '--out'"),
+        (["dicom", "gone", "--out", "x.nii"], "gone: no such file or folder; expected a folder or .zip"),
+        (["dicom", "gone", "--out", "x.mha"], "--out x.mha: expected a name that ends in .nii or .nii.gz"),
     ],
 )
 def test_bad_input_is_one_line(run: Run, arguments: list[str], text: str) -> None:
@@ -103,3 +108,29 @@ def test_bad_input_is_one_line(run: Run, arguments: list[str], text: str) -> Non
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert text in err
+
+
+def test_dicom_to_nifti(run: Run, tmp_path: Path) -> None:
+    folder = dicom.write(tmp_path / "in", [*dicom.series(), dicom.report()])
+    out = tmp_path / "sub-x_ses-01_T2w.nii.gz"
+    code, text, _ = run("cohort", "dicom", folder, "--out", out)
+    assert code == 0
+    assert text.startswith("7 slices, a grid of 9×12×7 voxels of 0.8×1.5×2 mm")
+    assert "skipped files: 1 DICOM without a placed image" in text
+    assert "Doe" not in text
+    assert load_volume(out).shape == (9, 12, 7)
+    code, text, _ = run("cohort", "dicom", folder, "--out", out, "--json")
+    told = json.loads(text)
+    assert (told["series"], told["slices"], told["stored"]) == (3, 7, "LPS")
+    assert told["spacing_mm"] == [0.8, 1.5, 2.0]
+    assert told["skipped"] == {"not_dicom": 0, "not_image": 1, "copies": 0}
+
+
+def test_one_of_several_series(run: Run, tmp_path: Path) -> None:
+    folder = dicom.write(tmp_path / "in", [*dicom.series(number=1), *dicom.series(number=2)])
+    out = tmp_path / "out.nii"
+    code, text, err = run("cohort", "dicom", folder, "--out", out)
+    assert (code, text, err.count("\n"), out.exists()) == (2, "", 1, False)
+    assert "in: 2 series (series 1: 7 images of 9×12; series 2: 7 images of 9×12)" in err
+    assert run("cohort", "dicom", folder, "--out", out, "--series", 2)[0] == 0
+    assert out.exists()
