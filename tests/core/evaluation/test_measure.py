@@ -1,0 +1,169 @@
+"""Rows of one scan by one scorer, and that none is measured twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.anomaly.normative import Normative
+from core.anomaly.residual import Array, Mask
+from core.evaluation.baselines import Cube, Scorer
+from core.evaluation.lesions import Lesions
+from core.evaluation.measure import (
+    MeasureSettings,
+    localise,
+    measure,
+    measured,
+    read_cube,
+    row_key,
+)
+from core.evaluation.statistics import EvaluationError
+from core.io.derivatives import CasePaths
+from core.io.volume import Volume, save_volume
+from tests.core.evaluation.fakes import SIDE, block, cube
+
+
+class Counting:
+    """Residual against the expected ramp; counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, x: Array, mask: Mask) -> Array:
+        self.calls += 1
+        j = np.arange(SIDE, dtype=np.float32)[None, :, None] - SIDE / 2 + 0.5
+        return np.where(mask, x - (0.4 + 0.01 * j), 0).astype(np.float32)
+
+
+def scorer(residual: Counting, key: str = "scorer", rebuilds: bool = True) -> Scorer:
+    return Scorer("fake", key, rebuilds, residual, {"volume": lambda: None})
+
+
+def prepared(folder: Path, one: Cube) -> CasePaths:
+    paths = CasePaths(folder, "sub-01", "ses-01")
+    volume = Volume(one.x, one.affine)
+    save_volume(volume, paths.prepared(SIDE))
+    save_volume(volume.with_data(one.mask), paths.prepared_mask(SIDE), np.uint8)
+    sidecar = {"key": one.key, "scan_to_reference": np.eye(4).tolist()}
+    paths.prepared_json(SIDE).write_text(json.dumps(sidecar))
+    return paths
+
+
+def test_measures_of_a_bright_block() -> None:
+    one = cube(1, lesion=0.3)
+    row = measure(one, scorer(Counting()), None, MeasureSettings(floor_mm3=100))
+    residual = Counting()(one.x, one.mask)
+    # Over the whole cube, as the paper's; not over the brain alone.
+    assert row["mse"] == pytest.approx(float((residual**2).mean()), rel=1e-5)
+    found = row["maps"]["volume"]
+    # 27 voxels of 8 mm³, far above 4 SD, in three slices of 9.
+    assert found["regions"] == {"2-3": 0, "3-4": 0, "4+": 1}
+    assert found["largest_mm3"] == 27 * 8
+    assert found["clusters"]["4"] == pytest.approx(9.0)
+    assert found["percent"]["4"] == pytest.approx(100 * 27 / one.mask.sum())
+    assert "localisation" not in found
+    json.dumps(row)
+
+
+def test_only_a_reconstruction_has_an_mse() -> None:
+    assert measure(cube(), scorer(Counting(), rebuilds=False), None, MeasureSettings())["mse"] is None
+
+
+def test_normative_map_and_a_residual_of_nothing() -> None:
+    one = cube(1)
+    flat = Normative(np.zeros((SIDE,) * 3, np.float32), np.full((SIDE,) * 3, 0.1, np.float32), 9, 2.0, 0.0)
+    nothing = Scorer(
+        "identity",
+        "k",
+        True,
+        lambda x, mask: np.zeros_like(x),
+        {"volume": lambda: None, "normative": lambda: flat},
+    )
+    row = measure(one, nothing, None, MeasureSettings())
+    assert row["mse"] == 0
+    assert [row["maps"][name]["top"] for name in ("volume", "normative")] == [0, 0]
+    plain = Scorer("x", "k", False, lambda x, mask: x, {"normative": lambda: flat})
+    top = measure(one, plain, None, MeasureSettings())["maps"]["normative"]["top"]
+    assert top == pytest.approx(10 * float(np.sort(one.x[one.mask])[-6:].mean()), rel=0.01)
+
+
+@pytest.fixture
+def lesion(tmp_path: Path) -> Lesions:
+    one = cube()
+    data = np.zeros(one.x.shape, np.float32)
+    data[block()] = 1
+    data[16:18, 12:14, 8:10] = 2
+    path = tmp_path / "lesions.nii.gz"
+    save_volume(Volume(data, one.affine), path, np.uint8)
+    return Lesions(path, ("cyst", "spot"), (216.0, 64.0), "hash")
+
+
+def test_localisation_of_a_perfect_map(lesion: Lesions) -> None:
+    one = cube(1)
+    z = np.zeros(one.x.shape, np.float32)
+    z[block()], z[16:18, 12:14, 8:10] = 5, -4
+    row = localise(z, one, lesion, MeasureSettings(floor_mm3=64, thresholds=(3.0, 4.5)))
+    assert (row["ap"], row["auroc"], row["dice"]) == (1.0, 1.0, 1.0)
+    assert row["found"] == [[True, True], [True, False]]
+    assert row["false"] == [0, 0]
+    assert row["type_ap"] == {"cyst": 1.0, "spot": 1.0}
+    assert row["prevalence"] == pytest.approx(35 / one.mask.sum())
+    assert sum(row["histograms"][0]) == 35
+
+
+def test_voxels_of_other_types_count_neither_way(lesion: Lesions) -> None:
+    one = cube(1)
+    z = np.zeros(one.x.shape, np.float32)
+    z[block()], z[16:18, 12:14, 8:10] = 5, 4
+    row = localise(z, one, lesion, MeasureSettings())
+    # The cyst scores above the spot, and yet the spot's own precision is whole.
+    assert row["type_ap"]["spot"] == 1.0
+
+
+def test_a_normal_scan_has_false_components_and_no_precision() -> None:
+    one = cube(1)
+    z = np.zeros(one.x.shape, np.float32)
+    z[block()] = 5
+    row = localise(z, one, Lesions(None), MeasureSettings(thresholds=(3.0, 6.0)))
+    assert (row["found"], row["false"]) == ([], [1, 0])
+    assert "ap" not in row
+    assert sum(row["histograms"][0]) == 0
+
+
+def test_rows_are_cached_by_content(tmp_path: Path) -> None:
+    one, residual = cube(1, lesion=0.2), Counting()
+    paths, cache = prepared(tmp_path / "derivatives", one), tmp_path / "cache"
+    options = MeasureSettings()
+    first = measured(paths, SIDE, scorer(residual), None, options, cache)
+    assert measured(paths, SIDE, scorer(residual), None, options, cache) == first
+    assert residual.calls == 1
+    measured(paths, SIDE, scorer(residual, "another"), None, options, cache)
+    measured(paths, SIDE, scorer(residual), None, replace(options, floor_mm3=50), cache)
+    measured(paths, SIDE, scorer(residual), Lesions(None), options, cache)
+    prepared(tmp_path / "derivatives", cube(2))
+    measured(paths, SIDE, scorer(residual), None, options, cache)
+    assert residual.calls == 5
+    # A damaged row counts as none.
+    key = row_key("cube1", scorer(residual), None, options)
+    (cache / key[:2] / f"{key}.json").write_text("{")
+    prepared(tmp_path / "derivatives", one)
+    assert measured(paths, SIDE, scorer(residual), None, options, cache) == first
+    assert residual.calls == 6
+
+
+def test_a_scan_that_is_not_prepared_is_named(tmp_path: Path) -> None:
+    paths = CasePaths(tmp_path, "sub-01", "ses-01")
+    with pytest.raises(EvaluationError, match=r"sub-01_ses-01_space-cube64.*expected a prepared scan"):
+        read_cube(paths, 64)
+
+
+def test_read_cube(tmp_path: Path) -> None:
+    one = cube(3)
+    read = read_cube(prepared(tmp_path, one), SIDE)
+    np.testing.assert_array_equal(read.x, one.x)
+    np.testing.assert_array_equal(read.mask, one.mask)
+    assert (read.voxel_mm, read.key) == (2.0, "cube3")
