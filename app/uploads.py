@@ -19,9 +19,12 @@ import nibabel as nib
 import numpy as np
 
 from core.io.atomic import atomic, write_bytes
+from core.io.dicom import load_dicom
 from core.io.volume import READ, Volume, VolumeError, load_mask, load_volume, save_volume
 
 SESSION = "ses-01"
+DICOM = ".zip"  # of one series
+ACCEPTED = (*READ, DICOM)
 MASK_WORD = re.compile(r"(?<![a-z])mask(?![a-z])")
 AGE_WEEKS = (20.0, 60.0)
 PREVIEW_VOXELS = 256  # at most, on an axis
@@ -60,7 +63,7 @@ def is_mask(name: str) -> bool:
 def stem(name: str) -> str:
     """What a scan and its mask have in common: the name without extension, mask words and suffixes."""
     base = name.lower()
-    for extension in sorted(READ, key=len, reverse=True):
+    for extension in sorted(ACCEPTED, key=len, reverse=True):
         if base.endswith(extension):
             base = base.removesuffix(extension)
             break
@@ -109,7 +112,8 @@ def check(scan: Sent, mask: Sent | None, max_mb: int, folder: Path) -> Upload:
                 if len(sent.content) > max_mb * 2**20:
                     size = len(sent.content) / 2**20
                     raise VolumeError(f"{sent.name}: {size:.0f} MB; expected at most {max_mb} MB")
-            volume = load_volume(_put(Path(place), "scan", scan))
+            path = _put(Path(place), "scan", scan)
+            volume = load_dicom(path).volume if path.suffix.lower() == DICOM else load_volume(path)
             brain = None if mask is None else load_mask(_put(Path(place), "mask", mask), volume)
     except VolumeError as error:
         return refused(str(error))

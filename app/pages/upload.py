@@ -13,14 +13,14 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from app import jobs, state
 from app.cases import FIRST_MODEL, Case
 from app.jobs import Job, JobError
-from app.uploads import AGE_WEEKS, SESSION, Sent, Upload, check, keep, pair, preview
+from app.uploads import ACCEPTED, AGE_WEEKS, SESSION, Sent, Upload, check, keep, pair, preview
 from core.config import settings
 from core.io.volume import READ, VolumeError
 from core.networks.zoo import ModelError, list_models
 
 CHECKED = "upload_checked"
 REVIEW = "pages/review.py"
-TYPES = [extension.removeprefix(".") for extension in READ]
+TYPES = [extension.removeprefix(".") for extension in ACCEPTED]
 POLL_SECONDS = 1.0
 SHOWN_JOBS = 10
 
@@ -212,7 +212,7 @@ def draw() -> None:
         icon=":material/shield:",
     )
     files = st.file_uploader(
-        f"T2-weighted scans ({', '.join(READ)})",
+        f"T2-weighted scans ({', '.join(READ)}, or a .zip of one DICOM series)",
         type=TYPES,
         accept_multiple_files=True,
         max_upload_size=settings().max_upload_mb,

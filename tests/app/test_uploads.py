@@ -15,6 +15,7 @@ from app.uploads import Sent, check, is_mask, keep, pair, preview, stem
 from core.io.bids import scan_from_file
 from core.io.volume import VolumeError, load_mask, load_volume
 from tests.casefactory import SHAPE, phantom, phantom_affine, save_stored
+from tests.core.io import dicomfactory as dicom
 
 NAME = "Müller^Anna 2024.nii.gz"
 
@@ -48,6 +49,7 @@ def test_masks_are_known_by_name(name: str, expected: bool) -> None:
 def test_stem_is_what_scan_and_mask_share() -> None:
     assert stem("sub-01_ses-1_T2w.nii.gz") == stem("sub-01_ses-1_desc-brain_mask.nii.gz")
     assert stem("a.nii.gz") != stem("b_mask.nii.gz")
+    assert stem("sub-01.zip") == stem("sub-01_mask.nii.gz")
     assert stem("scan.one.nii") != stem("scan.two.nii")
 
 
@@ -96,6 +98,35 @@ def test_header_texts_are_not_kept(tmp_path: Path) -> None:
     for word in (b"Anna", b"anna", b"Ulm"):
         assert word in image.to_bytes()
         assert word not in content
+
+
+def test_a_zip_of_one_dicom_series_is_kept_without_its_patient(tmp_path: Path) -> None:
+    files = {f"DOE^JANE/{i}": dicom.content(one) for i, one in enumerate(dicom.series(dicom.oblique()))}
+    content = dicom.zipped(tmp_path / "x.zip", files).read_bytes()
+    root = tmp_path / "uploads"
+    upload = check(Sent("Doe Jane.ZIP", content), None, 200, root)
+    assert upload.error == ""
+    path = keep(upload, 40.0, root)
+    volume = load_volume(path)
+    for k, row, column in ((0, 0, 0), (6, 11, 8), (2, 5, 1)):
+        (at,) = np.argwhere(volume.data == dicom.voxels()[k, row, column])
+        world = (volume.affine @ [*at, 1])[:3]
+        assert np.linalg.norm(world - dicom.place(k, row, column, dicom.oblique())) < 0.1
+    assert not [p for p in root.rglob("*") if "doe" in p.name.lower() or p.suffix in (".dcm", ".zip")]
+    assert b"Doe" not in gzip.decompress(path.read_bytes())
+    assert "Doe" not in (root / "participants.tsv").read_text()
+
+
+def test_a_zip_that_is_no_series_says_why(tmp_path: Path) -> None:
+    root = tmp_path / "uploads"
+    two = {f"{n}": dicom.content(one) for n, one in enumerate([*dicom.series(), *dicom.series(number=4)])}
+    content = dicom.zipped(tmp_path / "x.zip", two).read_bytes()
+    error = check(Sent("export.zip", content), None, 200, root).error
+    assert error.startswith("export.zip: 2 series (series 3: 7 images of 9×12; series 4: 7 images of 9×12)")
+    bad = dicom.zipped(tmp_path / "y.zip", {"../../evil": b"x"}).read_bytes()
+    assert "absolute path or '..'" in check(Sent("y.zip", bad), None, 200, root).error
+    assert check(Sent("z.zip", b"no"), None, 200, root).error.startswith("z.zip: no zip file")
+    assert list(root.rglob("*")) == []
 
 
 def test_label_comes_from_content_and_age(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def texts(at: AppTest) -> str:
 
 def test_page_says_what_it_is_for(at: AppTest) -> None:
     assert "de-identified data only" in at.info[0].value
-    assert at.file_uploader[0].allowed_type == [".nii", ".nii.gz", ".mgz", ".mha", ".nrrd"]
+    assert at.file_uploader[0].allowed_type == [".nii", ".nii.gz", ".mgz", ".mha", ".nrrd", ".zip"]
     assert not [button for button in at.button if button.key == "upload_go"]
 
 
