@@ -22,9 +22,10 @@ from core.preprocess.qc import qc_picture
 from core.preprocess.register import Reference, cube_affine, dice, overlap, register
 from core.preprocess.resample import bounding_box, index_map, resample, resample_masked
 
-__all__ = ["PrepareError", "PrepareSettings", "Prepared", "Reference", "prepare", "read_prepared"]
+__all__ = ["VERSION", "PrepareError", "PrepareSettings", "Prepared", "Reference", "prepare", "read_prepared"]
 __all__ += ["settings_from_dict", "to_scan_grid", "write_prepared"]
 
+VERSION = 1  # enters the case's key; raise it when the same settings give other voxels
 _MARGIN_MM = 6.0  # kept around the brain for bias field and registration
 _LEAST_OVERLAP = 0.3  # less is no registration; what lies above is reported and left to the reader
 _PACKAGES = ("antspyx", "nibabel", "numpy", "scipy", "brainextractor")
