@@ -6,6 +6,8 @@ PY := $(VENV)/bin/python
 HOST ?= 127.0.0.1
 PORT ?= 8501
 JOBS ?= 2
+# PyTorch's index of CPU wheels, to spare several GB of CUDA libraries where the default index serves those.
+TORCH_INDEX ?=
 DEFAULT_MODEL := vae_8x8_512
 
 .DEFAULT_GOAL := help
@@ -22,10 +24,10 @@ help:
 	@echo "make clean   remove what make made, verdicts and uploads kept"
 
 $(VENV)/.runtime: requirements.txt
-	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(0 if sys.version_info >= (3, 11) else f"Fontanelle needs Python 3.11 or later, found {v}; call make PYTHON=python3.11 ...")'
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else f"Fontanelle needs Python 3.11, 3.12 or 3.13 (wheels of its packages), found {v}; call make PYTHON=python3.11 ...")'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@echo "Installing the runtime (about a minute) ..."
-	@$(PY) -m pip install --disable-pip-version-check -q --progress-bar off -r requirements.txt
+	@echo "Installing the runtime (1 to 3 minutes) ..."
+	@$(PY) -m pip install --disable-pip-version-check -q --progress-bar off $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
