@@ -86,7 +86,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
             stale.unlink()
     write_bytes(folder / PAGE, page(evaluation).encode())
     document = {"schema": SCHEMA, **asdict(evaluation.facts)}
-    write_bytes(folder / FACTS, (json.dumps(document, indent=1, sort_keys=True) + "\n").encode())
+    write_bytes(folder / FACTS, (json.dumps(document, indent=1) + "\n").encode())
 
 
 def read_evaluation(folder: Path) -> Evaluation:

@@ -23,7 +23,7 @@ from core.io.derivatives import CasePaths, read_regions
 from core.networks.zoo import NAMES
 from tests.core.case_fakes import CountingNetwork, fake_predictor, fake_prepare, reference, write_scan
 
-COMMANDS = ("demo", "prepare", "train", "calibrate", "analyze", "models")
+COMMANDS = ("demo", "prepare", "train", "calibrate", "analyze", "evaluate", "models")
 Run = Callable[..., tuple[int, str, str]]
 
 

@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from core.evaluation import cohort as tables
 from core.evaluation.baselines import Cube
 from core.evaluation.cohort import Measured
+from core.evaluation.localisation import froc_table, lesion_table, localisation_table, scored_maps
+from core.evaluation.report import Evaluation, Facts
+from core.evaluation.wording import VARIANTS
 from core.io.bids import Scan
 
 SIDE = 24
@@ -83,3 +87,38 @@ def cohort(models: tuple[str, ...] = ("std_8x8", "vae_8x8_512", "vae_16x16_256")
                 extra = localised(hits, [4, 1, 0], types)
             found.append(Measured(one, row(model, mse, 10.0 * place, float(number), **extra)))
     return found
+
+
+def evaluation() -> Evaluation:
+    """All tables of ``cohort``, with one scan left out."""
+    measured = cohort()
+    subjects = tables.subject_table(measured)
+    auc, summary = tables.auc_table(subjects, 0, ("mse",)), tables.summary_table(subjects, 0)
+    scored = scored_maps(measured)
+    facts = Facts(
+        data="demo",
+        synthetic=True,
+        command="python -m core evaluate data/demo",
+        seed=0,
+        draws=1000,
+        groups={"train": 4, "validation": 3, "test normal": 3, "test abnormal": 3},
+        models=[{"model": "std_8x8", "cube": 64, "epochs": 30}],
+        left_out={"sub-99_ses-01": "no <mask>"},
+        settings={"floor_mm3": 100.0},
+        versions={"fontanelle": "0"},
+    )
+    return Evaluation(
+        facts,
+        {
+            "subjects": subjects,
+            "summary": summary,
+            "significance": tables.significance_table(subjects),
+            "roc": tables.roc_table(subjects),
+            "auc": auc,
+            "paper": tables.paper_table(summary, auc, "demo"),
+            "localisation": localisation_table(scored, 0),
+            "froc": froc_table(scored, [2.0, 3.0, 4.0]),
+            "lesions": lesion_table(scored),
+            "case_auc": tables.auc_table(subjects, 0, variants=list(VARIANTS)[:1]),
+        },
+    )

@@ -1,0 +1,140 @@
+"""Cohort: what an evaluation shows, where there is none, and the way into Review."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.config import ROOT, settings
+from core.evaluation.report import write_evaluation
+from core.evaluation.wording import COHORTS_DIFFER
+from tests.app.pages.test_worklist import MAIN
+from tests.casefactory import write_case
+from tests.core.evaluation.fakes import evaluation
+
+PAGE = str(ROOT / "app" / "pages" / "cohort.py")
+
+
+def run(page: str = PAGE) -> AppTest:
+    at = AppTest.from_file(page, default_timeout=30).run()
+    assert not at.exception, at.exception
+    return at
+
+
+def figures(at: AppTest) -> list[str]:
+    return [element.proto.spec for element in at.get("plotly_chart")]
+
+
+@pytest.fixture
+def evaluated(data_dir: Path) -> Path:
+    folder = data_dir / "evaluation" / "demo"
+    write_evaluation(evaluation(), folder)
+    return folder
+
+
+def test_without_an_evaluation_it_says_what_to_do(data_dir: Path) -> None:
+    at = run()
+    assert "`make evaluate`" in at.info[0].value
+    assert not at.get("plotly_chart")
+
+
+def test_it_shows_figures_words_and_what_was_left_out(evaluated: Path) -> None:
+    at = run()
+    assert "no newborn was scanned" in at.warning[0].value
+    assert COHORTS_DIFFER in [element.value for element in at.markdown]
+    assert "4 train, 3 validation, 3 test normal, 3 test abnormal" in at.caption[1].value
+    assert any(element.label == "1 left out" for element in at.expander)
+    drawn = figures(at)
+    assert len(drawn) == 2
+    assert "Figure 3" in drawn[0]
+    assert "Figure 4" in drawn[1]
+
+
+@pytest.mark.parametrize(("section", "count"), [("Bands", 4), ("ROC", 4), ("Localisation", 4), ("Cases", 1)])
+def test_sections(evaluated: Path, section: str, count: int) -> None:
+    at = run()
+    at.segmented_control(key="cohort_section").set_value(section).run()
+    assert not at.exception, at.exception
+    assert len(figures(at)) == count
+
+
+def test_tables_are_shown_with_the_figures_of_the_intervals(evaluated: Path) -> None:
+    at = run()
+    at.segmented_control(key="cohort_section").set_value("Tables").run()
+    assert not at.exception, at.exception
+    paper = next(table.value for table in at.dataframe if "paper" in table.value.columns)
+    assert list(paper.columns) == ["measure", "model", "paper", "ours", "data set"]
+    assert not at.get("plotly_chart")
+
+
+def test_a_damaged_folder_is_named(evaluated: Path) -> None:
+    (evaluated / "subjects.csv").write_text("")
+    at = run()
+    assert at.error[0].value.startswith("demo:")
+
+
+def test_of_several_data_sets_one_is_chosen(evaluated: Path) -> None:
+    write_evaluation(evaluation(), evaluated.with_name("other"))
+    at = run()
+    assert at.selectbox(key="cohort_data").options == ["demo", "other"]
+
+
+def click(monkeypatch: pytest.MonkeyPatch, customdata: Any) -> None:
+    """What ``st.plotly_chart`` returns once a point was clicked."""
+    monkeypatch.setattr(
+        st, "plotly_chart", lambda *_, **__: {"selection": {"points": [{"y": 1.0, "customdata": customdata}]}}
+    )
+
+
+@pytest.mark.parametrize("customdata", [["sub-10_ses-01", "std_8x8"], {"0": "sub-10_ses-01", "1": "std_8x8"}])
+def test_a_clicked_point_opens_that_scan_and_model(
+    evaluated: Path, monkeypatch: pytest.MonkeyPatch, customdata: Any
+) -> None:
+    root = settings().derivatives_dir
+    write_case(root, "sub-10", model="vae_8x8_512")
+    wanted = write_case(root, "sub-10", model="std_8x8")
+    click(monkeypatch, customdata)
+    at = AppTest.from_file(MAIN, default_timeout=30).run()
+    at.switch_page("pages/cohort.py").run()
+    assert not at.exception, at.exception
+    assert at.session_state["case"] == wanted.key[:16]
+    assert not any(title.value == "Cohort" for title in at.title), "Review is open"
+
+
+def test_a_scan_analysed_by_another_model_opens_with_that(
+    evaluated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write_case(settings().derivatives_dir, "sub-10", model="vae_8x8_512")
+    click(monkeypatch, ["sub-10_ses-01", "std_8x8"])
+    at = AppTest.from_file(MAIN, default_timeout=30).run()
+    at.switch_page("pages/cohort.py").run()
+    assert at.session_state["case"] == other.key[:16]
+
+
+def test_a_point_without_an_analysis_says_so(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    click(monkeypatch, ["sub-10_ses-01", "std_8x8"])
+    assert "sub-10_ses-01 is not analysed" in run().info[0].value
+
+
+def test_a_point_that_is_no_subject_does_nothing(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    click(monkeypatch, [3.5])
+    assert not run().info
+
+
+def test_page_with_an_evaluation_does_not_import_torch(evaluated: Path) -> None:
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest\n"
+        f"at = AppTest.from_file({PAGE!r}, default_timeout=30).run()\n"
+        "assert not at.exception, at.exception\n"
+        "assert at.get('plotly_chart')\n"
+        "print(sorted(name for name in ('torch', 'ants', 'nilearn', 'sklearn') if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip().splitlines()[-1] == "[]"

@@ -1,0 +1,214 @@
+"""``evaluate`` from a BIDS folder to a whole evaluation, on phantoms and a network that knows them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.__main__ import main
+from core.cli import evaluate
+from core.config import settings
+from core.evaluation.report import read_evaluation
+from core.io.volume import save_volume
+from core.predictor import Predictor
+from core.preprocess.pipeline import PrepareSettings
+from tests.core.case_fakes import (
+    BLOB_HALF_MM,
+    BLOB_MM,
+    CUBE,
+    CountingNetwork,
+    fake_prepare,
+    phantom,
+    reference,
+)
+from tests.core.case_fakes import write_scan as write_phantom
+
+Run = Callable[..., tuple[int, str, str]]
+SPLITS = [("train", 1)] * 3 + [("validation", 1)] * 3 + [("test", 1)] * 2 + [("test", 5)] * 2
+
+
+def cohort_of_phantoms(root: Path) -> None:
+    """Normals differ by noise; each abnormal scan has the bright blob, and its mask."""
+    rows = ["participant_id\tsplit\tradiology_score"]
+    volume, _ = phantom()
+    grid = np.meshgrid(*(np.arange(n) for n in volume.shape), indexing="ij")
+    world = [volume.affine[a, a] * index + volume.affine[a, 3] for a, index in enumerate(grid)]
+    inside = np.max([np.abs(w - centre) for w, centre in zip(world, BLOB_MM, strict=True)], axis=0)
+    for number, (split, score) in enumerate(SPLITS):
+        scan = write_phantom(root / "made", blob=0.25 if score == 5 else 0.0, seed=number)
+        folder, name = root / f"sub-{number}" / "ses-01" / "anat", f"sub-{number}_ses-01"
+        folder.mkdir(parents=True)
+        scan.path.rename(folder / f"{name}_T2w.nii.gz")
+        assert scan.mask is not None
+        scan.mask.rename(folder / f"{name}_desc-brain_mask.nii.gz")
+        if score == 5:
+            lesions = root / "derivatives" / "lesions" / f"sub-{number}" / "ses-01" / "anat"
+            blob = volume.with_data((inside < BLOB_HALF_MM).astype(np.float32))
+            save_volume(blob, lesions / f"{name}_desc-lesion_mask.nii.gz", np.uint8)
+        rows.append(f"sub-{number}\t{split}\t{score}")
+    (root / "participants.tsv").write_text("\n".join(rows) + "\n")
+    (root / "dataset_description.json").write_text('{"Name": "phantoms", "Synthetic": true}')
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> CountingNetwork:
+    counting = CountingNetwork()
+    info = SimpleNamespace(
+        name="vae_8x8_512",
+        folder=Path("model"),
+        reference="demo",
+        config=SimpleNamespace(cube=CUBE),
+        preprocess={"cube": CUBE},
+        training={"epochs": 2, "val_mse": 0.1, "data": "phantoms"},
+        synthetic=True,
+        hash="model-hash",
+    )
+    evaluate.scorer_of.cache_clear()
+    monkeypatch.setattr("core.prepared.prepare", fake_prepare)
+    monkeypatch.setattr("core.cli.prepare.reference_of_model", lambda folder, name: reference())
+    monkeypatch.setattr("core.cli.evaluate.list_models", lambda folder: [info])
+    monkeypatch.setattr(
+        "core.cli.evaluate.predictor_of",
+        lambda folder, device: Predictor("vae_8x8_512", "model-hash", PrepareSettings(cube=CUBE), counting),
+    )
+    return counting
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Call a command in this process, in folders of its own: exit code, stdout, stderr."""
+    monkeypatch.setenv("FONTANELLE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("FONTANELLE_MODELS_DIR", str(tmp_path / "models"))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    settings.cache_clear()
+    before = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(exit_.value.code or 0), out, err
+
+    yield call
+    signal.signal(signal.SIGTERM, before)
+    settings.cache_clear()
+    evaluate.scorer_of.cache_clear()
+
+
+def test_a_cohort_is_evaluated_once(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    code, out, err = run("evaluate", tmp_path / "bids", "--json", "--tables", tmp_path / "small")
+    assert code == 0, err
+    assert json.loads(out)["left_out"] == {}
+    folder = tmp_path / "data" / "evaluation" / "bids"
+    made = read_evaluation(folder)
+    assert made.facts.synthetic
+    assert made.facts.groups == {"train": 3, "validation": 3, "test normal": 2, "test abnormal": 2}
+    assert network.calls == 10
+    assert (folder / "index.html").is_file()
+    assert {path.stem for path in (tmp_path / "small").iterdir()} == {
+        "summary",
+        "significance",
+        "auc",
+        "paper",
+        "localisation",
+        "lesions",
+        "case_auc",
+    }
+    # The blob is all that the network doesn't expect: normals have no lesion, abnormal scans one each.
+    best = made.tables["localisation"].set_index(["scorer", "map"]).loc[("vae_8x8_512", "volume")]
+    assert (best["n_normal"], best["n_abnormal"], best["lesions"]) == (2, 2, 2)
+    assert best["ap"] > 0.8
+    assert best["sensitivity"] == 1.0
+    nothing = made.tables["localisation"].set_index("scorer").loc["identity"]
+    assert nothing["ap"] == pytest.approx(nothing["prevalence"])
+    assert (nothing["auroc"], nothing["sensitivity"]) == (0.5, 0)
+    auc = made.tables["auc"].set_index("variant")["auc"]
+    assert auc["test normal against test abnormal"] == 1.0
+
+    before = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
+    assert run("evaluate", tmp_path / "bids")[0] == 0
+    assert network.calls == 10, "measured before"
+    assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == before
+
+
+def test_the_split_may_change_without_measuring_again(
+    run: Run, network: CountingNetwork, tmp_path: Path
+) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    assert run("evaluate", tmp_path / "bids")[0] == 0
+    table = tmp_path / "bids" / "participants.tsv"
+    table.write_text(table.read_text().replace("sub-0\ttrain", "sub-0\tvalidation"))
+    # Two training normals are too few for the baselines; the rest goes on.
+    assert run("evaluate", tmp_path / "bids", "--out", tmp_path / "again")[0] == 0
+    assert network.calls == 10
+    made = read_evaluation(tmp_path / "again")
+    assert made.facts.groups["validation"] == 4
+    assert set(made.tables["localisation"]["scorer"]) == {"vae_8x8_512"}
+
+
+def test_one_bad_scan_is_left_out_and_named(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    (tmp_path / "bids" / "sub-1" / "ses-01" / "anat" / "sub-1_ses-01_T2w.nii.gz").write_bytes(b"no scan")
+    code, out, err = run("evaluate", tmp_path / "bids", "--json")
+    assert code == 1
+    assert list(json.loads(out)["left_out"]) == ["sub-1_ses-01"]
+    assert "error: sub-1_ses-01: " in err
+    subjects = pd.read_csv(tmp_path / "data" / "evaluation" / "bids" / "subjects.csv", comment="#")
+    assert subjects["case"].nunique() == 9
+
+
+def test_a_network_that_breaks_is_left_out_by_scan(
+    run: Run, network: CountingNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    whole = CountingNetwork.__call__
+
+    def breaks_once(self: CountingNetwork, x: np.ndarray) -> np.ndarray:
+        found = whole(self, x)
+        if self.calls == 2:
+            raise ValueError("the network broke")
+        return found
+
+    monkeypatch.setattr(CountingNetwork, "__call__", breaks_once)
+    code, out, _ = run("evaluate", tmp_path / "bids", "--json")
+    assert code == 1
+    assert json.loads(out)["left_out"] == {"sub-1_ses-01 by model": "the network broke"}
+
+
+def test_bad_input_is_one_line(run: Run, tmp_path: Path) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    code, _, err = run("evaluate", tmp_path / "bids")
+    assert code == 2
+    assert "no model in " in err
+    assert err.count("\n") == 1
+
+
+def test_a_data_set_without_splits_is_refused(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    (tmp_path / "bids" / "participants.tsv").unlink()
+    code, _, err = run("evaluate", tmp_path / "bids")
+    assert code == 2
+    assert "expected participants.tsv to say so" in err
+
+
+def test_models_that_take_different_scans_are_refused(
+    run: Run, network: CountingNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    infos = [
+        SimpleNamespace(name=name, preprocess={"cube": cube}, reference="demo")
+        for name, cube in (("std_8x8", 64), ("std_16x16", 128))
+    ]
+    monkeypatch.setattr("core.cli.evaluate.list_models", lambda folder: infos)
+    code, _, err = run("evaluate", tmp_path / "bids")
+    assert code == 2
+    assert "std_8x8 and std_16x16 differ in cube, preparation or reference" in err
