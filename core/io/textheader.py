@@ -49,8 +49,8 @@ _NRRD = {
     "byteskip": "byte skip",
     "space origin": "space origin",
 }
-# Spaces that ITK turns to LPS rightly: it flips the wrong axis of left-anterior-superior (antspyx 0.6.3), takes
-# those without named sides as LPS.
+# Spaces that ITK turns to LPS rightly: of left-anterior-superior it flips the wrong axis (antspyx 0.6.3),
+# and those without named sides it takes as LPS.
 _SPACES = ("right-anterior-superior", "left-posterior-superior", "ras", "lps")
 _MM = {"mm", "millimeter", "millimeters"}
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib.metadata import version
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from core.preprocess import bias, brain, intensity
 from core.preprocess.errors import PrepareError
 from core.preprocess.qc import qc_picture
 from core.preprocess.register import Reference, cube_affine, dice, overlap, register
-from core.preprocess.resample import bounding_box, index_map, resample, resample_masked
+from core.preprocess.resample import bounding_box, index_map, resample, resample_inside, resample_masked
 
 __all__ = ["VERSION", "PrepareError", "PrepareSettings", "Prepared", "Reference", "prepare", "read_prepared"]
 __all__ += ["settings_from_dict", "to_scan_grid", "write_prepared"]
@@ -179,13 +179,16 @@ def prepare(
 def to_scan_grid(cube_map: Volume, prepared: Prepared, order: int = 1) -> Volume:
     """Bring a map of the cube back to the scan's own grid: one interpolation, 0 outside the brain mask.
 
-    ``order`` 1 is linear; 0 (nearest) for labels.
+    ``order`` 1 is linear; 0 (nearest) for labels, and for z, whose extremes interpolation would lower. Only
+    voxels of the cube's mask count: elsewhere in the scan's mask the nearest of them does.
 
     Raises
     ------
     PrepareError
-        Where the map is not on the cube.
+        Where the map is not on the cube, or ``order`` is neither 0 nor 1.
     """
+    if order not in (0, 1):
+        raise PrepareError(f"order: {order!r}; expected 0 (nearest) or 1 (linear)")
     if not same_grid(cube_map, prepared.cube):
         raise PrepareError(
             f"map of {cube_map.shape} voxels is not on the cube; expected {prepared.cube.shape}"
@@ -193,9 +196,8 @@ def to_scan_grid(cube_map: Volume, prepared: Prepared, order: int = 1) -> Volume
     inside = prepared.mask.data > 0
     box = bounding_box(inside, 0)
     to_cube = index_map(cube_map.affine, _cropped(prepared.scan.affine, box), prepared.scan_to_reference)
-    part = inside[box]
     values = np.zeros(prepared.scan.shape, np.float32)
-    values[box] = resample(cube_map.data, to_cube, cast(tuple[int, int, int], part.shape), order) * part
+    values[box] = resample_inside(cube_map.data, prepared.cube_mask.data > 0, to_cube, inside[box], order)
     return prepared.scan.with_data(values)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 # A grid this much coarser than the scan would alias; smoothing comes first.
 ALIASING = 1.5
@@ -66,6 +67,38 @@ def resample_masked(
         inner_data[box] = np.where(inside, values / np.maximum(sampled, 0.5), 0)
         inner_mask[box] = inside
     return inner_data, inner_mask
+
+
+def resample_inside(
+    data: np.ndarray, mask: np.ndarray, to_source: np.ndarray, wanted: np.ndarray, order: int
+) -> np.ndarray:
+    """Sample ``data`` at the voxels of ``wanted`` from voxels of ``mask`` alone.
+
+    ``order`` 1: linear, weighted as in ``resample_masked``; 0: nearest. Where that would take no voxel of
+    ``mask``, the nearest of them counts, so values at its border are not diluted by what lies outside.
+
+    Parameters
+    ----------
+    data, mask : (X, Y, Z) of one isotropic grid; ``mask`` holds a voxel
+    wanted : bool on the target grid
+
+    Returns
+    -------
+    float32 on the grid of ``wanted``, 0 outside it
+    """
+    shape = (wanted.shape[0], wanted.shape[1], wanted.shape[2])
+    weight = resample(mask.astype(np.float32), to_source, shape, order)
+    product = resample(np.where(mask, data, 0).astype(np.float32), to_source, shape, order)
+    reached = wanted & (weight > 0)
+    values = np.zeros(shape, np.float32)
+    values[reached] = product[reached] / weight[reached]
+    beyond = np.argwhere(wanted & (weight <= 0))
+    if len(beyond) > 0:
+        # The nearest voxel of the mask to a point outside always has a neighbour outside: search those alone.
+        border = np.argwhere(mask & ~ndimage.binary_erosion(mask))
+        _, nearest = KDTree(border).query(beyond @ to_source[:3, :3].T + to_source[:3, 3])
+        values[tuple(beyond.T)] = data[tuple(border[nearest].T)]
+    return values
 
 
 def _reach(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,12 +125,34 @@ def test_maps_stay_in_the_brain_and_labels_stay_whole(prepared: Prepared) -> Non
     assert not back.data[prepared.mask.data == 0].any()
 
 
+@pytest.mark.parametrize("order", [0, 1])
+def test_constant_of_the_brain_comes_back_undiluted(prepared: Prepared, order: int) -> None:
+    # Zero around the brain, as z is, and a mask of the cube that leaves part of the scan's brain out.
+    cut = prepared.cube_mask.data.copy()
+    cut[:, :, :22] = 0
+    short = replace(prepared, cube_mask=prepared.cube.with_data(cut))
+    for source in (prepared, short):
+        back = to_scan_grid(source.cube.with_data(4.5 * source.cube_mask.data), source, order)
+        assert np.allclose(back.data[prepared.mask.data > 0], 4.5, rtol=1e-5)
+        assert not back.data[prepared.mask.data == 0].any()
+
+
+def test_nearest_keeps_the_extremes(prepared: Prepared) -> None:
+    z = prepared.cube.with_data(np.random.default_rng(4).normal(0, 2, (64, 64, 64)))
+    inside = prepared.cube_mask.data > 0
+    back = to_scan_grid(z, prepared, order=0).data[prepared.mask.data > 0]
+    assert np.isin(back, z.data[inside]).all()
+    assert np.mean(np.abs(back) >= 4) == pytest.approx(np.mean(np.abs(z.data[inside]) >= 4), rel=0.1)
+
+
 def test_map_of_another_cube_is_refused(prepared: Prepared) -> None:
     other = Volume(np.zeros((32, 32, 32)), np.diag([4.0, 4, 4, 1]))
     with pytest.raises(
         PrepareError, match=r"map of \(32, 32, 32\) voxels is not on the cube; expected \(64, 64, 64\)"
     ):
         to_scan_grid(other, prepared)
+    with pytest.raises(PrepareError, match=r"order: 3; expected 0 \(nearest\) or 1 \(linear\)"):
+        to_scan_grid(prepared.cube, prepared, order=3)
 
 
 def test_write_and_read_back(prepared: Prepared, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.preprocess.resample import bounding_box, index_map, resample, resample_masked
+from core.preprocess.resample import bounding_box, index_map, resample, resample_inside, resample_masked
 
 EYE = np.eye(4)
 
@@ -39,6 +39,40 @@ def test_nothing_outside_the_mask_bleeds_in() -> None:
     assert np.allclose(values[inside > 0], 100, rtol=1e-5)
     assert (values[inside == 0] == 0).all()
     assert inside.sum() == pytest.approx(mask.sum(), rel=0.02)
+
+
+@pytest.mark.parametrize(("order", "at_half"), [(0, (10, 20)), (1, (15,))])
+def test_only_voxels_of_the_mask_count(order: int, at_half: tuple[float, ...]) -> None:
+    data = np.full((6, 3, 4), 999.0, np.float32)
+    mask = np.zeros(data.shape, bool)
+    mask[1:3, 1, 1] = True
+    data[1:3, 1, 1] = [10, 20]
+    half = np.diag([0.5, 1, 1, 1])  # target 0 to 11 along the first axis lies at source 0 to 5.5
+    wanted = np.zeros((12, 3, 4), bool)
+    wanted[:, 1, 1] = wanted[3, 2, 3] = True
+    found = resample_inside(data, mask, half, wanted, order)
+    assert found[:3, 1, 1].tolist() == [10, 10, 10]
+    assert found[3, 1, 1] in at_half
+    assert found[4:, 1, 1].tolist() == [20] * 8
+    assert found[3, 2, 3] in (10, 20)  # (1.5, 2, 3) lies as near to both
+    assert not found[~wanted].any()
+
+
+def test_beyond_the_mask_the_nearest_of_it_counts() -> None:
+    rng = np.random.default_rng(9)
+    mask = np.zeros((9, 10, 11), bool)
+    mask[2:7, 2:8, 3:9] = rng.random((5, 6, 6)) < 0.8
+    data = rng.normal(size=mask.shape).astype(np.float32)
+    turn = EYE.copy()
+    turn[:2, :2] = [[0.8, -0.6], [0.6, 0.8]]
+    turn[:3, 3] = (2.0317, -1.9141, 0.1739)  # no ties
+    found = resample_inside(data, mask, turn, np.ones((12, 12, 12), bool), 0)
+    index = np.indices((12, 12, 12)).reshape(3, -1).T @ turn[:3, :3].T + turn[:3, 3]
+    voxels = np.argwhere(mask)
+    nearest = np.linalg.norm(index[:, None] - voxels[None], axis=2).argmin(axis=1)
+    outside = ~np.isin(np.rint(index) @ [1, 100, 10000], voxels @ [1, 100, 10000])
+    assert outside.sum() > 1000
+    assert np.array_equal(found.ravel()[outside], data[mask][nearest][outside])
 
 
 def test_coarser_grid_smooths_before_sampling() -> None:
