@@ -18,6 +18,7 @@ from core.evaluation.wording import COHORTS_DIFFER, NOTES, TITLES
 
 REVIEW = "pages/review.py"
 TABLES = "Tables"
+BOXES = ("Reconstruction", "Bands")  # their points are subjects
 
 
 def evaluations(root: Path) -> list[Path]:
@@ -113,7 +114,8 @@ def show(evaluation: Evaluation, name: str) -> None:
     if section == TABLES:
         show_tables(evaluation)
         return
-    st.caption("Hover a point for its scan; click it to open the scan in Review.")
+    if section in BOXES:
+        st.caption("Hover a point for its scan; click it to open the scan in Review.")
     for number, figure in enumerate(drawn[section or sections[0]]):
         event = st.plotly_chart(
             figure,

@@ -110,7 +110,8 @@ def band_figure(table: pd.DataFrame, kind: str, sign: str) -> go.Figure:
             figure.add_trace(box, row=row, col=1)
         figure.update_yaxes(title="%" if kind == "percent" else "voxels", row=row, col=1)
     figure.update_layout(boxmode="group")
-    return titled(figure, f"Figure S{number}: {what} by band, {sign}", is_synthetic(table), height=820)
+    figure = titled(figure, f"Figure S{number}: {what} by band, {sign}", is_synthetic(table), height=820)
+    return figure.update_layout(legend={"y": -0.06, "yanchor": "top"})
 
 
 def roc_figure(
@@ -141,8 +142,9 @@ def roc_figure(
     figure.update_xaxes(title="false positive rate", range=[-0.01, 1.01])
     figure.update_yaxes(title="true positive rate", range=[-0.01, 1.01])
     number = "S5" if grid == "8x8" else "S6"
-    title = f"Figure {number}: ROC of volume MSE, {grid.replace('x', '×')} architectures, {variant}"
+    title = f"Figure {number}: ROC of volume MSE, {grid.replace('x', '×')} architectures"
     figure = titled(figure, title, synthetic)
+    figure.update_layout(title={"subtitle": {"text": variant}}, margin={"t": 80})
     return figure.update_layout(legend={"orientation": "v", "y": 0.03, "yanchor": "bottom", "x": 0.99})
 
 
@@ -247,8 +249,10 @@ def case_auc_figure(auc: pd.DataFrame, synthetic: bool) -> go.Figure:
     for index, (score, part) in enumerate(chosen.groupby("score", sort=False)):
         colour = {"color": LINE_COLOURS[index % len(LINE_COLOURS)], "size": 9}
         looks = {"name": SCORE_NAMES.get(str(score), str(score)), "marker": colour, "offsetgroup": str(score)}
+        looks["orientation"] = "h"
         figure.add_trace(_intervals(list(part["model"]), part, "auc", "ci_low", "ci_high", **looks))
     figure.update_layout(scattermode="group")
+    figure.update_yaxes(categoryorder="array", categoryarray=list(dict.fromkeys(chosen["model"]))[::-1])
     figure.add_vline(x=0.5, line={"dash": "dot", "color": "#999"})
     figure.update_xaxes(title="AUC", range=[0, 1.02])
     models = chosen["model"].nunique()
