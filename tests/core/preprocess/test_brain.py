@@ -59,9 +59,42 @@ def test_stripped_scan_is_left_alone(head: tuple[Volume, Volume]) -> None:
     stripped = scan.data * mask.data
     stripped[30:33, 40:43, 30:33] = 0  # a hole in the brain, and a speck outside it
     stripped[2, 2, 2] = 50
-    found, source = brain_mask(scan.with_data(stripped), None, "auto", never)
+    found, source = brain_mask(
+        scan.with_data(stripped), None, "auto", lambda candidate: dice(candidate, mask.data)
+    )
     assert source == "stripped"
     assert np.array_equal(found, mask.data > 0)
+
+
+def bare_head(head: tuple[Volume, Volume], semi_axes: float) -> Volume:
+    """The head on a wider grid, its background zeroed as some scanners do; brain's semi-axes are 1."""
+    wide = tuple(n + 40 for n in SHAPE)
+    affine = AFFINE.copy()
+    affine[:3, 3] -= 20 * 2.0
+    radius = np.sqrt(((grid((wide[0], wide[1], wide[2]), affine) / np.array([44, 54, 42])) ** 2).sum(axis=-1))
+    return Volume(np.where(radius <= semi_axes, np.pad(head[0].data, 20, mode="edge"), 0), affine)
+
+
+@pytest.mark.parametrize(
+    ("semi_axes", "overlap", "text"),
+    [
+        (1.28, 1.0, r"mask \(stripped\): 87\d ml; expected 150 to 700 ml"),
+        (1.1, 0.83, r"mask \(stripped\): overlap 0\.83 with the reference; expected 0\.9 or more"),
+    ],
+)
+def test_head_on_zero_background_is_not_stripped(
+    head: tuple[Volume, Volume],
+    semi_axes: float,
+    overlap: float,
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scan = bare_head(head, semi_axes)
+    assert stripped_mask(scan.data) is not None
+    monkeypatch.setattr(brain, "bet_mask", lambda *_: scan.data > 1000)
+    assert brain_mask(scan, None, "auto", lambda _: overlap)[1] == "bet"
+    with pytest.raises(PrepareError, match=text):
+        brain_mask(scan, None, "stripped", lambda _: overlap)
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,21 @@ def test_scan_that_does_not_register_is_refused(scan: tuple[Volume, Volume], tar
         prepare(Volume(scan[0].data, thimble), Volume(scan[1].data, thimble), target, QUICK)
 
 
+def test_head_with_scalp_does_not_pass_as_a_stripped_brain(target: Reference) -> None:
+    shape = (100, 116, 96)
+    affine = centred(shape, 2.0 * np.eye(3))
+    brain, inside = phantom(shape, affine, np.diag([1.25, 1.25, 1.25, 1]))  # 214 ml
+    mm = grid(shape, affine)
+    # A scalp and a face around it, 0 beyond.
+    scalp = ((mm / [44, 52, 41]) ** 2).sum(-1) <= 1
+    face = (((mm - [0, 44, -34]) / [26, 24, 34]) ** 2).sum(-1) <= 1
+    head = brain.with_data(np.where(inside.data > 0, brain.data, 90.0 * (scalp | face)))
+    with pytest.raises(PrepareError, match=r"mask \(stripped\): overlap 0\.[78]\d with the reference"):
+        prepare(head, None, target, replace(QUICK, mask="stripped"))
+    bare = brain.with_data(brain.data * inside.data)
+    assert prepare(bare, None, target, replace(QUICK, mask="stripped")).mask_source == "stripped"
+
+
 @pytest.mark.skipif(not REAL.is_dir(), reason="real fetal T2 volumes are not in ../shared/data")
 def test_real_fetal_scan_runs_through() -> None:
     volumes = {}
