@@ -173,8 +173,13 @@ def is_synthetic(bids_root: Path) -> bool:
 def _plainest(folder: Path) -> Path | None:
     """The session's T2w with the fewest entities; resampled copies (space-) don't count."""
     found = [*folder.glob("sub-*_T2w.nii.gz"), *folder.glob("sub-*_T2w.nii")]
-    own = [path for path in found if "_space-" not in path.name]
+    own = [path for path in found if _of_the_scan(path)]
     return min(own, key=lambda path: (path.name.count("_"), path.name), default=None)
+
+
+def _of_the_scan(path: Path) -> bool:
+    """False for files on another grid than the T2w scan's: resampled, or of the T1w scan."""
+    return "_space-" not in path.name and "_T1w" not in path.name
 
 
 def _beside(root: Path, folder: Path, tails: tuple[str, ...]) -> Path | None:
@@ -185,7 +190,7 @@ def _beside(root: Path, folder: Path, tails: tuple[str, ...]) -> Path | None:
         places += [path / folder.relative_to(root) for path in names]
     for place in places:
         for tail in tails:
-            found = sorted(place.glob(f"sub-*{tail}"), key=lambda path: (path.name.count("_"), path.name))
-            if found:
-                return found[0]
+            own = [path for path in place.glob(f"sub-*{tail}") if _of_the_scan(path)]
+            if own:
+                return min(own, key=lambda path: (path.name.count("_"), path.name))
     return None

@@ -54,6 +54,18 @@ def test_masks_beside_and_in_derivatives_but_not_our_own(tmp_path: Path) -> None
     assert [scan.mask for scan in find_scans(root)] == [beside, derived, None]
 
 
+@pytest.mark.parametrize("kind", ["desc-brain_mask.nii.gz", "desc-drawem9_dseg.nii.gz"])
+def test_masks_of_another_grid_are_not_the_scans(tmp_path: Path, kind: str) -> None:
+    root = cohort(tmp_path)
+    field = "mask" if "mask" in kind else "segmentation"
+    for subject, session in (("sub-a", "ses-01"), ("sub-b", "ses-01")):
+        touch(anat_path(root, subject, session, f"T1w_{kind}"))
+        touch(anat_path(root / "derivatives" / "masks", subject, session, f"space-T1w_{kind}"))
+        touch(anat_path(root / "derivatives" / "masks", subject, session, f"space-extdhcp40wk_{kind}"))
+    own = touch(anat_path(root / "derivatives" / "masks", "sub-b", "ses-01", f"acq-haste_run-1_{kind}"))
+    assert [getattr(scan, field) for scan in find_scans(root)] == [None, None, own]
+
+
 def test_dhcp_layout(tmp_path: Path) -> None:
     touch(tmp_path / "participants.tsv", "participant_id\tsex\tbirth_age\nCC00050XX01\tfemale\t38.1\n")
     touch(
