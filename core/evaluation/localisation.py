@@ -70,12 +70,14 @@ def scored_maps(measured: Sequence[Measured]) -> list[Scored]:
     return [one for one in found.values() if one.abnormals]
 
 
-def detections(rows: Sequence[dict[str, Any]], chosen: Sequence[np.ndarray] | None = None) -> list[Detection]:
-    """Rows as detections; ``chosen`` keeps some of each row's lesions."""
+def detections(
+    rows: Sequence[dict[str, Any]], kind: str = "any", chosen: Sequence[np.ndarray] | None = None
+) -> list[Detection]:
+    """Rows as detections by components of one ``kind`` of ``localise``; ``chosen`` keeps some lesions."""
     found = []
     for index, row in enumerate(rows):
-        false = np.asarray(row["false"], np.int64)
-        hits = np.asarray(row["found"], bool).reshape(-1, false.size)
+        false = np.asarray(row["components"][kind]["false"], np.int64)
+        hits = np.asarray(row["components"][kind]["found"], bool).reshape(-1, false.size)
         found.append(Detection(hits if chosen is None else hits[chosen[index]], false))
     return found
 
@@ -102,9 +104,9 @@ def pooled_ap(scored: Scored, seed: int) -> Estimate:
     return _resampled(scored, statistic, seed)
 
 
-def sensitivity(scored: Scored, seed: int) -> Estimate:
+def sensitivity(scored: Scored, kind: str, seed: int) -> Estimate:
     """Lesion-wise sensitivity at one false positive a scan over all test scans."""
-    low, high = detections(scored.normals), detections(scored.abnormals)
+    low, high = detections(scored.normals, kind), detections(scored.abnormals, kind)
 
     def statistic(i: np.ndarray, j: np.ndarray) -> float:
         return sensitivity_at(*froc_curve([*(low[n] for n in i), *(high[n] for n in j)]), FALSE_A_SCAN)
@@ -117,7 +119,8 @@ def localisation_table(scored: Sequence[Scored], seed: int) -> pd.DataFrame:
 
     ``ap`` and ``auroc``: of brain voxels within a scan, mean of abnormal scans. ``ap_pooled``: over the
     voxels of all test scans, normals too. ``dice``: at |z| ≥ 3, fixed beforehand and not searched, since no
-    validation scan has a lesion. ``sensitivity``: lesion-wise, at one false positive a scan.
+    validation scan has a lesion. ``sensitivity``: lesion-wise, at one false positive a scan, by components of
+    any size; ``sensitivity_listed``: by those as large as a region that Review lists.
     """
     lines = []
     for one in scored:
@@ -136,7 +139,8 @@ def localisation_table(scored: Sequence[Scored], seed: int) -> pd.DataFrame:
             for name in ("ap", "auroc", "dice")
         }
         estimates["ap_pooled"] = pooled_ap(one, seed)
-        estimates["sensitivity"] = sensitivity(one, seed)
+        estimates["sensitivity"] = sensitivity(one, "any", seed)
+        estimates["sensitivity_listed"] = sensitivity(one, "listed", seed)
         for name, (value, low, high) in estimates.items():
             line |= {name: value, f"{name}_low": low, f"{name}_high": high}
         lines.append(line)
@@ -179,7 +183,7 @@ def lesion_table(scored: Sequence[Scored]) -> pd.DataFrame:
             count = int(sum(part.sum() for part in chosen))
             if count == 0:
                 continue
-            found = froc_curve(detections(one.abnormals, chosen))[1]
+            found = froc_curve(detections(one.abnormals, chosen=chosen))[1]
             ap = [row["type_ap"][name] for row in one.abnormals if name in row["type_ap"]]
             lines.append(
                 (

@@ -23,7 +23,7 @@ from core.io.derivatives import CasePaths
 from core.io.volume import Volume, load_mask, load_volume
 from core.prepared import content_key, stored_key
 
-SCHEMA = 1
+SCHEMA = 2
 DICE_Z = 3.0
 # |z| of the FROC curve; the same for all scorers.
 THRESHOLDS: tuple[float, ...] = tuple(np.arange(1.0, 12.01, 0.25).tolist())
@@ -34,7 +34,7 @@ Row = dict[str, Any]
 class MeasureSettings:
     """What enters a row's key beside scan and scorer."""
 
-    floor_mm3: float = FLOOR_MM3  # smallest region, and smallest component of the FROC
+    floor_mm3: float = FLOOR_MM3  # smallest region
     thresholds: tuple[float, ...] = THRESHOLDS
     dice_z: float = DICE_Z
 
@@ -103,17 +103,20 @@ def localise(z: Array, cube: Cube, lesions: Lesions, settings: MeasureSettings) 
     """How well |z| finds the lesions: voxels inside the brain, and components against lesions.
 
     The voxel measures of a scan without a lesion are absent, but for its histogram, which pooled average
-    precision needs.
+    precision needs. Components count twice: those of any size ("any"), since half of the lesions may be
+    smaller than a region, and those that Review would list ("listed").
     """
     labels = lesions_in_cube(lesions, cube)
     score = np.abs(z[cube.mask])
     mine = labels[cube.mask]
     truth = mine > 0
-    found = detect(z, cube.mask, labels, settings.thresholds, settings.floor_mm3 / cube.voxel_mm**3)
+    floors = {"any": 0.0, "listed": settings.floor_mm3 / cube.voxel_mm**3}
+    found = {kind: detect(z, cube.mask, labels, settings.thresholds, floor) for kind, floor in floors.items()}
     row: Row = {
         "histograms": score_histograms(score, truth),
-        "found": found.found.tolist(),
-        "false": found.false.tolist(),
+        "components": {
+            kind: {"found": one.found.tolist(), "false": one.false.tolist()} for kind, one in found.items()
+        },
         "types": list(lesions.types),
         "volumes_mm3": list(lesions.volumes_mm3),
     }

@@ -103,7 +103,7 @@ def detect(
 ) -> Detection:
     """Which lesions are found at each threshold of |z|, and how many components are false.
 
-    Components are 26-connected, of one sign and of at least ``floor_voxels``, as flagged regions are. One is
+    Components are 26-connected, of one sign and of at least ``floor_voxels``. One is
     false unless a tenth of its voxels lie in lesions, the voxels next to them counted. A lesion
     (label 1, 2, … of ``lesions``) is found where those that are not false cover a tenth of it.
 

@@ -37,7 +37,7 @@ NOTES = (
     "else. Validation scans have no normative measure of their own here.",
     "Log intensity as normative z, with no network, is the baseline to beat.",
     "A lesion is found where components of |z| above the threshold cover a tenth of it; a component is false "
-    "unless a tenth of it lies in or next to a lesion. Components have the volume of the smallest flagged "
-    "region or more.",
+    'unless a tenth of it lies in or next to a lesion. Components of any size count; "listed" are '
+    "those as large as the smallest region that Review lists.",
     "Regions, lesions and clusters are measured in the cube, so in the reference brain's space.",
 )

@@ -61,8 +61,11 @@ def localised(found: list[list[int]], false: list[int], types: list[str], ap: fl
     """``localise`` of a scan with lesions of 50, 500, … mm³; every positive voxel scores above all others."""
     row: dict[str, Any] = {
         "histograms": [[0] * 9 + [len(types)], [90] + [0] * 9],
-        "found": [[bool(hit) for hit in line] for line in found],
-        "false": false,
+        "components": {
+            # As if no component were as large as a region.
+            "any": {"found": [[bool(hit) for hit in line] for line in found], "false": false},
+            "listed": {"found": [[False] * len(false) for _ in found], "false": [0] * len(false)},
+        },
         "types": types,
         "volumes_mm3": [50.0 * 10**n for n in range(len(types))],
     }

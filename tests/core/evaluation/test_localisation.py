@@ -40,6 +40,7 @@ def test_froc_and_sensitivity_at_one_false_positive() -> None:
     table = localisation_table(scored, seed=0)
     # One of 3.5 steps from (0.5, 2/3) to (4, 1) is a seventh of the way.
     assert table.loc[0, "sensitivity"] == pytest.approx(2 / 3 + (1 / 7) * (1 / 3))
+    assert table.loc[0, "sensitivity_listed"] == 0
     assert (table.loc[0, "n_normal"], table.loc[0, "n_abnormal"], table.loc[0, "lesions"]) == (1, 1, 3)
 
 
@@ -65,7 +66,7 @@ def test_intervals_hold_the_value_and_the_best_comes_first() -> None:
     table = localisation_table(scored_maps(measured), seed=0)
     assert table["scorer"].tolist() == ["vae_8x8_512", "std_8x8"]
     assert table["ap"].tolist() == pytest.approx([0.7, 0.5])
-    for name in ("ap", "ap_pooled", "auroc", "dice", "sensitivity"):
+    for name in ("ap", "ap_pooled", "auroc", "dice", "sensitivity", "sensitivity_listed"):
         assert (table[f"{name}_low"] <= table[name] + 1e-12).all()
         assert (table[name] <= table[f"{name}_high"] + 1e-12).all()
     # Every positive voxel scores above all others.

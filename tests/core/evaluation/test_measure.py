@@ -108,8 +108,11 @@ def test_localisation_of_a_perfect_map(lesion: Lesions) -> None:
     z[block()], z[16:18, 12:14, 8:10] = 5, -4
     row = localise(z, one, lesion, MeasureSettings(floor_mm3=64, thresholds=(3.0, 4.5)))
     assert (row["ap"], row["auroc"], row["dice"]) == (1.0, 1.0, 1.0)
-    assert row["found"] == [[True, True], [True, False]]
-    assert row["false"] == [0, 0]
+    whole = {"found": [[True, True], [True, False]], "false": [0, 0]}
+    assert row["components"] == {"any": whole, "listed": whole}
+    coarse = localise(z, one, lesion, MeasureSettings(floor_mm3=65, thresholds=(3.0, 4.5)))
+    assert coarse["components"]["any"] == whole
+    assert coarse["components"]["listed"]["found"] == [[True, True], [False, False]]
     assert row["type_ap"] == {"cyst": 1.0, "spot": 1.0}
     assert row["prevalence"] == pytest.approx(35 / one.mask.sum())
     assert sum(row["histograms"][0]) == 35
@@ -129,7 +132,7 @@ def test_a_normal_scan_has_false_components_and_no_precision() -> None:
     z = np.zeros(one.x.shape, np.float32)
     z[block()] = 5
     row = localise(z, one, Lesions(None), MeasureSettings(thresholds=(3.0, 6.0)))
-    assert (row["found"], row["false"]) == ([], [1, 0])
+    assert row["components"]["any"] == {"found": [], "false": [1, 0]}
     assert "ap" not in row
     assert sum(row["histograms"][0]) == 0
 
