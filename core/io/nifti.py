@@ -18,6 +18,8 @@ from core.io.checks import VolumeError, check_affine, check_grid
 _NIFTI1, _NIFTI2, _MGH = 348, 540, 284  # bytes of each header
 _LEAD = 16 << 20  # most bytes before the voxels: NIfTI extensions
 _TRAIL = 1 << 20  # most bytes after them: MGH tags, padding
+_SAME_SIDE = 0.9  # cosine, 26 degrees
+_UNIT_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # unknown (as good as always mm), metre, mm, micrometre
 
 
 def read_nifti(path: Path, extension: str) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +44,11 @@ def read_nifti(path: Path, extension: str) -> tuple[np.ndarray, np.ndarray]:
             dtype = header.get_data_dtype()
             shape = check_grid(name, tuple(header.get_data_shape()), dtype)
             affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+            if extension != ".mgz":
+                affine[:3] *= _unit_mm(name, header)
             check_affine(name, affine)
+            if extension != ".mgz":
+                _check_sides(name, header)
             promised = offset + math.prod(shape) * dtype.itemsize
             # Never more than the header promises, whatever the gzip stream would unpack to.
             content = head + stream.read(max(promised - len(head), 0))
@@ -91,3 +97,29 @@ def _parse(name: str, extension: str, head: bytes) -> tuple[Any, Any, int]:
             f"{name}: orientation is not set (sform and qform codes are 0); expected to know left from right"
         )
     return image_class, header, int(offset)
+
+
+def _unit_mm(name: str, header: Any) -> float:
+    """Millimetres in the header's unit of length."""
+    code = int(header["xyzt_units"]) & 7
+    if code not in _UNIT_MM:
+        raise VolumeError(
+            f"{name}: unit of length has code {code}; expected metre, mm or micrometre (1 to 3)"
+        )
+    return _UNIT_MM[code]
+
+
+def _check_sides(name: str, header: Any) -> None:
+    """Refuse a header whose two placements, where it has both, disagree on left and right or another axis."""
+    if int(header["sform_code"]) == 0 or int(header["qform_code"]) == 0:
+        return
+    sform, qform = np.asarray(header.get_sform()), np.asarray(header.get_qform())
+    first, second = ("".join(code or "?" for code in nib.aff2axcodes(form)) for form in (sform, qform))
+    lengths = np.linalg.norm(sform[:3, :3], axis=0) * np.linalg.norm(qform[:3, :3], axis=0)
+    cosines = (sform[:3, :3] * qform[:3, :3]).sum(axis=0) / np.maximum(lengths, 1e-12)
+    # Oblique grids near 45 degrees may change names by rounding alone: an axis must really point elsewhere.
+    if first != second and cosines.min() < _SAME_SIDE:
+        raise VolumeError(
+            f"{name}: sform says the axes run to {first}, qform to {second}; expected the same, "
+            "to know left from right"
+        )

@@ -221,6 +221,8 @@ BAD_BYTES = [
     ("a.nii", _patched(252, struct.pack("<hh", 0, 0)), r"orientation is not set .*left from right"),
     ("a.nii", _patched(70, struct.pack("<h", 9999)), r"not an image, unusable header"),
     ("a.nii", _patched(108, struct.pack("<f", 1e9)), r"voxels at byte 1e\+09; expected 348 to"),
+    ("a.nii", _patched(123, b"\x07"), r"unit of length has code 7; expected metre, mm or micrometre"),
+    ("a.nii", _patched(123, b"\x01"), r"spacing 800×1e\+03×1\.5e\+03 mm; expected 0\.1 to 10 mm"),
     ("a.mgz", b"", r"empty file"),
     ("a.mgz", gzip.compress(b"hello " * 200), r"not an image, no MGH header"),
     ("a.mha", b"hello " * 200, r"not an image, no header; expected \.mha"),
@@ -242,6 +244,45 @@ def test_unusable_files(tmp_path: Path, name: str, content: bytes, text: str) ->
     with pytest.raises(VolumeError, match=text) as caught:
         load_volume(path)
     assert str(caught.value).startswith(name + ":")
+
+
+def _two_forms(sform: np.ndarray, qform: np.ndarray, codes: tuple[int, int]) -> bytes:
+    image = nib.Nifti1Image(noise(), sform)
+    image.set_sform(sform, code=codes[0])
+    image.set_qform(qform, code=codes[1])
+    return bytes(image.to_bytes())
+
+
+def test_sform_and_qform_that_disagree_on_sides(tmp_path: Path) -> None:
+    mirrored = np.diag([-1.0, 1, 1, 1]) @ AFFINE
+    path = tmp_path / "a.nii"
+    path.write_bytes(_two_forms(AFFINE, mirrored, (1, 1)))
+    with pytest.raises(VolumeError, match=r"^a\.nii: sform says the axes run to RAS, qform to LAS; expected"):
+        load_volume(path)
+    for codes, stored in (((1, 0), "RAS"), ((0, 1), "LAS")):
+        path.write_bytes(_two_forms(AFFINE, mirrored, codes))
+        assert "".join(load_volume(path).stored) == stored
+    for degrees, stored in ((44.9, "RPS"), (45.1, "ARS")):  # the name changes, no side does
+        c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        oblique = [np.diag([1.0, 1, 1, 1]) for _ in range(2)]
+        oblique[0][:2, :2] = [[c, s], [s, -c]]
+        oblique[1][:2, :2] = [[1, 1], [1, -1]] / np.sqrt(2)
+        path.write_bytes(_two_forms(oblique[0], oblique[1], (1, 1)))
+        assert "".join(load_volume(path).stored) == stored
+    turned = AFFINE.copy()
+    turned[:2, :2] = AFFINE[:2, :2] @ [[0.98, -0.2], [0.2, 0.98]]
+    path.write_bytes(_two_forms(AFFINE, turned, (2, 1)))  # a registered copy keeps the scanner's qform
+    assert np.allclose(load_volume(path).affine, AFFINE, atol=1e-5)
+
+
+@pytest.mark.parametrize(("unit", "scale"), [("unknown", 1), ("mm", 1), ("meter", 0.001), ("micron", 1000)])
+def test_units_of_length_become_mm(tmp_path: Path, unit: str, scale: float) -> None:
+    image = nib.Nifti1Image(noise(), np.diag([scale, scale, scale, 1]) @ AFFINE)
+    image.header.set_xyzt_units(unit, "sec")
+    nib.save(image, tmp_path / "a.nii")
+    volume = load_volume(tmp_path / "a.nii")
+    assert np.allclose(volume.affine, AFFINE, rtol=1e-5)
+    assert volume.voxel_volume == pytest.approx(1.2)
 
 
 def test_missing_file(tmp_path: Path) -> None:
