@@ -121,7 +121,10 @@ def detect(
     near = binary_dilation(lesions > 0, generate_binary_structure(3, 3)) if sizes.size > 1 else lesions > 0
     found = np.zeros((sizes.size - 1, len(thresholds)), bool)
     false = np.zeros(len(thresholds), np.int64)
+    highest = float(np.abs(z[inside]).max())
     for column, threshold in enumerate(thresholds):
+        if threshold > highest:
+            continue
         signs = ((z >= threshold) * 2 + (z <= -threshold)).astype(np.uint8) * inside
         components, count = cc3d.connected_components(signs, connectivity=26, return_N=True)
         voxels = np.bincount(components.ravel(), minlength=count + 1)
