@@ -99,6 +99,7 @@ def flagged_regions(
     key: str,
     floor_mm3: float = FLOOR_MM3,
     scan_to_reference: NDArray[np.float64] | None = None,
+    midline_mm: float = 0.0,
 ) -> list[Region]:
     """3D regions of ``z``, disjoint, the highest band first and the largest first within it.
 
@@ -106,8 +107,9 @@ def flagged_regions(
     at |z| ≥ 3 is replaced by those, and they likewise at 4. So a region's band is the highest level at which
     it still has the floor's volume, and its volume is that of its voxels at or above that level.
 
-    ``scan_to_reference`` (4, 4), mm to mm, gives the side: ``midline`` within 4 mm of the reference's x = 0.
-    The id is a hash of ``key``, map, sign, band and peak voxel.
+    ``scan_to_reference`` (4, 4), mm to mm, and ``midline_mm``, the x of the reference brain's middle in the
+    reference's mm, give the side: ``midline`` within 4 mm of it. A reference's origin may lie anywhere, even
+    in a corner. The id is a hash of ``key``, map, sign, band and peak voxel.
 
     Raises
     ------
@@ -154,7 +156,7 @@ def flagged_regions(
         centre = z.affine @ [*(centres[label] / sizes[label]), 1.0]
         peak_mm = z.affine @ [*voxels[peak], 1.0]
         i, j, k, _ = np.round(to_stored @ centre).astype(int).tolist()
-        across = float((to_reference @ centre)[0])
+        across = float((to_reference @ centre)[0]) - midline_mm
         side: Literal["left", "right", "midline"] = "left" if across < 0 else "right"
         sign, band = (1 if scores[peak] > 0 else -1), LEVELS[level_of[label]][1]
         found.append(

@@ -186,6 +186,23 @@ def test_oblique_grid_and_side_in_reference_space() -> None:
         assert region.side == side, offset
 
 
+def test_side_is_measured_from_the_references_middle() -> None:
+    z = np.zeros(SHAPE, np.float32)
+    z[2:5, 11:13, 15:17] = 3.5
+    (plain,) = flagged_regions(grid(z), np.ones(SHAPE), "volume", "key", 90)
+    corner = np.eye(4)
+    corner[0, 3] = 64.0  # the reference's origin is 64 mm left of its brain's middle
+    for middle, side in (
+        (0.0, "right"),
+        (64.0, plain.side),
+        (64.0 + plain.x_mm, "midline"),
+        (51.0, "midline"),
+    ):
+        (region,) = flagged_regions(grid(z), np.ones(SHAPE), "volume", "key", 90, corner, middle)
+        assert region.side == side, middle
+    assert plain.side == "left"
+
+
 def test_slice_of_largest_extent() -> None:
     z = np.zeros(SHAPE, np.float32)
     z[5:8, 5:8, 9], z[4:9, 4:9, 10], z[6, 6, 11:15] = 2.5, 2.5, 2.5
