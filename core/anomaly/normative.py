@@ -95,7 +95,8 @@ def fit_normative(
     Inside the masks: mean and SD voxel by voxel (n − 1), variance smoothed by 1.5 voxels, SD at least 0.3 of
     its median. Each normal's z against the others gives ``z_scale`` (root mean square), so that 1 is one SD
     of unseen normals however much the smoothing took. Returns the model, and the leave-one-out models in the
-    order of ``residuals``, each with the scale that the others' z gives.
+    order of ``residuals``, each with the scale that the others' z gives. That scale is not wholly independent
+    of the normal left out: each other normal's z comes from a model that contains it.
 
     Raises
     ------
@@ -113,7 +114,8 @@ def fit_normative(
     for values, mask, model in zip(residuals, inside, left_out, strict=True):
         z = normative_z(values, model, mask)
         squares.append(float(np.mean(np.square(z[mask & (model.sd > 0)], dtype=np.float64))))
-    # A normal is judged by the scale that the others give: its own never enters.
+    # Its own z is left out of a normal's scale. The others' z still come from models that hold this normal:
+    # the scale is not independent of it; for that, each pair would have to be left out.
     loo = [
         replace(model, z_scale=float(np.sqrt(np.mean([squares[j] for j in everyone if j != i]))))
         for i, model in enumerate(left_out)
@@ -199,6 +201,18 @@ def false_alarms(
         for name in maps
         if region_count(name, REGION_BANDS[0]) in normative.validation
     }
+
+
+def uncovered_percent(normative: Normative, mask: NDArray[np.generic]) -> float:
+    """Percentage of the mask's voxels where no normal has brain, so that their normative z is 0.
+
+    Raises
+    ------
+    AnomalyError
+        On another shape or an empty mask.
+    """
+    inside = check_mask(normative.sd, mask, "normative model")
+    return 100.0 * float(np.mean(normative.sd[inside] == 0))
 
 
 def region_count(name: str, band: str) -> str:

@@ -88,7 +88,7 @@ def normative_z(residual: Array, normative: Normative, mask: NDArray[np.generic]
 
     (residual − mean) / SD voxel by voxel, smoothed as signed z by the normative model's ``smooth_z_mm``, then
     divided by its ``z_scale``, so that 1 is one SD of what held-out normals show. Where no normal has brain
-    nothing is known, and z is 0.
+    nothing is known, and z is 0; ``uncovered_percent`` tells how much of the brain that is.
 
     Raises
     ------

@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.anomaly.normative import SD_FLOOR, Normative, fit_normative, load_normative, save_normative
+from core.anomaly.normative import (
+    SD_FLOOR,
+    Normative,
+    fit_normative,
+    load_normative,
+    save_normative,
+    uncovered_percent,
+)
 from core.anomaly.residual import AnomalyError, normative_z
 
 SHAPE = (16, 24, 32)
@@ -116,6 +123,17 @@ def test_fit_refuses() -> None:
         fit_normative([*residuals[:2], residuals[2].T], [*masks[:2], masks[2].T], 2)
     with pytest.raises(AnomalyError, match="all the same"):
         fit_normative(residuals[:1] * 3, masks, 2)
+
+
+def test_uncovered_is_the_share_of_brain_where_no_normal_has_any() -> None:
+    sd = np.ones((16, 24, 32), np.float32)
+    sd[:, :6] = 0
+    mask = np.zeros(sd.shape)
+    mask[:, 3:15] = 1  # 12 rows of brain, 3 of them where no normal has any
+    normative = Normative(np.zeros_like(sd), sd, 3, 2.0, 2.0)
+    assert uncovered_percent(normative, mask) == 25
+    with pytest.raises(AnomalyError, match=r"normative model has shape \(16, 24, 32\)"):
+        uncovered_percent(normative, mask[:8])
 
 
 def test_load_refuses(tmp_path: Path) -> None:
