@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 from core import __version__
 from core.cli import analyze, cohort, demo, evaluate, models, prepare, train
 from core.cli.console import say
-from core.prepared import Cancelled
+from core.folder import Cancelled
 
 app = typer.Typer(
     name="fontanelle",

@@ -13,11 +13,12 @@ from core.anomaly.normative import Normative, fit_normative, region_count
 from core.anomaly.regions import ALL_BANDS
 from core.anomaly.residual import Array, normative_z, residual, volume_z
 from core.anomaly.score import normative_top, volume_mse
-from core.case import AnalyzeSettings, ScoredMap, score_map
+from core.case import AnalyzeSettings
 from core.io.derivatives import CasePaths, MapName
 from core.predictor import Predictor
 from core.prepared import Progress, no_progress
 from core.preprocess.pipeline import read_prepared
+from core.scoring import ScoredMap, score_map
 
 
 def calibrate(
@@ -29,8 +30,9 @@ def calibrate(
     """Fit the normative model of ``model`` on held-out normals, prepared at its cube size.
 
     Each normal is scored exactly as ``analyze`` scores a case: the volume map by itself, the normative map
-    against the other normals only (leave-one-out). ``validation`` receives, one value a normal, ``mse``,
-    ``cluster_size``, ``normative_top`` and the flagged regions by map and band.
+    against the other normals only (leave-one-out; see ``fit_normative`` for its scale). ``validation``
+    receives, one value a normal, ``mse``, ``cluster_size``, ``normative_top`` and the flagged regions by map
+    and band.
 
     Raises
     ------

@@ -9,13 +9,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from core.anomaly.bands import BANDS, band_labels, band_percent
+from core.anomaly.bands import BANDS
 from core.anomaly.normative import SMOOTH_Z_MM, false_alarms
-from core.anomaly.regions import ALL_BANDS, FLOOR_MM3, Clusters, flagged_regions, slice_clusters
-from core.anomaly.residual import Array, normative_z, residual, volume_z
-from core.anomaly.score import normative_top, percentile_among, volume_mse
+from core.anomaly.regions import FLOOR_MM3
+from core.anomaly.residual import normative_z, residual, volume_z
+from core.anomaly.score import volume_mse
+from core.folder import Cancel, Cancelled, case_lock, claim, never, staging, whole
 from core.io.bids import Scan
 from core.io.derivatives import (
     MAP_NAMES,
@@ -25,31 +24,27 @@ from core.io.derivatives import (
     CaseRecord,
     DerivativesError,
     MapName,
-    Region,
     iter_records,
     read_record,
     write_record,
     write_regions,
 )
-from core.io.volume import Volume, file_hash, save_volume
+from core.io.volume import file_hash, save_volume
 from core.predictor import Predictor
 from core.prepared import (
-    Cancel,
-    Cancelled,
+    PACKAGES,
     Progress,
-    case_lock,
     content_key,
     input_hashes,
-    never,
     no_progress,
     prepare_locked,
     prepared_key,
-    staging,
     versions,
-    whole,
 )
-from core.preprocess.pipeline import Prepared, Reference, to_scan_grid
+from core.preprocess.pipeline import Reference, to_scan_grid
+from core.scoring import ScoredMap, score_map, scores
 
+SCORE_VERSION = 2  # enters the case's key; raise it when the same inputs give other maps, regions or scores
 # Share of the time that is over when a step begins, measured at 64³ and 0.86 mm.
 STEPS = {"prepare": 0.0, "reconstruct": 0.7, "score": 0.8, "write": 0.9, "done": 1.0}
 
@@ -92,28 +87,6 @@ def analyze_settings_from_dict(raw: Mapping[str, Any]) -> AnalyzeSettings:
     return AnalyzeSettings(**{**raw, "maps": tuple(raw.get("maps", MAP_NAMES))})
 
 
-@dataclass(frozen=True)
-class ScoredMap:
-    """One z map on the cube, with the paper's measures, and on the scan's grid, with its regions."""
-
-    cube: Array
-    percent: dict[str, float]
-    clusters: Clusters
-    scan: Volume
-    regions: list[Region]
-
-
-def score_map(name: MapName, z: Array, prepared: Prepared, key: str, floor_mm3: float) -> ScoredMap:
-    """Bands and clusters of ``z`` (N, N, N) on the cube; interpolated once, regions on the scan's grid."""
-    inside = prepared.cube_mask.data
-    labels = band_labels(z, inside)
-    scan_z = to_scan_grid(prepared.cube.with_data(z), prepared)
-    found = flagged_regions(
-        scan_z, prepared.mask.data, name, key, floor_mm3, scan_to_reference=prepared.scan_to_reference
-    )
-    return ScoredMap(z, band_percent(labels, inside), slice_clusters(labels), scan_z, found)
-
-
 def check_calibration(model: Predictor, settings: AnalyzeSettings) -> None:
     """Refuse a normative model of another grid or smoothing.
 
@@ -137,13 +110,16 @@ def check_calibration(model: Predictor, settings: AnalyzeSettings) -> None:
 
 
 def case_key(
-    inputs: Mapping[str, str], model: Predictor, reference: Reference, settings: AnalyzeSettings
+    scan: Scan, inputs: Mapping[str, str], model: Predictor, reference: Reference, settings: AnalyzeSettings
 ) -> str:
-    """Content address of an analysis: scan, mask, model, reference, settings, schema."""
+    """Content address of an analysis: files, whose they are, model, reference, settings, and the code."""
+    prepare_settings = replace(model.prepare, mask=settings.mask)
     return content_key(
         {
             "schema": SCHEMA,
-            "prepared": prepared_key(inputs, reference, replace(model.prepare, mask=settings.mask)),
+            "score": SCORE_VERSION,
+            "case": [scan.subject, scan.session, scan.age, scan.synthetic],
+            "prepared": prepared_key(scan, inputs, reference, prepare_settings),
             "model": [model.name, model.hash],
             "settings": asdict(settings),
         }
@@ -156,24 +132,6 @@ def timed(times: dict[str, float], step: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     times[step] = round(time.perf_counter() - start, 4)
-
-
-def scores(
-    model: Predictor, mse: float, maps: Mapping[MapName, ScoredMap], prepared: Prepared
-) -> dict[str, float]:
-    """Case scores, each with its percentile among the validation normals where the model has them."""
-    found = {"mse": mse}
-    if "volume" in maps:
-        found["cluster_size"] = maps["volume"].clusters[ALL_BANDS][1]
-    if "normative" in maps:
-        found["normative_top"] = normative_top(maps["normative"].cube, prepared.cube_mask.data)
-    validation = {} if model.normative is None else model.normative.validation
-    ranked = {
-        f"{name}_percentile": percentile_among(value, np.asarray(validation[name]))
-        for name, value in found.items()
-        if name in validation
-    }
-    return {**found, **ranked}
 
 
 def cached_record(paths: CasePaths, model: str, key: str) -> CaseRecord | None:
@@ -196,6 +154,7 @@ def analyze(
     settings: AnalyzeSettings | None = None,
     progress: Progress = no_progress,
     cancel: Cancel = never,
+    replace_scan: bool = False,
 ) -> CaseRecord:
     """Analyse one scan and write its derivatives; the same content is never computed twice.
 
@@ -207,6 +166,8 @@ def analyze(
     ------
     VolumeError, CaseError, AnomalyError
         Where scan, mask, model or settings can't be used.
+    FolderError
+        Where another scan of this label has results there, and ``replace_scan`` does not say to remove them.
     Cancelled
         Where ``cancel`` turns true between two steps.
     """
@@ -223,7 +184,8 @@ def analyze(
 
     with case_lock(paths, cancel):
         inputs = input_hashes(scan)
-        key = case_key(inputs, model, reference, settings)
+        claim(paths, scan, inputs["scan"], replace_scan)
+        key = case_key(scan, inputs, model, reference, settings)
         if (record := cached_record(paths, model.name, key)) is not None:
             progress("cached", 1.0)
             return record
@@ -253,14 +215,14 @@ def analyze(
         begin("write")
         start = time.perf_counter()
         record_path = paths.case_json(model.name)
-        with staging(paths, record_path.name, record_path) as folder:
-            save_volume(expected, folder / paths.reconstruction(model.name).name)
+        with staging(paths, record_path.name, record_path) as staged:
+            save_volume(expected, staged.reconstruction(model.name))
             for name, scored in maps.items():
-                save_volume(scored.scan, folder / paths.z(model.name, name).name)
+                save_volume(scored.scan, staged.z(model.name, name))
             regions = [region for scored in maps.values() for region in scored.regions]
-            write_regions(regions, folder / paths.regions(model.name).name)
+            write_regions(regions, staged.regions(model.name))
             shared = (paths.acquired, paths.mask, paths.prepared(model.cube), paths.prepared_mask(model.cube))
-            files = {file.name: file_hash(file) for file in sorted([*folder.iterdir(), *shared])}
+            files = {file.name: file_hash(file) for file in sorted([*staged.folder.iterdir(), *shared])}
             times["write"] = round(time.perf_counter() - start, 4)
             record = CaseRecord(
                 schema=SCHEMA,
@@ -286,10 +248,10 @@ def analyze(
                     "reference": {"name": reference.name, "hash": reference.hash},
                 },
                 times=times,
-                versions=versions("torch", "numpy", "scipy", "connected-components-3d", "antspyx"),
+                versions=versions("torch", "numpy", *PACKAGES),
                 files=files,
             )
-            write_record(record, folder / record_path.name)
+            write_record(record, staged.case_json(model.name))
         progress("done", STEPS["done"])
         return read_record(record_path)
 

@@ -14,7 +14,7 @@ import typer
 from core.anomaly.normative import SMOOTH_Z_MM
 from core.anomaly.regions import FLOOR_MM3
 from core.case import AnalyzeSettings, analyze, cached_record, case_key
-from core.cli.console import ProgressFile, bar, say, say_json
+from core.cli.console import ProgressFile, bar, exit_code, say, say_json
 from core.cli.pool import outcomes, stopping
 from core.cli.sources import model_named, predictor_of, reference_of_model, scans_of
 from core.config import settings
@@ -34,6 +34,7 @@ class Task:
     device: str
     out: Path
     settings: AnalyzeSettings
+    replace_scan: bool = False
 
     @property
     def paths(self) -> CasePaths:
@@ -45,7 +46,7 @@ def run(task: Task, progress: Progress | None = None) -> CaseRecord:
     model = predictor_of(task.model, task.device)
     reference = reference_of_model(task.model, task.reference)
     tell = progress if progress is not None else (lambda step, fraction: None)
-    return analyze(task.scan, model, reference, task.out, task.settings, tell, stopping)
+    return analyze(task.scan, model, reference, task.out, task.settings, tell, stopping, task.replace_scan)
 
 
 def finished(task: Task) -> CaseRecord | None:
@@ -54,7 +55,7 @@ def finished(task: Task) -> CaseRecord | None:
         return None
     model = predictor_of(task.model, task.device)
     reference = reference_of_model(task.model, task.reference)
-    key = case_key(input_hashes(task.scan), model, reference, task.settings)
+    key = case_key(task.scan, input_hashes(task.scan), model, reference, task.settings)
     return cached_record(task.paths, model.name, key)
 
 
@@ -104,11 +105,16 @@ def _run_here(step: Callable[[str, str, float], None], task: Task) -> CaseRecord
 
 
 def tasks_of(
-    scans: Sequence[Scan], model: ModelInfo, device: str, out: Path, options: AnalyzeSettings
+    scans: Sequence[Scan],
+    model: ModelInfo,
+    device: str,
+    out: Path,
+    options: AnalyzeSettings,
+    replace_scan: bool = False,
 ) -> list[Task]:
     """One task a scan; the reference is made first, so that workers find it."""
     reference_of_model(model.folder, model.reference)
-    return [Task(scan, model.folder, model.reference, device, out, options) for scan in scans]
+    return [Task(scan, model.folder, model.reference, device, out, options, replace_scan) for scan in scans]
 
 
 def summary(task_root: Path, record: CaseRecord) -> dict[str, Any]:
@@ -127,7 +133,7 @@ def summary(task_root: Path, record: CaseRecord) -> dict[str, Any]:
 
 
 def report(records: Sequence[CaseRecord], errors: dict[str, BaseException], out: Path, as_json: bool) -> None:
-    """Say what came out; exit code 1 where a case failed."""
+    """Say what came out; exit code 1 where a case failed, 2 where all were refused as bad input."""
     cases = [summary(out, record) for record in records]
     failed = [
         {"case": case, "error": f"{error}" or type(error).__name__, "type": type(error).__name__}
@@ -143,8 +149,8 @@ def report(records: Sequence[CaseRecord], errors: dict[str, BaseException], out:
             print(f"{case['case']}  MSE {case['scores']['mse']:.5f}{rank}  regions: {flags}")
     for failure in failed:
         say(f"error: {failure['case']}: {failure['error']}")
-    if errors:
-        raise typer.Exit(1)
+    if code := exit_code(errors.values(), len(records)):
+        raise typer.Exit(code)
 
 
 def command(
@@ -162,13 +168,16 @@ def command(
         str, typer.Option(help="Where the mask comes from: auto, given, stripped, bet, command")
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Remove results of another scan with the same label")
+    ] = False,
     progress_file: Annotated[Path | None, typer.Option(help="JSON file that follows the progress")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
 ) -> None:
     """Analyse scans with one model and write their derivatives.
 
     What was analysed before with the same scan, model and settings is not computed again. A bad scan does not
-    stop the others: it is reported, and the exit code is 1.
+    stop the others: it is reported, and the exit code is 1; 2 where all scans are bad.
 
     Example: python -m core analyze data/demo --model vae_8x8_512 --jobs 2
     """
@@ -178,7 +187,8 @@ def command(
         options = AnalyzeSettings(tuple(maps.split(",")), floor_mm3, smooth_z_mm, mask)  # type: ignore[arg-type]
         root = out if out is not None else settings().derivatives_dir
         chosen = model_named(model)
-        tasks = tasks_of(scans_of(inputs, brain_mask), chosen, device or settings().device, root, options)
+        scans = scans_of(inputs, brain_mask)
+        tasks = tasks_of(scans, chosen, device or settings().device, root, options, replace)
         records, errors = run_all(tasks, jobs, file)
     except (KeyboardInterrupt, SystemExit):
         file.write("cancelled", "cancelled", 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,13 @@ REFRESH_S = 0.2  # of the progress file
 
 class UsageError(ValueError):
     """Arguments that a command can't use."""
+
+
+def exit_code(errors: Collection[BaseException], done: int) -> int:
+    """0 where no item failed, 2 where each was refused as bad input, else 1."""
+    if not errors:
+        return 0
+    return 2 if done == 0 and all(isinstance(error, ValueError | OSError) for error in errors) else 1
 
 
 def say(text: str) -> None:

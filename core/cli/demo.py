@@ -48,6 +48,7 @@ def command(
         return
     tests = [scan for scan in scans_of([folder]) if scan.split == "test"]
     root = settings().derivatives_dir
-    tasks = tasks_of(tests, model, settings().device, root, AnalyzeSettings())
+    # The labels are the demo's own: of an older recipe nothing is kept.
+    tasks = tasks_of(tests, model, settings().device, root, AnalyzeSettings(), replace_scan=True)
     records, errors = run_all(tasks, jobs, ProgressFile(None))
     report(records, errors, root, as_json)

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from core.cli.console import UsageError, bar, say, say_json
+from core.cli.console import UsageError, bar, exit_code, say, say_json
 from core.cli.pool import outcomes
 from core.cli.sources import (
     DEMO,
+    REFERENCE,
     demo_reference,
     model_named,
     reference_of_files,
@@ -23,7 +24,7 @@ from core.cli.sources import (
 from core.config import settings
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
-from core.prepared import input_hashes, prepare_scan, prepared_key, stored_key
+from core.prepared import input_hashes, is_prepared, prepare_scan, prepared_key
 from core.preprocess.pipeline import PrepareSettings, Reference, settings_from_dict
 
 
@@ -50,6 +51,7 @@ class Task:
     reference: Source
     out: Path
     settings: PrepareSettings
+    replace_scan: bool = False
 
     @property
     def paths(self) -> CasePaths:
@@ -58,7 +60,7 @@ class Task:
 
 def run(task: Task) -> dict[str, Any]:
     """Prepare one scan, or find it prepared; what ``--json`` says of it."""
-    prepared = prepare_scan(task.scan, task.reference.load(), task.out, task.settings)
+    prepared = prepare_scan(task.scan, task.reference.load(), task.out, task.settings, task.replace_scan)
     return {
         "case": task.paths.stem,
         "prepared": str(task.paths.prepared(task.settings.cube)),
@@ -90,8 +92,8 @@ def waiting(tasks: Sequence[Task]) -> list[Task]:
     reference = tasks[0].reference.load()
     left = []
     for task in tasks:
-        key = prepared_key(input_hashes(task.scan), reference, task.settings)
-        if stored_key(task.paths, task.settings.cube) != key:
+        key = prepared_key(task.scan, input_hashes(task.scan), reference, task.settings)
+        if not is_prepared(task.paths, task.settings.cube, key):
             left.append(task)
     return left
 
@@ -111,7 +113,7 @@ def source_of(reference: Path | None, reference_mask: Path | None) -> Source:
     for path in (reference, reference_mask):
         if not path.is_file():
             raise UsageError(f"{path}: no such file; expected a normal scan or its brain mask")
-    return Source(scan=reference, mask=reference_mask, name=reference.name)
+    return Source(scan=reference, mask=reference_mask, name=REFERENCE)
 
 
 def command(
@@ -128,6 +130,9 @@ def command(
     reference_mask: Annotated[Path | None, typer.Option(help="Its brain mask")] = None,
     out: Annotated[Path | None, typer.Option(help="Derivatives folder; the data folder's by default")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Scans at a time, one process each")] = 1,
+    replace_scan: Annotated[
+        bool, typer.Option("--replace", help="Remove results of another scan with the same label")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
 ) -> None:
     """Prepare scans: brain mask, bias field, registration, cube, intensity. Done once per scan and settings.
@@ -143,7 +148,7 @@ def command(
         source = source_of(reference, reference_mask)
     source.load()
     root = out if out is not None else settings().derivatives_dir
-    tasks = [Task(scan, source, root, options) for scan in scans_of(inputs, brain_mask)]
+    tasks = [Task(scan, source, root, options, replace_scan) for scan in scans_of(inputs, brain_mask)]
     done, errors = prepare_all(tasks, jobs)
     if as_json:
         failed = [{"case": case, "error": str(error)} for case, error in errors.items()]
@@ -155,5 +160,5 @@ def command(
             )
     for case, error in errors.items():
         say(f"error: {case}: {error}")
-    if errors:
-        raise typer.Exit(1)
+    if code := exit_code(errors.values(), len(done)):
+        raise typer.Exit(code)

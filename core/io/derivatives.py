@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-SCHEMA = 1
+SCHEMA = 2
 MapName = Literal["volume", "normative"]
 MAP_NAMES: tuple[MapName, ...] = ("volume", "normative")
 
@@ -65,12 +65,14 @@ class CaseRecord:
     model: str
     model_hash: str
     input_hash: str
-    key: str  # content address: scan, mask, model and settings
+    key: str  # content address: scan, mask, label, age, model, settings and code
     synthetic: bool
     age_weeks: float | None  # postmenstrual age at scan
     mask_source: str  # given, stripped, bet, command
     overlap: float  # Dice of the brain mask with the reference's after registration
-    scores: dict[str, float]  # mse (paper), normative_top; each with *_percentile against validation normals
+    # mse (paper), cluster_size, normative_top, each with *_percentile among validation_n validation normals;
+    # normative_uncovered: percentage of brain voxels where no normal has brain, so that z 0 says nothing
+    scores: dict[str, float]
     bands: dict[str, list[BandRow]]  # by map name
     false_alarms: dict[str, dict[str, float]]  # map -> band -> regions a scan in validation normals
     settings: dict[str, Any]

@@ -46,10 +46,12 @@ def reference() -> Reference:
 def fake_prepare(
     scan: Volume, mask: Volume | None, reference: Reference, settings: PrepareSettings, note: str = ""
 ) -> Prepared:
-    """The scan already lies on the reference: only the cube and the range are made."""
+    """The scan has the reference's voxels, perhaps not its origin: only the cube and the range are made."""
     assert mask is not None
     affine = cube_affine(reference, settings.cube, settings.fov_mm)
-    to_scan = np.linalg.inv(scan.affine) @ affine
+    scan_to_reference = np.eye(4)
+    scan_to_reference[:3, 3] = reference.volume.affine[:3, 3] - scan.affine[:3, 3]
+    to_scan = np.linalg.inv(scan_to_reference @ scan.affine) @ affine
 
     def moved(data: Array, order: int) -> Array:
         shape = (settings.cube,) * 3
@@ -62,7 +64,7 @@ def fake_prepare(
         mask=mask,
         cube=Volume(cube, affine),
         cube_mask=Volume(inside, affine),
-        scan_to_reference=np.eye(4),
+        scan_to_reference=scan_to_reference,
         mask_source="given",
         overlap=1.0,
         times={"register": 0.01},

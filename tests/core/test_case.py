@@ -9,19 +9,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from core.anomaly.bands import band_labels, band_percent
 from core.anomaly.normative import Normative
 from core.anomaly.regions import FLOOR_MM3
 from core.case import AnalyzeSettings, CaseError, analyze, analyze_settings_from_dict, list_cases
+from core.folder import Cancelled, FolderError, case_lock
+from core.io.bids import Scan
 from core.io.derivatives import MAP_NAMES, CasePaths, read_record, read_regions
-from core.io.volume import VolumeError, load_volume
-from core.prepared import Cancelled, case_lock
+from core.io.volume import Volume, VolumeError, file_hash, load_mask, load_volume, save_volume
+from core.prepared import prepare_scan
+from core.preprocess.pipeline import PrepareSettings, Reference
+from core.scoring import score_map
 from tests.core.case_fakes import (
     BLOB_MM,
     CUBE,
     CountingNetwork,
     fake_predictor,
     fake_prepare,
+    phantom,
     reference,
     write_scan,
 )
@@ -178,23 +185,155 @@ def test_ids_stay_when_all_is_computed_again(tmp_path: Path) -> None:
     assert len({region.id for region in tables[0]}) == len(tables[0]) > 1
 
 
-def test_key_moves_with_all_that_matters(tmp_path: Path) -> None:
+def eroded(scan: Scan, path: Path) -> Scan:
+    """The same scan with a smaller mask."""
+    assert scan.mask is not None
+    mask = load_mask(scan.mask, load_volume(scan.path))
+    save_volume(mask.with_data(ndimage.binary_erosion(mask.data > 0, iterations=4)), path, np.uint8)
+    return replace(scan, mask=path)
+
+
+def test_key_moves_with_all_that_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scan, other = write_scan(tmp_path / "bids"), write_scan(tmp_path / "other", blob=0.3)
     model = fake_predictor(CountingNetwork(), normative())
     base = (scan, model, reference(), AnalyzeSettings())
-    variants = [
-        base,
-        (other, *base[1:]),
-        (replace(scan, mask=other.mask), *base[1:]),
-        (scan, replace(model, hash="retrained"), *base[2:]),
-        (scan, model, replace(reference(), hash="other"), AnalyzeSettings()),
-        (*base[:3], AnalyzeSettings(floor_mm3=40)),
-        (*base[:3], AnalyzeSettings(maps=("volume",))),
-    ]
-    keys = [analyze(s, m, r, tmp_path / "out", o).key for s, m, r, o in variants]
-    # The mask has the same bytes in both folders, so the third is the first again.
-    assert keys[2] == keys[0]
-    assert len(set(keys)) == len(keys) - 1
+    variants = {
+        "first": base,
+        "scan": (other, *base[1:]),
+        "mask": (eroded(scan, tmp_path / "mask.nii.gz"), *base[1:]),
+        "model": (scan, replace(model, hash="retrained"), *base[2:]),
+        "reference": (scan, model, replace(reference(), hash="other"), AnalyzeSettings()),
+        "floor": (*base[:3], AnalyzeSettings(floor_mm3=40)),
+        "maps": (*base[:3], AnalyzeSettings(maps=("volume",))),
+        "subject": (replace(scan, subject="sub-two"), *base[1:]),
+        "session": (replace(scan, session="ses-02"), *base[1:]),
+        "age": (replace(scan, age=36.0), *base[1:]),
+        "synthetic": (replace(scan, synthetic=False), *base[1:]),
+    }
+    keys = {name: analyze(s, m, r, tmp_path / name, o).key for name, (s, m, r, o) in variants.items()}
+    for name, value in (
+        ("prepared.VERSION", 99),
+        ("case.SCORE_VERSION", 99),
+        ("prepared.PACKAGES", ("nibabel",)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"core.{name}", value)
+            keys[name] = analyze(scan, model, reference(), tmp_path / name).key
+    assert len(set(keys.values())) == len(keys) == 14
+    assert analyze(scan, model, reference(), tmp_path / "again").key == keys["first"]
+
+
+def test_a_corrected_age_does_not_come_back_stale(tmp_path: Path) -> None:
+    scan, model = write_scan(tmp_path / "bids"), fake_predictor(CountingNetwork())
+    analyze(scan, model, reference(), tmp_path / "out")
+    assert analyze(replace(scan, age=44.0), model, reference(), tmp_path / "out").age_weeks == 44
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_another_scan_of_the_same_label_is_refused(tmp_path: Path) -> None:
+    scan, other = write_scan(tmp_path / "site-a"), write_scan(tmp_path / "site-b", blob=0.0, seed=9)
+    model = fake_predictor(CountingNetwork(), normative())
+    record = analyze(scan, model, reference(), tmp_path / "out")
+    paths = CasePaths(tmp_path / "out", "sub-one", "ses-01")
+    before, second = contents(paths.folder), replace(model, name="std_8x8", hash="other")
+    ours, theirs = record.input_hash[:12], file_hash(other.path)[:12]
+    text = rf"sub-one_ses-01: .*another scan .*{ours}….* this one is {theirs}….*--out.*--replace"
+    with pytest.raises(FolderError, match=text):
+        analyze(other, second, reference(), tmp_path / "out")
+    with pytest.raises(FolderError, match=text):
+        prepare_scan(other, reference(), tmp_path / "out", PrepareSettings(cube=16))
+    assert contents(paths.folder) == before
+    # A scan that was only prepared counts, too.
+    prepare_scan(other, reference(), tmp_path / "prepared", PrepareSettings(cube=16))
+    with pytest.raises(FolderError, match="another scan"):
+        analyze(scan, model, reference(), tmp_path / "prepared")
+
+
+def test_replace_removes_all_of_the_other_scan(tmp_path: Path) -> None:
+    scan, other = write_scan(tmp_path / "site-a"), write_scan(tmp_path / "site-b", blob=0.0, seed=9)
+    model = fake_predictor(CountingNetwork(), normative())
+    second = replace(model, name="std_8x8", hash="other")
+    for one in (model, second):
+        analyze(scan, one, reference(), tmp_path / "out")
+    prepare_scan(scan, reference(), tmp_path / "out", PrepareSettings(cube=16))
+    record = analyze(other, second, reference(), tmp_path / "out", replace_scan=True)
+    paths = CasePaths(tmp_path / "out", "sub-one", "ses-01")
+    assert list_cases(tmp_path / "out") == [record]
+    sidecars = {paths.prepared_json(CUBE).name, paths.qc(CUBE).name}
+    assert set(contents(paths.folder)) == {".lock", paths.case_json("std_8x8").name, *record.files, *sidecars}
+    np.testing.assert_array_equal(load_volume(paths.acquired).data, load_volume(other.path).data)
+    # Asked for again, it has nothing to remove.
+    assert analyze(other, second, reference(), tmp_path / "out", replace_scan=True) == record
+
+
+def test_another_mask_of_the_same_scan_takes_what_rests_on_the_old_one(tmp_path: Path) -> None:
+    scan, model = write_scan(tmp_path / "bids"), fake_predictor(CountingNetwork(), normative())
+    second = replace(model, name="std_8x8", hash="other")
+    for one in (model, second):
+        analyze(scan, one, reference(), tmp_path / "out")
+    prepare_scan(scan, reference(), tmp_path / "out", PrepareSettings(cube=16))
+    record = analyze(eroded(scan, tmp_path / "mask.nii.gz"), model, reference(), tmp_path / "out")
+    paths = CasePaths(tmp_path / "out", "sub-one", "ses-01")
+    assert list_cases(tmp_path / "out") == [record]
+    assert paths.prepared_json(CUBE).exists()
+    assert not paths.prepared_json(16).exists()
+    # With one mask, results of several models and cubes stand side by side.
+    small = eroded(scan, tmp_path / "mask.nii.gz")
+    analyze(small, second, reference(), tmp_path / "out")
+    prepare_scan(small, reference(), tmp_path / "out", PrepareSettings(cube=16))
+    assert {one.model for one in list_cases(tmp_path / "out")} == {"vae_8x8_512", "std_8x8"}
+    assert paths.prepared_json(CUBE).exists()
+
+
+def test_bands_on_the_scans_grid_are_those_of_the_cube() -> None:
+    volume, mask = phantom()
+    prepared = fake_prepare(volume, mask, reference(), PrepareSettings(cube=CUBE))
+    inside = prepared.cube_mask.data > 0
+    rng = np.random.default_rng(5)
+    z = (rng.normal(0, 2, inside.shape) * inside).astype(np.float32)
+    scored = score_map("volume", z, prepared, "key", FLOOR_MM3)
+    brain = prepared.mask.data > 0
+    shown = band_percent(band_labels(scored.scan.data, brain), brain)
+    # A cube voxel holds 6.4 of the scan's: the error is that of the cube's own number of voxels.
+    for name, percent in scored.percent.items():
+        sampling = np.sqrt(percent * (100 - percent) / inside.sum())
+        assert shown[name] == pytest.approx(percent, abs=4 * sampling), name
+    assert set(np.unique(scored.scan.data)) <= set(np.unique(z))
+
+
+def test_side_is_told_from_the_references_middle_wherever_its_origin_is(tmp_path: Path) -> None:
+    scan, brain = write_scan(tmp_path / "bids"), reference()
+    corner = brain.volume.affine.copy()
+    corner[:3, 3] = 0
+    shifted = Reference(
+        Volume(brain.volume.data, corner), Volume(brain.mask.data, corner), "corner", "origin in a corner"
+    )
+    model = fake_predictor(CountingNetwork(), normative())
+    sides = {}
+    for name, one in (("middle", brain), ("corner", shifted)):
+        analyze(scan, model, one, tmp_path / name)
+        regions = read_regions(CasePaths(tmp_path / name, "sub-one", "ses-01").regions(MODEL))
+        sides[name] = {(region.x_mm, region.side) for region in regions}
+    assert sides["corner"] == sides["middle"]
+    assert any(x < -15 and side == "left" for x, side in sides["corner"])
+
+
+def test_record_tells_how_much_no_normal_covers(tmp_path: Path) -> None:
+    scan, known = write_scan(tmp_path / "bids"), normative()
+    sd = known.sd.copy()
+    sd[:16] = 0
+    model = fake_predictor(CountingNetwork(), replace(known, sd=sd))
+    scores = analyze(scan, model, reference(), tmp_path / "out").scores
+    paths = CasePaths(tmp_path / "out", "sub-one", "ses-01")
+    brain = load_volume(paths.prepared_mask(CUBE)).data
+    assert scores["normative_uncovered"] == pytest.approx(100 * brain[:16].sum() / brain.sum())
+    assert 45 < scores["normative_uncovered"] < 55  # the left half
+    assert scores["validation_n"] == 3
+    whole = analyze(scan, fake_predictor(CountingNetwork(), known), reference(), tmp_path / "whole").scores
+    assert whole["normative_uncovered"] == 0
 
 
 def parts(folder: Path) -> list[str]:

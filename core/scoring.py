@@ -1,0 +1,72 @@
+"""What a case is scored by: banded z maps with their clusters and regions, and numbers of the whole scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.anomaly.bands import band_labels, band_percent
+from core.anomaly.normative import uncovered_percent
+from core.anomaly.regions import ALL_BANDS, Clusters, flagged_regions, slice_clusters
+from core.anomaly.residual import Array
+from core.anomaly.score import normative_top, percentile_among
+from core.io.derivatives import MapName, Region
+from core.io.volume import Volume
+from core.predictor import Predictor
+from core.preprocess.pipeline import Prepared, to_scan_grid
+
+
+@dataclass(frozen=True)
+class ScoredMap:
+    """One z map on the cube, with the paper's measures, and on the scan's grid, with its regions."""
+
+    cube: Array
+    percent: dict[str, float]
+    clusters: Clusters
+    scan: Volume
+    regions: list[Region]
+
+
+def score_map(name: MapName, z: Array, prepared: Prepared, key: str, floor_mm3: float) -> ScoredMap:
+    """Bands and clusters of ``z`` (N, N, N) on the cube; nearest voxels and their regions on the scan's grid.
+
+    Nearest, since linear interpolation averages z and so takes voxels out of the higher bands: the bands that
+    a reader sees on the scan are those that were measured.
+    """
+    inside = prepared.cube_mask.data
+    labels = band_labels(z, inside)
+    scan_z = to_scan_grid(prepared.cube.with_data(z), prepared, order=0)
+    middle = prepared.cube.affine @ [*((np.array(prepared.cube.shape) - 1) / 2), 1.0]
+    found = flagged_regions(
+        scan_z, prepared.mask.data, name, key, floor_mm3, prepared.scan_to_reference, float(middle[0])
+    )
+    return ScoredMap(z, band_percent(labels, inside), slice_clusters(labels), scan_z, found)
+
+
+def scores(
+    model: Predictor, mse: float, maps: Mapping[MapName, ScoredMap], prepared: Prepared
+) -> dict[str, float]:
+    """Case scores, each with its percentile among the validation normals where the model has them.
+
+    ``validation_n`` is their number; ``normative_uncovered`` the percentage of brain voxels where none of
+    them has brain, whose normative z is 0 without meaning that they are normal.
+    """
+    found = {"mse": mse}
+    if "volume" in maps:
+        found["cluster_size"] = maps["volume"].clusters[ALL_BANDS][1]
+    if "normative" in maps:
+        found["normative_top"] = normative_top(maps["normative"].cube, prepared.cube_mask.data)
+    normative = model.normative
+    if normative is None:
+        return found
+    ranked = {
+        f"{name}_percentile": percentile_among(value, np.asarray(normative.validation[name]))
+        for name, value in found.items()
+        if name in normative.validation
+    }
+    facts = {"validation_n": float(normative.n)}
+    if "normative" in maps:
+        facts["normative_uncovered"] = uncovered_percent(normative, prepared.cube_mask.data)
+    return {**found, **ranked, **facts}
