@@ -8,7 +8,7 @@ from functools import cache
 
 from core.anomaly.normative import Normative, load_normative
 from core.anomaly.residual import Array
-from core.networks.zoo import Model, ModelInfo, load_model, reconstruct
+from core.networks.zoo import Model, ModelError, ModelInfo, load_model, reconstruct
 from core.preprocess.pipeline import PrepareSettings, settings_from_dict
 
 
@@ -29,7 +29,7 @@ class Predictor:
 
 
 def predictor(info: ModelInfo, device: str = "auto") -> Predictor:
-    """Predictor of a model folder.
+    """Predictor of a model folder; ``reconstruct`` raises ModelError if the folder changed since ``info``.
 
     Raises
     ------
@@ -39,7 +39,13 @@ def predictor(info: ModelInfo, device: str = "auto") -> Predictor:
 
     @cache
     def load() -> Model:
-        return load_model(info.folder, device)
+        model = load_model(info.folder, device)
+        if model.info.hash != info.hash:
+            raise ModelError(
+                f"{info.folder}: the model was replaced while this ran (hash {info.hash[:12]}… before, "
+                f"{model.info.hash[:12]}… now); start again"
+            )
+        return model
 
     path = info.folder / "normative.npz"
     return Predictor(

@@ -17,7 +17,7 @@ from core.networks.zoo import ModelInfo, list_models, model_info
 from core.predictor import Predictor, predictor
 from core.preprocess.pipeline import Reference
 
-DEMO = "demo"
+DEMO, REFERENCE_NAME = "demo", "reference"
 REFERENCE, REFERENCE_MASK = "reference_T2w.nii.gz", "reference_mask.nii.gz"
 
 
@@ -76,10 +76,10 @@ def model_named(name: str) -> ModelInfo:
 
 
 def reference_of_files(scan: Path, mask: Path) -> Reference:
-    """A reference brain from a normal scan and its brain mask."""
+    """A reference brain from a normal scan and its mask; their names, which may be a patient's, stay out."""
     volume = load_volume(scan)
     digest = hashlib.sha256((file_hash(scan) + file_hash(mask)).encode()).hexdigest()
-    return Reference(volume=volume, mask=load_mask(mask, volume), hash=digest, name=scan.name)
+    return Reference(volume=volume, mask=load_mask(mask, volume), hash=digest, name=REFERENCE_NAME)
 
 
 def demo_reference() -> Reference:
@@ -89,10 +89,33 @@ def demo_reference() -> Reference:
     return made()
 
 
+def recorded_hash(name: str, reference: Reference) -> str:
+    """What config.json holds as ``reference_hash``: that of the files, or of the demo's recipe."""
+    if name != DEMO:
+        return reference.hash
+    from core.demo.cohort import reference_recipe
+
+    return reference_recipe()
+
+
 @cache
 def reference_of_model(folder: Path, name: str) -> Reference:
-    """The reference that a model's inputs are registered to: the demo's, or the model's own."""
-    return demo_reference() if name == DEMO else reference_of_files(folder / name, folder / REFERENCE_MASK)
+    """The reference that a model's inputs are registered to: the demo's, or the model's own.
+
+    Raises
+    ------
+    UsageError
+        Where it is not the one that the model was trained with.
+    """
+    own = folder / name, folder / REFERENCE_MASK
+    reference = demo_reference() if name == DEMO else reference_of_files(*own)
+    found, expected = recorded_hash(name, reference), model_info(folder).reference_hash
+    if found != expected:
+        raise UsageError(
+            f"{folder}: reference {name} has hash {found[:12]}…, the model was trained with "
+            f"{expected[:12]}…; train the model again, or restore its folder"
+        )
+    return reference
 
 
 @cache

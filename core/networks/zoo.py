@@ -49,6 +49,7 @@ class ModelInfo:
     config: NetworkConfig
     preprocess: dict[str, Any]  # settings that its inputs were prepared with
     reference: str  # "demo", or the reference's file name
+    reference_hash: str  # of the reference that its inputs were registered to
     training: dict[str, Any]
     synthetic: bool  # trained on synthetic data
     hash: str  # sha256 of config.json, weights.safetensors and normative.npz together
@@ -78,7 +79,8 @@ def model_info(folder: Path) -> ModelInfo:
         raw = json.loads(content)
     except (OSError, ValueError) as error:
         raise ModelError(f"{folder}: {CONFIG}: {error}; expected a model folder") from error
-    keys = {"schema", "network", "preprocess", "reference", "training", "synthetic", "weights_sha256"}
+    keys = {"schema", "network", "preprocess", "reference", "reference_hash", "training", "synthetic"}
+    keys.add("weights_sha256")
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA or set(raw) != keys:
         found = sorted(raw) if isinstance(raw, dict) else type(raw).__name__
         raise ModelError(f"{folder}: {CONFIG} has {found}, expected {sorted(keys)} of schema {SCHEMA}")
@@ -103,6 +105,7 @@ def model_info(folder: Path) -> ModelInfo:
         config=config,
         preprocess=raw["preprocess"],
         reference=raw["reference"],
+        reference_hash=raw["reference_hash"],
         training=raw["training"],
         synthetic=raw["synthetic"],
         hash=digest.hexdigest(),
@@ -130,6 +133,7 @@ def save_model(
     *,
     preprocess: dict[str, Any],
     reference: str,
+    reference_hash: str,
     training: dict[str, Any],
     synthetic: bool,
     card: str,
@@ -156,6 +160,7 @@ def save_model(
         "network": asdict(config),
         "preprocess": preprocess,
         "reference": reference,
+        "reference_hash": reference_hash,
         "training": training,
         "synthetic": synthetic,
         "weights_sha256": hashlib.sha256(content).hexdigest(),

@@ -1,4 +1,5 @@
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from core.config import settings as app_settings
 from core.demo import cohort
 from core.demo.cohort import DemoError, DemoSettings, SubjectFiles, cohort_specs, demo_reference, write_cohort
 from core.demo.subject import make_subject
-from core.io.volume import load_mask, load_volume
+from core.io.volume import file_hash, load_mask, load_volume
 
 TINY = DemoSettings(train=1, validation=1, test_normal=1, test_abnormal=2, coarsen=3.0)
 
@@ -171,6 +172,8 @@ def test_reference_is_stripped_repeatable_and_mends_itself(data_dir):
     grown = first.volume.data
     assert np.abs(grown - grown[::-1]).mean() < 0.02 * grown.max()
     scan = data_dir / "demo" / "reference" / "T2w.nii.gz"
+    hashes = file_hash(scan) + file_hash(scan.with_name("brain_mask.nii.gz"))
+    assert first.hash == hashlib.sha256(hashes.encode()).hexdigest()
     stamp = scan.stat().st_mtime_ns
     assert demo_reference().hash == first.hash
     assert scan.stat().st_mtime_ns == stamp

@@ -43,6 +43,7 @@ def write(folder: Path, name: str = "vae_8x8_256", network: Network | None = Non
         network_config(name, CUBE),
         preprocess={"cube": CUBE, "fov_mm": 128.0},
         reference="demo",
+        reference_hash="1" * 64,
         training={"epochs": 1},
         synthetic=True,
         card="# card",
@@ -78,7 +79,8 @@ def test_loaded_model_is_the_saved_one_rounded_to_half(tmp_path: Path, name: str
 def test_info_tells_what_was_saved(folder: Path) -> None:
     info = model_info(folder)
     assert info.config == network_config("vae_8x8_256", CUBE)
-    assert (info.reference, info.synthetic, info.card) == ("demo", True, "# card")
+    assert (info.reference, info.reference_hash, info.synthetic) == ("demo", "1" * 64, True)
+    assert info.card == "# card"
     assert info.preprocess == {"cube": CUBE, "fov_mm": 128.0}
     assert sorted(os.listdir(folder)) == ["MODEL_CARD.md", "config.json", "weights.safetensors"]
 
