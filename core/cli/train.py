@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +21,7 @@ from core.calibration import calibrate
 from core.case import AnalyzeSettings
 from core.cli.console import UsageError, bar, say, say_json
 from core.cli.prepare import Source, Task, prepare_all, source_of, waiting
-from core.cli.sources import REFERENCE, REFERENCE_MASK, model_named, scans_of
+from core.cli.sources import REFERENCE, REFERENCE_MASK, model_named, recorded_hash, scans_of
 from core.config import settings
 from core.io.atomic import write_bytes
 from core.io.bids import Scan
@@ -30,6 +32,36 @@ from core.networks.train_settings import EpochRow, TrainSettings, train_settings
 from core.networks.zoo import ModelInfo, NetworkConfig, model_info, network_config, save_model
 from core.predictor import predictor
 from core.preprocess.pipeline import PrepareSettings, settings_from_dict
+
+
+@contextmanager
+def alone(scratch: Path) -> Iterator[None]:
+    """Hold the scratch folder of one training, by a lock beside it.
+
+    Raises
+    ------
+    UsageError
+        Where another training has it.
+    """
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    with scratch.with_name(f".{scratch.name}.lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{scratch.name}: another training of this network and cube size runs; expected one at a time"
+            ) from None
+        yield
+
+
+def kept(source: Source, scratch: Path) -> Source:
+    """The reference as the model folder will hold it, so that training and analysis read the same files."""
+    if source.scan is None:
+        return source
+    brain = source.load()
+    save_volume(brain.volume, scratch / REFERENCE)
+    save_volume(brain.mask, scratch / REFERENCE_MASK, np.uint8)
+    return Source(scan=scratch / REFERENCE, mask=scratch / REFERENCE_MASK, name=REFERENCE)
 
 
 def split_of(scans: Sequence[Scan], split: str, data: Path, least: int) -> list[Scan]:
@@ -178,41 +210,44 @@ def train_command(
     preprocess = settings_from_dict({"cube": cube})
     scans = scans_of([folder])
     train_scans, held_out = split_of(scans, "train", folder, 1), split_of(scans, "validation", folder, 3)
-    everyone = prepare_split([*train_scans, *held_out], source, preprocess, settings().derivatives_dir, jobs)
-    train_paths, held_out_paths = everyone[: len(train_scans)], everyone[len(train_scans) :]
-
-    from core.networks.training import train, training_record  # torch
-
     scratch = settings().data_dir / "cache" / "training" / f"{name}_{cube}"
-    with bar(f"train {name}", 1) as shown:
+    with alone(scratch):
+        source = kept(source, scratch)
+        scans = [*train_scans, *held_out]
+        everyone = prepare_split(scans, source, preprocess, settings().derivatives_dir, jobs)
+        train_paths, held_out_paths = everyone[: len(train_scans)], everyone[len(train_scans) :]
 
-        def tell(step: int, steps: int, row: EpochRow | None) -> None:
-            note = "" if row is None else f"epoch {row.epoch}: validation MSE {row.val_mse:.5f}"
-            shown.at(step / steps, note)
+        from core.networks.training import train, training_record  # torch
 
-        result = train(
-            config, training_settings, cubes(train_paths, cube), cubes(held_out_paths, cube), scratch, tell
+        with bar(f"train {name}", 1) as shown:
+
+            def tell(step: int, steps: int, row: EpochRow | None) -> None:
+                note = "" if row is None else f"epoch {row.epoch}: validation MSE {row.val_mse:.5f}"
+                shown.at(step / steps, note)
+
+            x, held_out_x = cubes(train_paths, cube), cubes(held_out_paths, cube)
+            result = train(config, training_settings, x, held_out_x, scratch, tell)
+        record = training_record(result, training_settings, folder.name, len(x), len(held_out_x))
+        del x, held_out_x  # gigabytes at 256³
+        target = out if out is not None else settings().models_dir / name
+        target.mkdir(parents=True, exist_ok=True)
+        if source.scan is not None:
+            for file in (REFERENCE, REFERENCE_MASK):
+                write_bytes(target / file, (scratch / file).read_bytes())
+        synthetic = all(scan.synthetic for scan in train_scans)
+        info = save_model(
+            target,
+            result.network,
+            config,
+            preprocess=asdict(preprocess),
+            reference=source.name,
+            reference_hash=recorded_hash(source.name, source.load()),
+            training=record,
+            synthetic=synthetic,
+            card=card_of(config, record, asdict(preprocess), synthetic),
         )
-    record = training_record(result, training_settings, folder.name, len(train_paths), len(held_out_paths))
-    target = out if out is not None else settings().models_dir / name
-    target.mkdir(parents=True, exist_ok=True)
-    brain = source.load()
-    if source.scan is not None:
-        save_volume(brain.volume, target / REFERENCE)
-        save_volume(brain.mask, target / REFERENCE_MASK, np.uint8)
-    synthetic = all(scan.synthetic for scan in train_scans)
-    info = save_model(
-        target,
-        result.network,
-        config,
-        preprocess=asdict(preprocess),
-        reference=source.name if source.scan is None else REFERENCE,
-        training=record,
-        synthetic=synthetic,
-        card=card_of(config, record, asdict(preprocess), synthetic),
-    )
-    normative = calibrated(info, held_out_paths, AnalyzeSettings(), chosen)
-    shutil.rmtree(scratch)
+        normative = calibrated(info, held_out_paths, AnalyzeSettings(), chosen)
+        shutil.rmtree(scratch)
     done(model_info(target), normative, as_json)
 
 

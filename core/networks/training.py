@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import time
@@ -119,7 +120,7 @@ def train(
     Raises
     ------
     TrainingError
-        For data of the wrong shape, a loss that is no number, or an ``out_dir`` of other settings.
+        For data of the wrong shape, a loss that is no number, or an ``out_dir`` of other settings or data.
     """
     check_data(config, train_x, "train_x")
     check_data(config, val_x, "val_x")
@@ -134,7 +135,8 @@ def train(
         weight_decay=settings.weight_decay,
         fused=device.type != "mps",
     )
-    rows = resume(out_dir, config, settings, network, optimizer, len(train_x))
+    mark = fingerprint(config, settings, train_x, val_x)
+    rows = resume(out_dir, mark, network, optimizer)
     steps_an_epoch = math.ceil(len(train_x) / settings.batch_size)
     steps = settings.epochs * steps_an_epoch
     stopped = "epochs"
@@ -168,7 +170,7 @@ def train(
         loss, mse, kl = (float(total) / len(train_x) for total in sums)
         val_mse = validation_mse(network, val_x, device, settings.precision)
         rows.append(EpochRow(epoch + 1, loss, mse, val_mse, kl, time.perf_counter() - start))
-        checkpoint(out_dir, config, settings, network, optimizer, rows, len(train_x))
+        checkpoint(out_dir, mark, network, optimizer, rows)
         if 0 < settings.max_minutes * 60 <= sum(row.seconds for row in rows):
             stopped = "max_minutes" if epoch + 1 < settings.epochs else "epochs"
             break
@@ -215,21 +217,43 @@ def best_row(rows: list[EpochRow]) -> EpochRow:
     return min(rows, key=lambda row: row.val_mse)
 
 
-def fingerprint(config: NetworkConfig, settings: TrainSettings, n: int) -> str:
+def data_hash(data: NDArray[np.floating[Any]]) -> str:
+    """SHA-256 of volumes (n, N, N, N) with their shape and type."""
+    digest = hashlib.sha256(f"{data.shape} {data.dtype}".encode())
+    for volume in data:
+        digest.update(np.ascontiguousarray(volume).data)
+    return digest.hexdigest()
+
+
+def fingerprint(
+    config: NetworkConfig,
+    settings: TrainSettings,
+    train_x: NDArray[np.floating[Any]],
+    val_x: NDArray[np.floating[Any]],
+) -> str:
     """What must be the same for a run to go on; where and how long it may run are not part of it."""
     free = ("device", "threads", "max_minutes", "keep")
     kept = {name: value for name, value in asdict(settings).items() if name not in free}
-    return json.dumps({"network": asdict(config), "settings": kept, "n": n}, sort_keys=True)
+    data = {"train": data_hash(train_x), "validation": data_hash(val_x)}
+    return json.dumps({"network": asdict(config), "settings": kept, "data": data}, sort_keys=True)
+
+
+def differences(found: str, expected: str) -> str:
+    """Values in which two fingerprints differ, in words."""
+    both = [
+        {
+            f"{group} {name}": value
+            for group, values in json.loads(mark).items()
+            for name, value in values.items()
+        }
+        for mark in (found, expected)
+    ]
+    names = sorted(name for name in both[0].keys() | both[1].keys() if both[0].get(name) != both[1].get(name))
+    return ", ".join(f"{name} {both[0].get(name)} (expected {both[1].get(name)})" for name in names)
 
 
 def checkpoint(
-    out_dir: Path,
-    config: NetworkConfig,
-    settings: TrainSettings,
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    rows: list[EpochRow],
-    n: int,
+    out_dir: Path, mark: str, network: Network, optimizer: torch.optim.Optimizer, rows: list[EpochRow]
 ) -> None:
     """Write best.safetensors if this epoch is the best, last.pt and log.csv, each whole or not at all."""
     if best_row(rows) is rows[-1]:
@@ -237,7 +261,7 @@ def checkpoint(
         with atomic(out_dir / "best.safetensors") as temporary:
             save_file(weights, temporary)
     state = {
-        "fingerprint": fingerprint(config, settings, n),
+        "fingerprint": mark,
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
         "rows": [asdict(row) for row in rows],
@@ -250,23 +274,15 @@ def checkpoint(
         writer.writerows(asdict(row) for row in rows)
 
 
-def resume(
-    out_dir: Path,
-    config: NetworkConfig,
-    settings: TrainSettings,
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    n: int,
-) -> list[EpochRow]:
+def resume(out_dir: Path, mark: str, network: Network, optimizer: torch.optim.Optimizer) -> list[EpochRow]:
     """Load last.pt, if there is one, into network and optimiser; the epochs done so far."""
     path = out_dir / "last.pt"
     if not path.exists():
         return []
     state = torch.load(path, map_location="cpu", weights_only=True)
-    expected = fingerprint(config, settings, n)
-    if state["fingerprint"] != expected:
+    if state["fingerprint"] != mark:
         raise TrainingError(
-            f"{path} belongs to other settings: found {state['fingerprint']}, expected {expected}; "
+            f"{path} belongs to other settings or data: {differences(state['fingerprint'], mark)}; "
             "remove the folder or choose another"
         )
     network.load_state_dict(state["network"])

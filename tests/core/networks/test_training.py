@@ -127,8 +127,28 @@ def test_max_minutes_stops_at_the_end_of_an_epoch(tmp_path: Path) -> None:
 def test_resume_with_other_settings_is_refused(tmp_path: Path) -> None:
     x = balls(2)
     train(TINY, TrainSettings(epochs=1, threads=1, device="cpu"), x, x, tmp_path)
-    with pytest.raises(TrainingError, match=r"last.pt belongs to other settings: .*learning_rate.*remove"):
+    text = r"last.pt belongs to other settings or data: settings learning_rate 0\.002 \(expected 0\.0001\); "
+    with pytest.raises(TrainingError, match=text):
         train(TINY, TrainSettings(epochs=1, learning_rate=1e-4, threads=1, device="cpu"), x, x, tmp_path)
+
+
+@pytest.mark.parametrize("changed", ["train", "validation"])
+def test_resume_over_other_data_is_refused(tmp_path: Path, changed: str) -> None:
+    x, val = balls(3), balls(2, 1)
+
+    def kill(step: int, steps: int, row: EpochRow | None) -> None:
+        if row is not None:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(TINY, SETTINGS, x, val, tmp_path, kill)
+    other = balls(3, 7) if changed == "train" else balls(2, 8)
+    data = (other, val) if changed == "train" else (x, other)
+    with pytest.raises(
+        TrainingError, match=rf"last.pt belongs to other settings or data: data {changed} \w{{64}} \(expected"
+    ):
+        train(TINY, SETTINGS, *data, tmp_path)
+    assert len(train(TINY, SETTINGS, x.copy(), val.copy(), tmp_path).rows) == SETTINGS.epochs
 
 
 def test_data_of_another_shape_is_refused(tmp_path: Path) -> None:
