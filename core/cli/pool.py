@@ -6,8 +6,18 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 Item = TypeVar("Item")
@@ -32,6 +42,10 @@ class Flag(Protocol):
     def set(self) -> None: ...
 
 
+class WorkerDied(RuntimeError):
+    """A worker process ended while it had an item."""
+
+
 _stop: list[Flag] = []
 
 
@@ -46,14 +60,60 @@ def _start(stop: Flag) -> None:
     _stop[:] = [stop]
 
 
-def _executor(jobs: int) -> tuple[Executor, Flag]:
-    if jobs == 1:
+def _executor(jobs: int, processes: bool) -> tuple[Executor, Flag]:
+    if not processes:
         flag: Flag = threading.Event()
         _stop[:] = [flag]
-        return ThreadPoolExecutor(1), flag
+        return ThreadPoolExecutor(jobs), flag
     context = multiprocessing.get_context("spawn")  # fork is unsafe once torch or ITK has threads
     stop = context.Event()
     return ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(stop,)), stop
+
+
+def _work_off(
+    executor: Executor, work: Callable[[Item], Result], waiting: deque[Item], jobs: int
+) -> Generator[tuple[Item, Future[Result]], None, None]:
+    """Each item with its finished future; no more are taken off ``waiting`` than are under way.
+
+    Where a worker died, the pool gives ``BrokenProcessPool`` to all that were under way, and this ends.
+    """
+    under_way: dict[Future[Result], Item] = {}
+    broken = False
+    while under_way or (waiting and not broken):
+        while waiting and len(under_way) < jobs and not broken:
+            try:
+                under_way[executor.submit(work, waiting[0])] = waiting[0]
+            except BrokenProcessPool:
+                broken = True
+            else:
+                waiting.popleft()
+        finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
+        broken = broken or any(isinstance(future.exception(), BrokenProcessPool) for future in finished)
+        for future in finished:
+            yield under_way.pop(future), future
+
+
+@contextmanager
+def _pool(jobs: int, processes: bool) -> Iterator[Executor]:
+    """An executor that is stopped at once where the block is left early."""
+    executor, stop = _executor(jobs, processes)
+    finished = False
+    try:
+        yield executor
+        finished = True
+    finally:
+        if not finished:
+            stop.set()
+            for child in multiprocessing.active_children():
+                child.terminate()
+        # A thread can't be ended: the command leaves it behind.
+        executor.shutdown(wait=finished or processes, cancel_futures=True)
+
+
+def _dead() -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(WorkerDied("its worker process died, perhaps for want of memory"))
+    return future
 
 
 def outcomes(
@@ -62,25 +122,29 @@ def outcomes(
     """Each item with its finished future, as they finish; ``jobs`` 1 stays in this process.
 
     ``work`` and the items travel by pickle, so ``work`` is a function of a module. One item's exception is in
-    its own future. Leaving the loop early stops the rest.
+    its own future. A worker that dies (killed, out of memory) takes the pool with it: what was under way is
+    tried again, one at a time, and only that which kills its worker again gets ``WorkerDied``; the rest goes
+    on in a new pool. Leaving the loop early stops the rest.
     """
     jobs = max(1, min(jobs, len(items)))
     before = dict(os.environ)
     if jobs > 1:
         os.environ.update(ONE_THREAD)
-    executor, stop = _executor(jobs)
-    finished = False
+    waiting = deque(items)
     try:
-        futures: dict[Future[Any], Item] = {executor.submit(work, item): item for item in items}
-        for future in as_completed(futures):
-            yield futures[future], future
-        finished = True
+        while waiting:
+            suspects: deque[Item] = deque()
+            with _pool(jobs, jobs > 1) as executor:
+                for item, future in _work_off(executor, work, waiting, jobs):
+                    if isinstance(future.exception(), BrokenProcessPool):
+                        suspects.append(item)
+                    else:
+                        yield item, future
+            while suspects:
+                with _pool(1, processes=True) as executor:
+                    for item, future in _work_off(executor, work, suspects, 1):
+                        died = isinstance(future.exception(), BrokenProcessPool)
+                        yield item, _dead() if died else future
     finally:
         os.environ.clear()
         os.environ.update(before)
-        if not finished:
-            stop.set()
-            for child in multiprocessing.active_children():
-                child.terminate()
-        # A thread can't be ended: the command leaves it behind.
-        executor.shutdown(wait=finished or jobs > 1, cancel_futures=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -17,9 +18,14 @@ import numpy as np
 import pytest
 
 from core.__main__ import main
-from core.cli.pool import outcomes
+from core.cli.console import UsageError
+from core.cli.pool import WorkerDied, outcomes
+from core.cli.sources import reference_of_model
+from core.cli.train import alone
 from core.config import ROOT, settings
+from core.demo.cohort import reference_recipe
 from core.io.derivatives import CasePaths, read_regions
+from core.io.volume import file_hash
 from core.networks.zoo import NAMES
 from tests.core.case_fakes import CountingNetwork, fake_predictor, fake_prepare, reference, write_scan
 
@@ -107,7 +113,10 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert text in err
 
 
-def test_debug_shows_the_traceback_wherever_it_stands() -> None:
+def test_debug_shows_the_traceback_wherever_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FONTANELLE_MODELS_DIR", str(tmp_path))
     for arguments in (["--debug", "calibrate", "none"], ["calibrate", "none", "--debug"]):
         done = subprocess.run(
             [sys.executable, "-m", "core", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
@@ -175,6 +184,42 @@ def test_analyze_goes_on_past_a_bad_scan(run: Run, network: CountingNetwork, tmp
     assert (failed["case"], failed["type"]) == ("sub-one_ses-01", "VolumeError")
     assert f"error: sub-one_ses-01: {failed['error']}" in err
     assert json.loads(progress.read_text())["state"] == "failed"
+
+
+@pytest.mark.parametrize("command", ["analyze", "prepare"])
+def test_exit_code_is_2_where_all_scans_are_bad(
+    run: Run, network: CountingNetwork, tmp_path: Path, command: str
+) -> None:
+    bad = write_scan(tmp_path / "bids")
+    bad.path.write_bytes(b"\x1f\x8b no gzip")
+    code, _, err = run(command, bad.path)
+    assert code == 2
+    assert "error: sub-one_ses-01: " in err
+
+
+def test_exit_code_is_1_where_the_fault_is_not_the_scans(
+    run: Run, network: CountingNetwork, tmp_path: Path
+) -> None:
+    network.fail = True
+    assert run("analyze", write_scan(tmp_path / "bids").path)[0] == 1
+
+
+def test_another_scan_of_the_same_label_needs_replace(
+    run: Run, network: CountingNetwork, tmp_path: Path
+) -> None:
+    one, other = write_scan(tmp_path / "a"), write_scan(tmp_path / "b", seed=2)
+    assert run("analyze", one.path)[0] == 0
+    for arguments in (("analyze", other.path), ("prepare", other.path, "--cube", "16")):
+        code, _, err = run(*arguments)
+        assert code == 2
+        assert "results of another scan with this label" in err
+        assert "--replace" in err
+    assert run("analyze", one.path)[0] == 0
+    assert network.calls == 1
+    assert run("prepare", other.path, "--cube", "16", "--replace")[0] == 0
+    code, _, err = run("analyze", one.path)
+    assert code == 2, err
+    assert run("analyze", one.path, "--replace")[0] == 0
 
 
 def test_two_scans_of_one_name_are_refused(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
@@ -266,10 +311,23 @@ def test_train_calibrate_and_analyze(run: Run, tmp_path: Path, monkeypatch: pyte
     assert "Synthetic data only" in card
     assert "| Held-out normals | 3, each left out of its own mean and SD |" in card
     assert not (tmp_path / "data" / "cache" / "training" / "std_8x8_16").exists()
+    config = json.loads((folder / "config.json").read_text())
+    saved = file_hash(folder / "reference_T2w.nii.gz") + file_hash(folder / "reference_mask.nii.gz")
+    assert config["reference_hash"] == hashlib.sha256(saved.encode()).hexdigest()
+    # Where the reference came from stands nowhere: a file's name may be a patient's.
+    sidecar = CasePaths(tmp_path / "data" / "derivatives" / "fontanelle", "sub-3", "ses-01").prepared_json(16)
+    assert json.loads(sidecar.read_text())["reference"] == {
+        "name": "reference",
+        "hash": config["reference_hash"],
+    }
     (listed,) = json.loads(run("models", "--json")[1])
     assert (listed["name"], listed["cube"], listed["calibrated"]) == ("std_8x8", 16, True)
 
-    code, out, err = run("calibrate", "std_8x8", "--data", tmp_path / "bids", "--floor-mm3", "600", "--json")
+    with monkeypatch.context() as patch:
+        patch.setattr("core.prepared.prepare", lambda *_: pytest.fail("prepared twice"))
+        code, out, err = run(
+            "calibrate", "std_8x8", "--data", tmp_path / "bids", "--floor-mm3", "600", "--json"
+        )
     assert code == 0, err
     again = json.loads(out)
     # The same residuals, and fewer regions the larger the floor.
@@ -284,6 +342,39 @@ def test_train_calibrate_and_analyze(run: Run, tmp_path: Path, monkeypatch: pyte
     # The same scan as the first validation normal: its MSE must be that one's.
     assert case["scores"]["mse"] == pytest.approx(again["validation"]["mse"][0], rel=1e-6)
     assert set(case["regions"]) == {"volume", "normative"}
+
+    # Another brain under the reference's name is not the one that the model knows.
+    reference_of_model.cache_clear()
+    other = tmp_path / "bids" / "sub-1" / "ses-01" / "anat" / "sub-1_ses-01_T2w.nii.gz"
+    (folder / "reference_T2w.nii.gz").write_bytes(other.read_bytes())
+    code, out, err = run("analyze", scan, "--model", "std_8x8")
+    assert code == 2
+    assert "std_8x8: reference reference_T2w.nii.gz has hash" in err
+    assert f"the model was trained with {config['reference_hash'][:12]}…" in err
+    reference_of_model.cache_clear()
+
+
+def test_demo_models_are_tied_to_the_recipe_not_to_one_machines_rounding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.cli.sources.demo_reference", reference)
+    info = SimpleNamespace(reference_hash=reference_recipe())
+    monkeypatch.setattr("core.cli.sources.model_info", lambda folder: info)
+    assert reference_of_model(tmp_path / "a", "demo").hash == reference().hash
+    monkeypatch.setattr("core.demo.cohort.RECIPE", "another")
+    with pytest.raises(UsageError, match=r"reference demo has hash .* the model was trained with"):
+        reference_of_model(tmp_path / "b", "demo")
+
+
+def test_two_trainings_of_one_network_at_once_are_refused(run: Run, tmp_path: Path) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    scratch = tmp_path / "data" / "cache" / "training" / "std_8x8_16"
+    with alone(scratch):
+        code, _, err = run("train", "std_8x8", "--data", tmp_path / "bids", "--cube", "16")
+    assert code == 2
+    assert "std_8x8_16: another training of this network and cube size runs" in err
+    with alone(scratch), alone(scratch.with_name("std_8x8_32")):
+        pass  # the lock is free again, and others are not held
 
 
 def test_training_refuses_abnormal_scans_and_missing_splits(run: Run, tmp_path: Path) -> None:
@@ -314,6 +405,28 @@ def test_pool_keeps_errors_apart(monkeypatch: pytest.MonkeyPatch, jobs: int) -> 
     assert done[4].result()[1] == ("7" if jobs == 1 else "1")
     assert (done[4].result()[2] == os.getpid()) == (jobs == 1)
     assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def fragile(number: int) -> int:
+    """Zero kills its process, as the kernel does where memory is short."""
+    if number == 0:
+        time.sleep(0.3)  # others are under way by then
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.1)
+    return number
+
+
+def test_a_dead_worker_takes_only_its_own_item() -> None:
+    items = [1, 2, 0, 3, 4, 5]
+    with closing(outcomes(fragile, items, 2)) as results:
+        done = list(results)
+    assert sorted(item for item, _ in done) == sorted(items)
+    for item, future in done:
+        if item == 0:
+            assert isinstance(future.exception(), WorkerDied)
+            assert "worker process died" in str(future.exception())
+        else:
+            assert future.result() == item
 
 
 SLEEPER = """
