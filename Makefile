@@ -59,7 +59,7 @@ train: demo
 
 evaluate: $(VENV)/.runtime
 	@$(PY) -m core demo --which all --jobs $(JOBS)
-	@$(PY) -m core evaluate data/demo --models all --jobs $(JOBS) --tables docs/results
+	@$(PY) -m core evaluate --jobs $(JOBS) --tables docs/results
 
 pictures: $(VENV)/.dev browser
 	@$(PY) docs/make_pictures.py

@@ -223,7 +223,10 @@ def told(info: ModelInfo) -> dict[str, object]:
 
 
 def command(
-    data: Annotated[Path, typer.Argument(help="BIDS folder or manifest with split and radiology_score")],
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="BIDS folder or manifest with split and score; the demo's by default"),
+    ] = None,
     models: Annotated[str, typer.Option(help="all, or names by comma")] = "all",
     out: Annotated[Path | None, typer.Option(help="Folder; evaluation/NAME of the data folder")] = None,
     tables: Annotated[Path | None, typer.Option(help="Also write the small tables here")] = None,
@@ -240,15 +243,16 @@ def command(
 
     Example: python -m core evaluate data/demo --models all --jobs 2
     """
+    folder = data if data is not None else settings().demo_dir
     infos = models_named(models)
     cube = infos[0].config.cube
     root, options = settings().derivatives_dir, MeasureSettings(floor_mm3=floor_mm3)
     store = settings().data_dir / "cache" / "evaluation"
-    target = out if out is not None else settings().data_dir / "evaluation" / data.resolve().stem
-    wanted = [scan for scan in scans_of([data]) if group_of(scan) in cohort.GROUPS]
+    target = out if out is not None else settings().data_dir / "evaluation" / folder.resolve().stem
+    wanted = [scan for scan in scans_of([folder]) if group_of(scan) in cohort.GROUPS]
     if not wanted:
         raise UsageError(
-            f"{data}: no scan with split train or validation, or test and radiology score 1 or 5; expected "
+            f"{folder}: no scan with split train or validation, or test and radiology score 1 or 5; expected "
             "participants.tsv to say so"
         )
     scans, bad = prepared_scans(wanted, infos[0], root, jobs)
@@ -271,12 +275,13 @@ def command(
     baselines = measure_baselines(scans, root, cube, known, options, store)
     files = {info.name: info.folder / "normative.npz" for info in infos}
     normatives = {name: load_normative(path) for name, path in files.items() if path.is_file()}
-    found = tables_of(networks, baselines, normatives, options, f"{data.resolve().stem}, {cube}³", seed)
+    found = tables_of(networks, baselines, normatives, options, f"{folder.resolve().stem}, {cube}³", seed)
     counts = found["subjects"].groupby("group")["case"].nunique()
+    called = "python -m core evaluate" if data is None else f"python -m core evaluate {data}"
     facts = Facts(
-        data=data.resolve().stem,
+        data=folder.resolve().stem,
         synthetic=any(scan.synthetic for scan in scans),
-        command=f"python -m core evaluate {data} --models {models} --seed {seed} --floor-mm3 {floor_mm3:g}",
+        command=f"{called} --models {models} --seed {seed} --floor-mm3 {floor_mm3:g}",
         seed=seed,
         draws=DRAWS,
         groups={group: int(counts[group]) for group in cohort.GROUPS if group in counts},

@@ -143,13 +143,15 @@ def test_a_cohort_is_evaluated_once(run: Run, network: CountingNetwork, tmp_path
 def test_the_split_may_change_without_measuring_again(
     run: Run, network: CountingNetwork, tmp_path: Path
 ) -> None:
-    cohort_of_phantoms(tmp_path / "bids")
-    assert run("evaluate", tmp_path / "bids")[0] == 0
-    table = tmp_path / "bids" / "participants.tsv"
+    """And without an argument it is the demo's folder that is evaluated."""
+    cohort_of_phantoms(tmp_path / "data" / "demo")
+    assert run("evaluate")[0] == 0
+    table = tmp_path / "data" / "demo" / "participants.tsv"
     table.write_text(table.read_text().replace("sub-0\ttrain", "sub-0\tvalidation"))
     # Two training normals are too few for the baselines; the rest goes on.
-    assert run("evaluate", tmp_path / "bids", "--out", tmp_path / "again")[0] == 0
+    assert run("evaluate", "--out", tmp_path / "again")[0] == 0
     assert network.calls == 10
+    assert read_evaluation(tmp_path / "data" / "evaluation" / "demo").facts.groups["train"] == 3
     made = read_evaluation(tmp_path / "again")
     assert made.facts.groups["validation"] == 4
     assert set(made.tables["localisation"]["scorer"]) == {"vae_8x8_512"}
