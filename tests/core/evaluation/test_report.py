@@ -1,0 +1,92 @@
+"""The evaluation folder: whole or absent, read back as written, a page that needs no network."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core.evaluation.report import (
+    Evaluation,
+    figures_of,
+    read_evaluation,
+    write_evaluation,
+    write_tables,
+)
+from core.evaluation.statistics import EvaluationError
+from core.evaluation.wording import COHORTS_DIFFER
+from tests.core.evaluation.fakes import evaluation
+
+
+@pytest.fixture(scope="module")
+def made() -> Evaluation:
+    return evaluation()
+
+
+def test_folder_comes_back_as_it_was_written(tmp_path: Path, made: Evaluation) -> None:
+    write_evaluation(made, tmp_path / "demo")
+    read = read_evaluation(tmp_path / "demo")
+    assert read.facts == made.facts
+    assert set(read.tables) == set(made.tables)
+    for name, table in made.tables.items():
+        pd.testing.assert_frame_equal(read.tables[name], table, check_dtype=False, rtol=1e-5)
+    assert {path.suffix for path in (tmp_path / "demo").iterdir()} == {".csv", ".html", ".json"}
+
+
+def test_csv_tells_how_it_was_made(tmp_path: Path, made: Evaluation) -> None:
+    (path,) = write_tables(made, tmp_path, ("summary",))
+    first, header = path.read_text().splitlines()[:2]
+    assert first.startswith("# MSE and cluster size by model and split")
+    assert "Synthetic data demo: 4 train, 3 validation, 3 test normal, 3 test abnormal." in first
+    assert "bootstrap 95 % over subjects, 1000 draws, seed 0" in first
+    assert first.endswith("Command: python -m core evaluate data/demo")
+    assert header == "measure,model,group,n,median,q1,q3,mean,ci_low,ci_high"
+    (other,) = write_tables(made, tmp_path, ("significance",))
+    assert "bootstrap" not in other.read_text(), "it has no interval"
+
+
+def test_page_opens_offline_and_is_honest(tmp_path: Path, made: Evaluation) -> None:
+    write_evaluation(made, tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    head = page[: page.index("<script>")]
+    assert not re.search(r"<(script|link)[^>]+(src|href)=", page[page.rindex("</script></head>") :])
+    assert "http" not in head
+    assert page.count("plotly.js v") == 1, "Plotly stands in it once"
+    assert COHORTS_DIFFER.split(":")[0] in page
+    assert "no newborn was scanned" in page
+    assert "sub-99_ses-01: no &lt;mask&gt;" in page
+    for number in ("3", "4", "S1", "S2", "S3", "S4", "S5", "S6"):
+        assert f"Figure {number}:" in page
+
+
+def test_figures_follow_the_tables(made: Evaluation) -> None:
+    drawn = figures_of(made)
+    assert list(drawn) == ["Reconstruction", "Bands", "ROC", "Localisation", "Cases"]
+    assert [len(part) for part in drawn.values()] == [2, 4, 4, 4, 1]
+    bare = {name: made.tables[name] for name in ("subjects", "auc")}
+    assert list(figures_of(Evaluation(made.facts, bare))) == ["Reconstruction", "Bands"]
+
+
+def test_a_second_evaluation_leaves_no_table_of_the_first(tmp_path: Path, made: Evaluation) -> None:
+    write_evaluation(made, tmp_path)
+    (tmp_path / "notes.csv").write_text("mine")
+    bare = {name: made.tables[name] for name in ("subjects", "auc")}
+    write_evaluation(Evaluation(made.facts, bare), tmp_path)
+    assert {path.name for path in tmp_path.glob("*.csv")} == {"subjects.csv", "auc.csv", "notes.csv"}
+
+
+def test_half_a_folder_is_refused(tmp_path: Path, made: Evaluation) -> None:
+    with pytest.raises(EvaluationError, match="expected a folder that evaluate wrote"):
+        read_evaluation(tmp_path / "none")
+    write_evaluation(made, tmp_path)
+    facts = tmp_path / "evaluation.json"
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "schema": 99}))
+    with pytest.raises(EvaluationError, match="another schema"):
+        read_evaluation(tmp_path)
+    write_evaluation(made, tmp_path)
+    (tmp_path / "subjects.csv").unlink()
+    with pytest.raises(EvaluationError, match=r"no subjects\.csv"):
+        read_evaluation(tmp_path)
