@@ -100,14 +100,18 @@ def submit(
             process = subprocess.Popen(
                 [sys.executable, "-m", "app.jobs", str(folder.resolve()), str(alive.fileno())],
                 cwd=ROOT,
-                env={**os.environ, "FONTANELLE_DATA_DIR": str(settings().data_dir.resolve())},
+                # It runs in another folder: relative paths are made absolute.
+                env={
+                    **os.environ,
+                    "FONTANELLE_DATA_DIR": str(settings().data_dir.resolve()),
+                    "FONTANELLE_MODELS_DIR": str(settings().models_dir.resolve()),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 pass_fds=[alive.fileno()],
             )
-            _write(folder / "pid.json", process.pid)
     except OSError as error:
         raise JobError(f"The analysis could not be started: {error.strerror or error}.") from error
     # Popen objects of detached jobs are reaped here, so that none stays a zombie.
@@ -168,15 +172,15 @@ def list_jobs(jobs_dir: Path) -> list[Job]:
 def cancel(jobs_dir: Path, job_id: str) -> None:
     """Ask a job to stop: SIGTERM to its processes now, SIGKILL to what is left after 3 s. Returns at once."""
     folder = jobs_dir / job_id
-    pid = _read(folder / "pid.json")
     # Only while the lock is held is the process id surely the job's.
-    if not isinstance(pid, int) or not _alive(folder):
+    if not _alive(folder):
         return
+    # First the file, then the signal: a worker that has not told its process id yet looks for the file next.
     (folder / "cancel").touch()
-    try:
-        os.killpg(pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return
+    pid = _read(folder / "pid.json")
+    if isinstance(pid, int):
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGTERM)
 
 
 def friendly(log: str) -> str:
@@ -225,8 +229,9 @@ def _fraction(folder: Path, job: dict[str, Any]) -> tuple[float, str]:
 def _prune(jobs_dir: Path) -> None:
     """Remove jobs that were over a week ago."""
     for path in jobs_dir.glob("*/job.json"):
-        if time.time() - path.stat().st_mtime > KEEP_SECONDS and not _alive(path.parent):
-            shutil.rmtree(path.parent, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another server removed it since the listing
+            if time.time() - path.stat().st_mtime > KEEP_SECONDS and not _alive(path.parent):
+                shutil.rmtree(path.parent, ignore_errors=True)
 
 
 # The worker process.
@@ -286,6 +291,9 @@ def work(folder: Path) -> State:
     message = ""
     signal.signal(signal.SIGTERM, _on_term)
     try:
+        _write(folder / "pid.json", os.getpid())
+        if (folder / "cancel").exists():  # asked for before anyone could send a signal
+            raise _Stop
         job = _read(folder / "job.json")
         slot = _take_slot(folder, float(job["created"]))
         for turn, command in enumerate(job["commands"]):

@@ -9,8 +9,11 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +30,8 @@ DICOM = ".zip"  # of one series
 ACCEPTED = (*READ, DICOM)
 MASK_WORD = re.compile(r"(?<![a-z])mask(?![a-z])")
 AGE_WEEKS = (20.0, 60.0)
+INCOMING = ".incoming-"
+INCOMING_SECONDS = 3600.0  # a check takes seconds: what is older was left by a killed one
 PREVIEW_VOXELS = 256  # at most, on an axis
 COLUMNS = ("participant_id", "session_id", "age")
 
@@ -100,35 +105,56 @@ def pair(names: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
 def check(scan: Sent, mask: Sent | None, max_mb: int, folder: Path) -> Upload:
     """Read a scan and its mask as ``core`` would; ``error`` says what is wrong, for this file alone.
 
-    The bytes lie in a temporary folder below ``folder`` only for as long as this takes.
+    The bytes lie in a temporary folder below ``folder`` only for as long as this takes, under names of ours:
+    a sent name can be a patient's.
     """
     digest = hashlib.sha256(hashlib.sha256(scan.content).digest())
     digest.update(b"" if mask is None else hashlib.sha256(mask.content).digest())
     refused = partial(Upload, scan.name, digest.hexdigest(), None, None, "" if mask is None else mask.name)
+    ours = {f"sent-scan{extension(scan.name)}": scan.name}
+    if mask is not None:
+        ours[f"sent-mask{extension(mask.name)}"] = mask.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".incoming-") as place:
-            for sent in (scan,) if mask is None else (scan, mask):
+        with tempfile.TemporaryDirectory(dir=folder, prefix=INCOMING) as place:
+            paths = []
+            for name, sent in zip(ours, (scan, mask), strict=False):
+                assert sent is not None
                 if len(sent.content) > max_mb * 2**20:
                     size = len(sent.content) / 2**20
-                    raise VolumeError(f"{sent.name}: {size:.0f} MB; expected at most {max_mb} MB")
-            path = _put(Path(place), "scan", scan)
+                    raise VolumeError(f"{name}: {size:.0f} MB; expected at most {max_mb} MB")
+                paths.append(Path(place) / name)
+                paths[-1].write_bytes(sent.content)
+            path = paths[0]
             volume = load_dicom(path).volume if path.suffix.lower() == DICOM else load_volume(path)
-            brain = None if mask is None else load_mask(_put(Path(place), "mask", mask), volume)
+            brain = None if mask is None else load_mask(paths[1], volume)
     except VolumeError as error:
-        return refused(str(error))
+        return refused(_as_sent(str(error), ours))
     except OSError as error:
         return refused(f"{scan.name}: {error.strerror or error}")
     return Upload(scan.name, digest.hexdigest(), volume, brain, "" if mask is None else mask.name, "")
 
 
-def _put(place: Path, kind: str, sent: Sent) -> Path:
-    """Write a file under its own name, made harmless, so that errors name it."""
-    folder = place / kind
-    folder.mkdir()
-    path = folder / (re.sub(r"[^\w.\- ()]", "_", Path(sent.name).name)[-120:] or "file")
-    path.write_bytes(sent.content)
-    return path
+def extension(name: str) -> str:
+    """The extension that says how to read a file, as sent; of any other file its last, made harmless."""
+    for known in sorted(ACCEPTED, key=len, reverse=True):
+        if name.lower().endswith(known):
+            return name[-len(known) :]
+    return re.sub(r"[^\w.]", "_", Path(name).suffix)[:8]
+
+
+def _as_sent(text: str, ours: dict[str, str]) -> str:
+    """An error's text with the names that the reader knows."""
+    pattern = "|".join(rf"\b{re.escape(name)}" for name in ours)
+    return re.sub(pattern, lambda found: Path(ours[found[0]]).name, text)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what checks that were killed left below ``folder``."""
+    for place in folder.glob(f"{INCOMING}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - place.stat().st_mtime > INCOMING_SECONDS:
+                shutil.rmtree(place, ignore_errors=True)
 
 
 def keep(upload: Upload, age_weeks: float | None, root: Path) -> Path:

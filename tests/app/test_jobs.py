@@ -14,6 +14,7 @@ import pytest
 
 from app import jobs
 from app.jobs import Job, JobError, cancel, friendly, list_jobs, status, submit
+from core.config import settings
 
 SCAN = [Path("sub-a_T2w.nii.gz")]
 
@@ -104,6 +105,62 @@ def test_cancel_ends_even_a_stubborn_process(tmp_path: Path) -> None:
     assert jobs.GRACE_SECONDS - 0.5 < time.monotonic() - start < jobs.GRACE_SECONDS + 3
     cancel(tmp_path, job_id)
     assert status(tmp_path, job_id).state == "cancelled"
+
+
+def test_cancel_counts_before_the_process_has_told_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is slow to start: all that is there is the lock that it was given."""
+    killed: list[int] = []
+    monkeypatch.setattr(jobs.os, "killpg", lambda pid, _signal: killed.append(pid))
+    job_id = submit(tmp_path, SCAN, ["m1"], [python("open('never', 'w')")])
+    folder = tmp_path / job_id
+    (folder / "pid.json").unlink(missing_ok=True)
+    cancel(tmp_path, job_id)
+    assert (folder / "cancel").exists()
+    assert until(tmp_path, job_id, lambda job: job.over).state == "cancelled"
+    assert not (jobs.ROOT / "never").exists()
+    assert killed == []
+
+
+def test_worker_looks_for_a_cancel_that_came_first(tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    folder.mkdir()
+    jobs._write(folder / "job.json", {"created": 0.0, "inputs": [], "models": ["m"], "commands": [OK]})
+    (folder / "cancel").touch()
+    subprocess.run([sys.executable, "-m", "app.jobs", str(folder)], cwd=jobs.ROOT, check=False, timeout=30)
+    assert jobs._read(folder / "end.json") == {"state": "cancelled", "message": ""}
+    assert not (folder / "result.txt").exists()
+
+
+def test_relative_folders_reach_the_child_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FONTANELLE_MODELS_DIR", "my models")
+    monkeypatch.setenv("FONTANELLE_DATA_DIR", "my data")
+    settings.cache_clear()
+    show = python("import os; print(os.environ['FONTANELLE_MODELS_DIR'], os.environ['FONTANELLE_DATA_DIR'])")
+    try:
+        job_id = submit(tmp_path / "jobs", SCAN, ["m1"], [show])
+        assert until(tmp_path / "jobs", job_id, lambda job: job.over).state == "done"
+    finally:
+        settings.cache_clear()
+    said = (tmp_path / "jobs" / job_id / "result.txt").read_text()
+    assert said == f"{tmp_path / 'my models'} {tmp_path / 'my data'}\n"
+
+
+def test_old_jobs_go_although_another_server_was_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        jobs._write(tmp_path / name / "job.json", {})
+        os.utime(tmp_path / name / "job.json", (0, 0))
+    listed = list(tmp_path.glob("*/job.json"))
+    (tmp_path / "a" / "job.json").unlink()
+    (tmp_path / "a").rmdir()
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(listed))
+    jobs._prune(tmp_path)
+    assert not (tmp_path / "b").exists()
 
 
 def test_dead_worker_is_recognised_although_its_pid_lives(tmp_path: Path) -> None:

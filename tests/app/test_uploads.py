@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import threading
+import time
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from app import uploads
 from app.uploads import Sent, check, is_mask, keep, pair, preview, stem
 from core.io.bids import scan_from_file
 from core.io.volume import VolumeError, load_mask, load_volume
@@ -158,6 +161,34 @@ def test_bad_file_is_named(tmp_path: Path, name: str, content: bytes, message: s
     with pytest.raises(VolumeError, match=re.escape(upload.error)):
         keep(upload, None, tmp_path / "uploads")
     assert list((tmp_path / "uploads").rglob("*")) == []
+
+
+def test_no_sent_name_is_on_disk_while_a_check_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that is killed can't clean up, and a file's name can be a patient's."""
+    seen: list[list[str]] = []
+
+    def look(path: Path) -> None:
+        seen.append(sorted(file.name for file in (tmp_path / "u").rglob("*") if file.is_file()))
+        raise VolumeError(f"{path.name}: bad, unlike sent-mask.nii; expected a scan, not SMITH")
+
+    monkeypatch.setattr(uploads, "load_volume", look)
+    content = scan_bytes(tmp_path / "sent")
+    mask = Sent("SMITH_JOHN_mask.nii", b"x")
+    upload = check(Sent("SMITH_JOHN 1961.nii.gz", content), mask, 200, tmp_path / "u")
+    assert seen == [["sent-mask.nii", "sent-scan.nii.gz"]]
+    assert upload.error == (
+        "SMITH_JOHN 1961.nii.gz: bad, unlike SMITH_JOHN_mask.nii; expected a scan, not SMITH"
+    )
+
+
+def test_what_a_killed_check_left_is_swept_after_an_hour(tmp_path: Path) -> None:
+    for name, age in ((".incoming-old", 3700.0), (".incoming-new", 60.0), ("sub-upold", 3700.0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.nii").touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    uploads.sweep(tmp_path)
+    uploads.sweep(tmp_path / "nothing")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".incoming-new", "sub-upold"]
 
 
 def test_truncated_scan_and_foreign_mask_are_refused(tmp_path: Path) -> None:
