@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +23,17 @@ from core.io.derivatives import (
 # Offered first where it is there; `make app` analyses with it.
 FIRST_MODEL = "vae_8x8_512"
 Status = Literal["new", "in progress", "done", "nothing flagged"]
+# Of an address in the page's own: enough that no two analyses share them.
+ADDRESS_CHARACTERS = 16
+
+
+def address(record: CaseRecord) -> str:
+    """Hash that names one analysis in links, the session and signed volume addresses.
+
+    The content's key alone does not: two scans can hold the same voxels. Subject and session enter the hash
+    and can't be read from it.
+    """
+    return hashlib.sha256(json.dumps([record.case_id, record.model, record.key]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,11 @@ class Case:
 
     record: CaseRecord
     regions: dict[tuple[str, str], frozenset[str]]
+
+    @property
+    def address(self) -> str:
+        """Start of the analysis' address."""
+        return address(self.record)[:ADDRESS_CHARACTERS]
 
     def flagged(self, name: MapName) -> frozenset[str]:
         """Regions that Review lists at first: those of 3 SD and more."""
@@ -76,11 +94,14 @@ def read_cases(root: Path) -> tuple[list[Case], list[BrokenCase]]:
     return whole, [case for case in found if isinstance(case, BrokenCase)]
 
 
-def find_case(root: Path, key: str) -> Case | None:
-    """The analysis with that content address (its first 12 characters suffice)."""
-    if len(key) < 12:
+def find_case(root: Path, asked: str) -> Case | None:
+    """The analysis at an address, or that of a content key (12 characters or more) that no other shares."""
+    if len(asked) < 12:
         return None
-    return next((case for case in read_cases(root)[0] if case.record.key.startswith(key)), None)
+    whole, _ = read_cases(root)
+    at = [case for case in whole if address(case.record).startswith(asked)]
+    found = at or [case for case in whole if case.record.key.startswith(asked)]
+    return found[0] if len(found) == 1 else None
 
 
 def case_status(case: Case, progress: CaseProgress | None) -> Status:

@@ -11,7 +11,17 @@ import streamlit as st
 if str(Path(__file__).resolve().parent.parent) not in sys.path:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from app import identity
+from app import identity, uploads
+from core.config import settings
+
+
+@st.cache_resource(show_spinner=False)
+def start() -> None:
+    """Once a process."""
+    uploads.sweep(settings().uploads_dir)
+
+
+start()
 
 st.set_page_config(page_title="Fontanelle", page_icon="🧠", layout="wide")
 page = st.navigation(
@@ -23,7 +33,12 @@ page = st.navigation(
         st.Page("pages/about.py", title="About", icon=":material/info:"),
     ]
 )
-st.html("<style>.block-container {padding-top: 2.6rem;}</style>")
+# In the empty bar above each page: always in sight, also where the sidebar is closed or the page stops early.
+st.html(
+    "<style>.block-container {padding-top: 2.6rem;}"
+    ".fontanelle-notice {position: fixed; top: .75rem; left: 0; right: 0; z-index: 1000000; opacity: .65;"
+    " text-align: center; font-size: .8rem; pointer-events: none;}</style>"
+    "<div class='fontanelle-notice'>Research software, not a medical device</div>"
+)
 identity.badge()
-st.sidebar.caption("Research software, not a medical device.")
 page.run()

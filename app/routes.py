@@ -1,7 +1,7 @@
 """HTTP routes beside Streamlit's own: NiiVue, signed volumes, health.
 
 Streamlit's login does not cover them, so a volume's address carries a signed token of limited life. It
-holds the case's content address, never a subject's name.
+holds the analysis' address, never a subject's name.
 """
 
 from __future__ import annotations
@@ -55,16 +55,16 @@ def _serializer() -> URLSafeTimedSerializer:
 
 
 @lru_cache(maxsize=1024)
-def _token(key: str, kind: Kind, content: str, period: int) -> str:
-    return str(_serializer().dumps([key, kind, content[:16]]))
+def _token(at: str, kind: Kind, content: str, period: int) -> str:
+    return str(_serializer().dumps([at, kind, content[:16]]))
 
 
-def volume_url(key: str, kind: Kind, content: str) -> str:
-    """Address of a volume: case key, kind, and sha256 of the bytes that it must deliver.
+def volume_url(at: str, kind: Kind, content: str) -> str:
+    """Address of a volume: its analysis' address, kind, and sha256 of the bytes that it must deliver.
 
     It stays the same for half a token's life, so that reruns of the page find it in the browser's cache.
     """
-    token = _token(key, kind, content, int(time.time() // (TOKEN_SECONDS / 2)))
+    token = _token(at, kind, content, int(time.time() // (TOKEN_SECONDS / 2)))
     return f"{PREFIX}/volume/{token}/{kind}.nii.gz"
 
 
@@ -75,14 +75,14 @@ def _error(status: int, message: str) -> JSONResponse:
 def volume(request: Request) -> Response:
     """A volume as gzipped NIfTI; 403, 404 and 410 as JSON with an ``error`` in words."""
     try:
-        key, kind, content = _serializer().loads(request.path_params["token"], max_age=TOKEN_SECONDS)
+        at, kind, content = _serializer().loads(request.path_params["token"], max_age=TOKEN_SECONDS)
     except SignatureExpired:
         return _error(410, "this volume's address has expired; reload the page")
     except (BadSignature, ValueError):
         return _error(403, "this volume's address is not signed by this server; reload the page")
     if kind not in KINDS or request.path_params["name"] != kind:
         return _error(404, f"no volume {request.path_params['name']}.nii.gz at this address")
-    case = locate(settings().derivatives_dir, key)
+    case = locate(settings().derivatives_dir, at)
     if case is None:
         return _error(404, "this analysis is no longer on disk; go back to the worklist")
     try:

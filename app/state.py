@@ -10,9 +10,8 @@ from app.cases import Case, find_case, read_cases
 from app.feedback.store import Store, open_store
 from core.config import settings
 
-# Start of an analysis' content address, in the session and in the page's address: no subject's name.
+# An analysis' address, in the session and in the page's own: no subject's name.
 CASE = "case"
-KEY_CHARACTERS = 16
 
 
 @st.cache_resource(show_spinner=False)
@@ -38,17 +37,17 @@ def session_id() -> str:
 
 def select_case(case: Case) -> None:
     """Make ``case`` the open one, in the session and in the page's address."""
-    st.session_state[CASE] = case.record.key[:KEY_CHARACTERS]
+    st.session_state[CASE] = case.address
 
 
 def selected_case() -> Case | None:
     """The open case: the session's, else that of a deep link ``?case=…``, else None."""
-    key = st.session_state.get(CASE) or st.query_params.get(CASE, "")
-    case = find_case(settings().derivatives_dir, key)
+    asked = st.session_state.get(CASE) or st.query_params.get(CASE, "")
+    case = find_case(settings().derivatives_dir, asked)
     if case is not None:
         select_case(case)
-        if st.query_params.get(CASE) != case.record.key[:KEY_CHARACTERS]:
-            st.query_params[CASE] = case.record.key[:KEY_CHARACTERS]
+        if st.query_params.get(CASE) != case.address:
+            st.query_params[CASE] = case.address
     return case
 
 

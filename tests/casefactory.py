@@ -8,7 +8,7 @@ orientation holds the same head.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import nibabel as nib
@@ -142,6 +142,15 @@ def band_rows(z: Array, mask: Array) -> list[BandRow]:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def seal(root: Path, record: CaseRecord) -> CaseRecord:
+    """Record the files as they are now, as an analysis that wrote them would."""
+    paths = CasePaths(root, record.subject, record.session)
+    there = {name: sha256(paths.folder / name) for name in record.files if (paths.folder / name).exists()}
+    sealed = replace(record, files=there)
+    write_record(sealed, paths.case_json(record.model))
+    return sealed
 
 
 def write_case(

@@ -13,10 +13,12 @@ import sqlite_utils
 from sqlalchemy import JSON, select
 
 from app.feedback.database import Store, StoreError, open_store, transaction
-from app.feedback.models import Base
+from app.feedback.models import Base, Draft
 from core.config import settings
 from core.io.atomic import atomic, write_bytes
 
+# Every answer; a draft is none.
+TABLES = [table for table in Base.metadata.sorted_tables if table.name != Draft.__tablename__]
 # What each column holds; a test holds this list against the tables.
 DICTIONARY: dict[str, str] = {
     "id": "Key of the row; in verdict and missed_finding a UUID made when the form was shown",
@@ -57,7 +59,7 @@ def export_csv(store: Store, folder: Path) -> list[Path]:
     """
     database = _snapshot(store)
     paths = []
-    for table in Base.metadata.sorted_tables:
+    for table in TABLES:
         names = [column.name for column in table.columns]
         rows = [{name: _inert(row[name]) for name in names} for row in database[table.name].rows]
         paths.append(_write_csv(folder / f"{table.name}.csv", names, rows))
@@ -67,7 +69,7 @@ def export_csv(store: Store, folder: Path) -> list[Path]:
 
 
 def export_json(store: Store, path: Path) -> Path:
-    """Write all tables and the data dictionary as one JSON object, whole or not at all.
+    """Write the tables and the data dictionary as one JSON object, whole or not at all.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def export_json(store: Store, path: Path) -> Path:
     """
     database = _snapshot(store)
     content: dict[str, object] = {}
-    for table in Base.metadata.sorted_tables:
+    for table in TABLES:
         rows = [dict(row) for row in database[table.name].rows]
         for row in rows:
             if "region" in row:
@@ -93,10 +95,10 @@ def export_json(store: Store, path: Path) -> Path:
 
 
 def _snapshot(store: Store) -> sqlite_utils.Database:
-    """All tables as of one moment, in memory: any database behind the store, one kind here."""
+    """The tables as of one moment, in memory: any database behind the store, one kind here."""
     database = sqlite_utils.Database(memory=True)
     with transaction(store, write=False) as session:
-        for table in Base.metadata.sorted_tables:
+        for table in TABLES:
             rows = [
                 dict(row) for row in session.execute(select(table).order_by(*table.primary_key)).mappings()
             ]
@@ -109,7 +111,7 @@ def _snapshot(store: Store) -> sqlite_utils.Database:
 
 
 def _terms() -> Iterator[tuple[str, str, str]]:
-    for table in Base.metadata.sorted_tables:
+    for table in TABLES:
         for column in table.columns:
             yield table.name, column.name, DICTIONARY[column.name]
 

@@ -1,4 +1,4 @@
-"""Tables of the feedback store. Verdicts and missed findings are append-only: see ``store``."""
+"""Tables of the feedback store. Verdicts and missed findings are append-only (see ``store``)."""
 
 from __future__ import annotations
 
@@ -102,6 +102,18 @@ class MissedFinding(Base):
     created_utc: Mapped[str] = mapped_column(String(32))
     supersedes: Mapped[str | None] = mapped_column(ForeignKey("missed_finding.id"))
     retracted: Mapped[bool]
+
+
+class Draft(Base):
+    """A note still being written, so that a reload does not lose it; the one table whose rows change."""
+
+    __tablename__ = "draft"
+
+    reader_id: Mapped[int] = mapped_column(ForeignKey("reader.id"), primary_key=True)
+    analysis: Mapped[str] = mapped_column(String(64), primary_key=True)  # its address
+    region_id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    note: Mapped[str] = mapped_column(Text)
+    updated_utc: Mapped[str] = mapped_column(String(32))
 
 
 APPEND_ONLY = (Verdict.__tablename__, MissedFinding.__tablename__)

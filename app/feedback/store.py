@@ -267,11 +267,15 @@ def retract_missed(store: Store, *, id: str, missed_id: str, reader_id: int, ses
     return _append_missed(store, content)
 
 
-def list_missed(store: Store, *, case_id: str, reader_id: int) -> list[Missed]:
-    """One reader's standing missed findings on one case, oldest first."""
+def list_missed(store: Store, *, case_id: str, input_hash: str, reader_id: int) -> list[Missed]:
+    """One reader's standing missed findings on one scan as it was when they were seen, oldest first."""
     query = (
         select(MissedFinding)
-        .where(MissedFinding.case_id == case_id, MissedFinding.reader_id == reader_id)
+        .where(
+            MissedFinding.case_id == case_id,
+            MissedFinding.input_hash == input_hash,
+            MissedFinding.reader_id == reader_id,
+        )
         .order_by(MissedFinding.seq)
     )
     with transaction(store, write=False) as session:

@@ -47,7 +47,7 @@ def draw() -> None:
     """The page."""
     st.title("About Fontanelle", anchor=False)
     st.warning(
-        "Research software, not a medical device. It must not be used to diagnose, treat or triage anyone.",
+        "Fontanelle must not be used to diagnose, treat or triage anyone.",
         icon=":material/warning:",
     )
     what, bounds = st.columns(2, gap="large")

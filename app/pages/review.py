@@ -31,7 +31,7 @@ def read(case: Case, reader: SavedReader) -> None:
     """Viewer, region panel and tabs; what happens in here reruns nothing else."""
     record = case.record
     paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
-    name, weak = reading.map_name(), bool(st.session_state.get("review_weak", False))
+    name, weak = reading.map_name(), bool(st.session_state.get(reading.WEAK, False))
     if name not in record.bands:
         name = "volume" if "volume" in record.bands else "normative"
     try:
@@ -50,7 +50,7 @@ def read(case: Case, reader: SavedReader) -> None:
         if served():
             try:
                 points = [(one.x_mm, one.y_mm, one.z_mm) for one in reading.missed(now)]
-                mount_viewer(now, stuff, points)
+                mount_viewer(now, stuff, weak, points)
             except (AssetMissing, StoreError) as error:
                 st.error(str(error))
                 drawn_here = True
@@ -63,7 +63,7 @@ def read(case: Case, reader: SavedReader) -> None:
         if drawn_here:
             panel.drawn_slices(now, paths, weak)
     with right:
-        panel.regions_panel(now, weak, reading.verified(now, drawn_here))
+        panel.regions_panel(now, weak, reading.verified(now, drawn_here), drawn_here)
     panel.below(now, paths)
 
 
@@ -74,7 +74,10 @@ def page() -> None:
     for bad in broken:
         st.warning(f"{bad.name} can't be read: {bad.reason}", icon=":material/warning:")
     if not whole:
-        st.info("No analysed scan yet. Upload one, or make the demo cohort with `make demo`.")
+        st.info(
+            "No analysed scan yet. Upload one, or make the demo cohort with `make demo` "
+            "(in a container `python -m core demo --analyze vae_8x8_512`)."
+        )
         st.page_link("pages/upload.py", label="Upload a scan", icon=":material/upload_file:")
         return
     asked = st.query_params.get(state.CASE)
@@ -88,9 +91,7 @@ def page() -> None:
     header(case, whole)
     offer_run(case)
     read(case, reader)
-    st.caption(
-        "Research software, not a medical device. A flag marks what a model did not expect, no diagnosis."
-    )
+    st.caption("A flag marks what a model did not expect, no diagnosis.")
 
 
 page()

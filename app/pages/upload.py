@@ -207,7 +207,7 @@ def draw() -> None:
     """The page."""
     st.title("Upload", anchor=False)
     st.info(
-        "Research software: de-identified data only. File names and header texts are not kept; voxels are, "
+        "De-identified data only. File names and header texts are not kept; voxels are, "
         "on this server, in `data/uploads`.",
         icon=":material/shield:",
     )

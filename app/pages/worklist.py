@@ -70,7 +70,8 @@ def nothing_yet() -> None:
     """What to do where there is no analysis."""
     st.info(
         "There is no analysed scan yet. Make the synthetic demo cohort with `make demo` (or its test cases "
-        "alone with `make app`), or upload a scan of your own.",
+        "alone with `make app`; in a container: `python -m core demo --analyze vae_8x8_512`), or upload a "
+        "scan of your own.",
         icon=":material/info:",
     )
     st.page_link("pages/upload.py", label="Upload a scan", icon=":material/upload_file:")

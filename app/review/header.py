@@ -114,7 +114,10 @@ def offer_run(case: Case) -> None:
     text, action = st.columns([0.75, 0.25], vertical_alignment="center")
     if raw is None or not weights.is_file():
         why = f"models/{wanted} is not installed" if raw is not None else "its original file is not here"
-        text.warning(f"{wanted} has no result for this scan and can't be run: {why}.", icon=":material/info:")
+        hint = f"Run `python -m core analyze SCAN --model {wanted}` where the file is." if raw is None else ""
+        text.warning(
+            f"{wanted} has no result for this scan and can't be run: {why}. {hint}", icon=":material/info:"
+        )
         return
     text.info(f"{wanted} has no result for this scan. Below is still {case.record.model}.")
     action.button(

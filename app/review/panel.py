@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.feedback.store import SavedVerdict, StoreError
+from app.feedback.store import SavedVerdict, StoreError, VerdictValue
 from app.review import reading
 from app.review.figure import overlay_figure
 from app.review.reading import Open
@@ -17,8 +17,12 @@ from core.io.derivatives import CasePaths
 INK = dict(zip(("▼ 4+", "▼ 3–4", "▼ 2–3", "▲ 2–3", "▲ 3–4", "▲ 4+"), PALETTES["paper"], strict=True))
 
 
-def regions_panel(now: Open, weak: bool, ready: bool) -> None:
-    """Table, verdict and missed findings of the open case."""
+def regions_panel(now: Open, weak: bool, ready: bool, drawn_here: bool) -> None:
+    """Table, verdict and missed findings of the open case.
+
+    The viewer hears the verdict keys itself, so that a key always means the region on screen; only with
+    slices drawn by the server (``drawn_here``) they are Streamlit's.
+    """
     try:
         answers, missed = reading.verdicts(now), reading.missed(now)
     except StoreError as error:
@@ -27,14 +31,14 @@ def regions_panel(now: Open, weak: bool, ready: bool) -> None:
     read = sum(region.id in answers for region in now.regions)
     count, include = st.columns([0.58, 0.42], vertical_alignment="center")
     count.markdown(f"**{read} of {len(now.regions)} regions read**")
-    include.toggle("Band 2–3 too", key="review_weak", on_change=reading.forget_row)
+    include.toggle("Band 2–3 too", key=reading.WEAK, on_change=reading.forget_row)
     st.caption(expectation(now.record, now.name, weak))
     if not now.regions:
         st.info("This map flags nothing at this setting.", icon=":material/check:")
     else:
         _table(now, answers)
-        _verdict(now, ready)
-    _said()
+        _verdict(now, ready, answers, drawn_here)
+    _said(drawn_here)
     st.markdown(
         f"**Missed here** :gray[({len(missed)})]",
         help="Shift-click in the viewer marks a finding that no flag covers.",
@@ -97,7 +101,7 @@ def _table(now: Open, answers: dict[str, SavedVerdict]) -> None:
     )
 
 
-def _verdict(now: Open, ready: bool) -> None:
+def _verdict(now: Open, ready: bool, answers: dict[str, SavedVerdict], drawn_here: bool) -> None:
     region = reading.selected_region()
     reading.form_id()
     if not ready:
@@ -106,42 +110,49 @@ def _verdict(now: Open, ready: bool) -> None:
         st.markdown(
             f"**{describe(region)}**" if region else ":gray[Select a region: click a row, or press n.]"
         )
-    for column, label, shortcut, action in zip(
-        st.columns(3, gap="small"),
-        ("Agree", "Disagree", "Unsure"),
-        "ads",
-        (reading.save_agree, reading.save_disagree, reading.save_unsure),
-        strict=True,
-    ):
+    standing = answers.get(region.id) if region is not None else None
+    choices: tuple[tuple[str, str, VerdictValue], ...] = (
+        ("Agree", "a", "agree"),
+        ("Disagree", "d", "disagree"),
+        ("Unsure", "s", "unsure"),
+    )
+    for column, (label, key, verdict) in zip(st.columns(3, gap="small"), choices, strict=True):
         column.button(
-            label,
-            key=f"verdict_{label.lower()}",
-            on_click=action,
+            label if drawn_here else f"{label} :gray[{key.upper()}]",
+            key=f"verdict_{verdict}",
+            on_click=reading.save,
+            args=(verdict, region.id if region is not None else ""),
             disabled=region is None or not ready,
-            shortcut=shortcut,
+            shortcut=key if drawn_here else None,
+            type="primary" if standing is not None and standing.verdict == verdict else "secondary",
             width="stretch",
         )
     if region is not None:
         key = reading.note_key(now, region)
-        standing = reading.verdicts(now).get(region.id)
-        if key not in st.session_state and standing is not None:
-            st.session_state[key] = standing.note
+        if key not in st.session_state:
+            st.session_state[key] = reading.note_of(now, region, answers.get(region.id))
         st.text_input(
             "Note",
             key=key,
             placeholder="Note, saved with the verdict",
             label_visibility="collapsed",
             max_chars=2000,
+            on_change=reading.on_note,
         )
 
 
-def _said() -> None:
+def _said(drawn_here: bool) -> None:
     """Last outcome and undo, in a line that is always there, so that nothing moves when it changes."""
     text, failed = st.session_state.get("reading_said", ("", False))
     line, back = st.columns([0.7, 0.3], vertical_alignment="center")
     line.markdown(f":red[{text}]" if failed else f":green[✓ {text}]" if text else "&nbsp;")
     back.button(
-        "Undo", key="verdict_undo", on_click=reading.undo, shortcut="u", type="tertiary", width="stretch"
+        "Undo" if drawn_here else "Undo :gray[U]",
+        key="verdict_undo",
+        on_click=reading.undo_here,
+        shortcut="u" if drawn_here else None,
+        type="tertiary",
+        width="stretch",
     )
 
 

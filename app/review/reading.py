@@ -12,6 +12,8 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from app.cases import ADDRESS_CHARACTERS, address, find_case
+from app.feedback.drafts import find_draft, keep_draft
 from app.feedback.store import (
     Missed,
     SavedReader,
@@ -28,10 +30,12 @@ from app.feedback.store import (
     undo_last,
     verdict_input,
 )
-from core.io.derivatives import CaseRecord, MapName, Region
+from core.config import settings
+from core.io.derivatives import CasePaths, CaseRecord, DerivativesError, MapName, Region, read_regions
 
 VIEWER = "reading_viewer"
 TABLE = "region_table"
+WEAK = "review_weak"  # toggle: regions of 2–3 SD too
 MISSED_RADIUS_MM = 5.0
 
 
@@ -99,6 +103,14 @@ def on_map() -> None:
         forget_row()
 
 
+def on_weak() -> None:
+    """The reader turned the bands of 2–3 SD on or off in the viewer: the list follows."""
+    said = viewer_said("weak")
+    if isinstance(said, dict):
+        st.session_state[WEAK] = said.get("on") is True
+        forget_row()
+
+
 def unmark_row() -> None:
     """Take the table's own mark away: the region chosen elsewhere is shown by its row's colour."""
     st.session_state[TABLE] = {"selection": {"rows": [], "columns": [], "cells": []}}
@@ -113,6 +125,7 @@ def forget_row() -> None:
 def on_selected() -> None:
     """The reader chose a region in the viewer, which has moved there already."""
     said = viewer_said("selected") or {}
+    st.session_state["reading_pick"] = int(said.get("pick", 0))
     if said.get("case") == open_now().record.case_id:
         select(said.get("id"), move=False)
         unmark_row()
@@ -127,11 +140,12 @@ def on_row() -> None:
 
 
 def verified(reading: Open, drawn_here: bool) -> bool:
-    """Whether what is on screen is the open case: the viewer's hashes, or slices that the server drew."""
+    """Whether the open case and the map read are on screen, as the viewer says or as the server drew them."""
     if drawn_here:
         return True
     loaded = st.session_state.get("reading_loaded") or {}
-    return loaded.get("case") == reading.record.case_id and loaded.get("hashes") == reading.hashes
+    shown = (loaded.get("case"), loaded.get("map"), loaded.get("hashes"))
+    return shown == (reading.record.case_id, reading.name, reading.hashes)
 
 
 def form_id() -> str:
@@ -141,7 +155,7 @@ def form_id() -> str:
 
 def note_key(reading: Open, region: Region) -> str:
     """Widget key of a region's note: a draft stays with its region."""
-    return f"note_{reading.record.key[:16]}_{region.id}"
+    return f"note_{address(reading.record)[:16]}_{region.id}"
 
 
 def verdicts(reading: Open) -> dict[str, SavedVerdict]:
@@ -159,30 +173,73 @@ def verdicts(reading: Open) -> dict[str, SavedVerdict]:
 
 def missed(reading: Open) -> list[Missed]:
     """The reader's standing missed findings on the open scan, whichever model was open."""
-    return list_missed(state.feedback(), case_id=reading.record.case_id, reader_id=reading.reader.id)
+    record = reading.record
+    return list_missed(
+        state.feedback(), case_id=record.case_id, input_hash=record.input_hash, reader_id=reading.reader.id
+    )
+
+
+def note_of(reading: Open, region: Region, standing: SavedVerdict | None) -> str:
+    """What the note's field holds at first: the reader's draft if it came last, else the verdict's note."""
+    draft = find_draft(
+        state.feedback(),
+        reader_id=reading.reader.id,
+        analysis=address(reading.record),
+        region_id=region.id,
+    )
+    if draft is not None and (standing is None or draft.updated_utc > standing.created_utc):
+        return draft.note
+    return "" if standing is None else standing.note
+
+
+def on_note() -> None:
+    """The reader left the note's field: a reload must not lose it."""
+    reading, region = open_now(), selected_region()
+    if region is None:
+        return
+    try:
+        keep_draft(
+            state.feedback(),
+            reader_id=reading.reader.id,
+            analysis=address(reading.record),
+            region_id=region.id,
+            note=str(st.session_state.get(note_key(reading, region), "")),
+        )
+    except StoreError as error:
+        _say(f"Draft not kept: {error}", failed=True)
+        return
+    _say("draft kept")
 
 
 def _say(text: str, failed: bool = False) -> None:
     st.session_state["reading_said"] = (text, failed)
 
 
-def save(verdict: VerdictValue) -> None:
-    """Keep the reader's answer on the selected region."""
+def save(verdict: VerdictValue, region_id: str) -> None:
+    """Keep the reader's answer by button; ``region_id`` is the region that the button was drawn for."""
     reading, region = open_now(), selected_region()
-    if region is None:
+    if region is None or region.id != region_id:
+        _say("Not saved: the selection has moved on. Look, and answer again.", failed=True)
         return
-    note = str(st.session_state.get(note_key(reading, region), ""))
+    if _keep(reading, region, verdict, form_id()):
+        st.session_state.pop("reading_form", None)
+
+
+def _keep(reading: Open, region: Region, verdict: VerdictValue, id: str) -> bool:
+    """Write one answer and say so; False where the database refused."""
     try:
         standing = verdicts(reading).get(region.id)
+        typed = st.session_state.get(note_key(reading, region))
+        note = note_of(reading, region, standing) if typed is None else str(typed)
         if standing is not None and (standing.verdict, standing.note) == (verdict, note):
             _say(f"saved {standing.saved_at}")  # a doubled click: nothing new was said
-            return
+            return True
         saved = add_verdict(
             state.feedback(),
             verdict_input(
                 reading.record,
                 region,
-                id=form_id(),
+                id=id,
                 reader_id=reading.reader.id,
                 verdict=verdict,
                 note=note,
@@ -191,30 +248,69 @@ def save(verdict: VerdictValue) -> None:
         )
     except StoreError as error:
         _say(f"Not saved: {error}", failed=True)
-        return
-    st.session_state.pop("reading_form", None)
+        return False
     _say(f"saved {saved.saved_at}")
+    return True
 
 
-def save_agree() -> None:
-    save("agree")
+def answered() -> tuple[str, ...]:
+    """Ids of the answers by key that need not be sent again."""
+    return tuple(st.session_state.get("reading_answered", ()))[-100:]
 
 
-def save_disagree() -> None:
-    save("disagree")
+def on_answers() -> None:
+    """Keep what the reader answered by key, in order, each on the region and analysis that it names.
+
+    Keys come faster than runs of the script: what is selected or open by now is not asked.
+    """
+    for answer in viewer_said("answers") or []:
+        if answer["id"] in answered():
+            continue
+        reading = _reading_at(answer)
+        if reading is None:
+            _say("Not saved: the answer named an analysis or map that is not on screen. Answer again.", True)
+        elif answer["what"] == "undo":
+            if not undo(answer["id"], reading):
+                return  # kept in the browser, in order, for the next try
+        else:
+            region = next((one for one in reading.regions if one.id == answer["region"]), None)
+            if region is None or answer["what"] not in ("agree", "disagree", "unsure"):
+                _say("Not saved: the answer named no region of this analysis. Answer again.", failed=True)
+            elif not _keep(reading, region, answer["what"], answer["id"]):
+                return
+        st.session_state["reading_answered"] = [*answered(), answer["id"]]
 
 
-def save_unsure() -> None:
-    save("unsure")
+def _reading_at(answer: dict[str, Any]) -> Open | None:
+    """The analysis that an answer names, with all its regions of the answer's map; None where it can't be."""
+    now, name = open_now(), answer["map"]
+    case = find_case(settings().derivatives_dir, str(answer["address"])[:ADDRESS_CHARACTERS])
+    if case is None or name not in case.record.bands:
+        return None
+    here = address(case.record) == address(now.record)
+    if here and answer["hash"] != now.hashes.get("base"):
+        return None
+    record = case.record
+    paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
+    try:
+        regions = [region for region in read_regions(paths.regions(record.model)) if region.map == name]
+    except DerivativesError:
+        return None
+    return Open(record, name, now.reader, regions, now.hashes if here else {})
 
 
-def undo() -> None:
-    """Take back the reader's newest answer on this analysis."""
-    reading, record = open_now(), open_now().record
+def undo_here() -> None:
+    """Take back the reader's newest answer on the open analysis, by button."""
+    undo(new_id(), open_now())
+
+
+def undo(id: str, reading: Open) -> bool:
+    """Take back the reader's newest answer on an analysis; False where the database refused."""
+    record = reading.record
     try:
         row = undo_last(
             state.feedback(),
-            id=new_id(),
+            id=id,
             case_id=record.case_id,
             model=record.model,
             case_key=record.key,
@@ -223,14 +319,15 @@ def undo() -> None:
         )
     except StoreError as error:
         _say(f"Not undone: {error}", failed=True)
-        return
+        return False
     st.session_state.pop("reading_form", None)
     if row is None:
         _say("nothing to undo")
-        return
-    if row.map == reading.name:
+        return True
+    if row.map == open_now().name:
         select(row.region_id, move=True)
     _say(f"took back “{row.verdict}” {row.saved_at}")
+    return True
 
 
 def on_missed() -> None:

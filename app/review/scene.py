@@ -6,15 +6,28 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from app.review.reading import VIEWER, Open, on_loaded, on_map, on_missed, on_selected, on_unsupported
+from app.cases import address
+from app.review.reading import (
+    VIEWER,
+    Open,
+    answered,
+    on_answers,
+    on_loaded,
+    on_map,
+    on_missed,
+    on_selected,
+    on_unsupported,
+    on_weak,
+)
 from app.routes import niivue_url, volume_url
 from app.viewer.component import Scene, Volume, mark, viewer
 from app.viewer.volumes import (
-    KINDS,
     MAP_KINDS,
     Kind,
     VolumeMissing,
     Wire,
+    check_files,
+    kinds,
     remember,
     sources,
     stored_axes,
@@ -38,25 +51,27 @@ def material(paths: CasePaths, record: CaseRecord, name: MapName) -> Material:
 
     Raises
     ------
+    VolumeChanged
+        Where a file is not the one that the analysis wrote.
     VolumeMissing
         Where the scan, its mask or the map ``name`` can't be read.
     """
+    check_files(paths, record)
     volumes: dict[Kind, Wire] = {}
     lacking = []
-    for kind in KINDS:
-        if kind == "z-normative" and "normative" not in record.bands:
-            continue  # the model is not calibrated: nothing is missing
+    for kind in kinds(record):
         try:
             volumes[kind] = wire(paths, record.model, kind)
         except VolumeMissing as error:
             if kind in ("base", MAP_KINDS[name]):
                 raise
             lacking.append(str(error))
-    remember(record.key, paths, record.model)
+    check_files(paths, record)  # again: an analysis may have replaced one while they were read
+    remember(record, paths)
     return Material(paths, stored_axes(sources(paths, record.model, "base")[0]), volumes, lacking)
 
 
-def mount_viewer(now: Open, stuff: Material, missed: list[tuple[float, float, float]]) -> None:
+def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[tuple[float, float, float]]) -> None:
     """Put the viewer on the page.
 
     Raises
@@ -67,25 +82,31 @@ def mount_viewer(now: Open, stuff: Material, missed: list[tuple[float, float, fl
     region = st.session_state.get("reading_region")
     viewer(
         Scene(
+            address=address(now.record),
             case=now.record.case_id,
             model=now.record.model,
             synthetic=now.record.synthetic,
             stored=stuff.stored,
             niivue=niivue_url(),
             volumes={
-                kind: Volume(volume_url(now.record.key, kind, built.hash), built.hash)
+                kind: Volume(volume_url(address(now.record), kind, built.hash), built.hash)
                 for kind, built in stuff.volumes.items()
             },
             map=now.name,
+            weak=weak,
             regions=[mark(one) for one in now.regions],
             selected=region,
+            pick=st.session_state.get("reading_pick", 0),
+            answered=answered(),
             jump=st.session_state.get("reading_jump"),
             missed=tuple(missed),
         ),
         key=VIEWER,
         on_loaded=on_loaded,
         on_selected=on_selected,
+        on_answers=on_answers,
         on_missed=on_missed,
         on_map=on_map,
+        on_weak=on_weak,
         on_unsupported=on_unsupported,
     )

@@ -48,6 +48,10 @@ def expectation(record: CaseRecord, name: MapName, weak: bool) -> str:
     """How many regions a normal scan gets at this setting, from the validation normals."""
     rates = record.false_alarms.get(name, {})
     shown = [rates[band] for band in STRENGTH if band in rates and (weak or band != "2-3")]
+    if not shown and any(score.endswith("_percentile") for score in record.scores):
+        floor = record.settings.get("floor_mm3")
+        here = "" if floor is None else f" than this analysis' {floor:g} mm³"
+        return f"Regions of validation normals were counted at another floor{here}: no number here."
     if not shown:
         return "No validation normals are known for this model: flags can't be put in proportion."
     return f"Validation normals have {sum(shown):.1f} regions on average at this setting."
@@ -63,12 +67,17 @@ def ordinal(number: float) -> str:
 def score_lines(record: CaseRecord) -> list[str]:
     """The case's scores with their percentile among validation normals."""
     names = {"mse": ("MSE", "{:.4f}"), "normative_top": ("Normative z, top voxels", "{:.2f}")}
+    count = record.scores.get("validation_n")
+    normals = "normals" if count is None else "1 normal" if count == 1 else f"{count:.0f} normals"
     lines = []
     for score, (label, pattern) in names.items():
         if score in record.scores:
             line = f"{label} {pattern.format(record.scores[score])}"
             percentile = record.scores.get(f"{score}_percentile")
             lines.append(
-                line if percentile is None else f"{line} ({ordinal(percentile)} percentile of normals)"
+                line if percentile is None else f"{line} ({ordinal(percentile)} percentile of {normals})"
             )
+    uncovered = record.scores.get("normative_uncovered", 0.0)
+    if uncovered > 0:
+        lines.append(f"{uncovered:.1f} % of the brain lies where no normal has brain: normative z is 0 there")
     return lines

@@ -46,15 +46,19 @@ class Mark:
 class Scene:
     """Everything that the viewer shows of one case."""
 
+    address: str  # of the analysis: changes with case, model and content
     case: str
     model: str
     synthetic: bool
     stored: str  # axis codes of the scan's file, for example "LAS"
     niivue: str  # address of NiiVue's script
     volumes: dict[str, Volume]  # by kind; "base" is required
-    map: str  # z map shown at first
+    map: str  # z map that is read: shown when the case opens
+    weak: bool  # whether the table lists the regions of 2–3 SD
     regions: list[Mark]
     selected: str | None = None
+    pick: int = 0  # number of the selection in the viewer that ``selected`` takes into account
+    answered: tuple[str, ...] = ()  # ids of the answers by key that are kept
     jump: dict[str, Any] | None = None  # {"mm": (x, y, z), "nonce": changes with each jump}
     missed: tuple[tuple[float, float, float], ...] = ()
 
@@ -95,21 +99,28 @@ def viewer(
     key: str,
     on_loaded: Callable[[], None],
     on_selected: Callable[[], None],
+    on_answers: Callable[[], None],
     on_missed: Callable[[], None],
     on_map: Callable[[], None],
+    on_weak: Callable[[], None],
     on_unsupported: Callable[[], None],
 ) -> Any:
     """Mount the viewer. The callbacks find what was said in ``st.session_state[key]``.
 
-    ``loaded`` is ``{"case", "hashes": {kind: sha256}}`` once drawn; ``selected`` ``{"id", "case"}``;
-    ``missed`` ``{"mm", "case"}``; ``map`` a map's name; ``unsupported`` true without WebGL2.
+    ``loaded`` is ``{"case", "map", "hashes": {kind: sha256}}`` once drawn, and when the map changes;
+    ``selected`` ``{"id", "case", "pick"}``; ``answers`` a list, in the reader's order, of ``{"id", "what",
+    "region", "map", "address", "hash"}``, ``what`` agree, disagree, unsure or undo; ``missed`` ``{"mm", "case"}``;
+    ``map`` a map's name; ``weak`` ``{"on"}`` when the bands of 2–3 SD come or go; ``unsupported`` true
+    without WebGL2.
     """
     return _component()(
         key=key,
         data=payload(scene),
         on_loaded_change=on_loaded,
         on_selected_change=on_selected,
+        on_answers_change=on_answers,
         on_missed_change=on_missed,
         on_map_change=on_map,
+        on_weak_change=on_weak,
         on_unsupported_change=on_unsupported,
     )

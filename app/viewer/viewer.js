@@ -1,8 +1,10 @@
 // The reading viewer: NiiVue inside a Streamlit component (Components v2).
 //
 // Python sends the case's description as `data` at each rerun. Volumes come by HTTP, and everything that a
-// reader does while looking stays here. Python hears four things only: `loaded` (what is on screen, by
-// content hash), `selected` (a region), `missed` (a point that the model overlooked), `unsupported`.
+// reader does while looking stays here. Python hears of decisions only: `loaded` (what is on screen, by
+// content hash, and which map), `selected` (a region), `answers` (verdicts by key, in order, each with its own
+// id, region and analysis: a quick reader's keys may reach Python together), `missed` (a point overlooked), `map`,
+// `weak` (bands 2–3 on or off, which the region table follows), `unsupported`.
 
 const PLANE = { axial: 0, coronal: 1, sagittal: 2, planes: 3, render: 4 };
 const VIEWS = [["planes", "3-plane"], ["axial", "Axial"], ["coronal", "Coronal"], ["sagittal", "Sagittal"], ["render", "3D"]];
@@ -22,7 +24,8 @@ const KEYS = [
   ["n p", "next, previous region"], ["click", "select flagged region"], ["Shift click", "missed here"],
   ["1 2 3", "bands 2–3, 3–4, 4+"], ["+ −", "brighter, darker"], ["Space", "hold: hide overlay"],
   ["b", "hold: scan ↔ reconstruction"], ["m", "other z map"], ["v", "next view"], ["l", "swap left and right"],
-  ["x", "crosshair"], ["0", "reset window and zoom"], ["a d s", "agree, disagree, unsure"], ["?", "these keys"],
+  ["x", "crosshair"], ["0", "reset window and zoom"], ["a d s", "agree, disagree, unsure"], ["u", "undo"],
+  ["e", "write a note (Enter, Esc: leave it)"], ["Shift N P", "next, previous case"], ["?", "these keys"],
 ];
 
 export default function (component) {
@@ -82,6 +85,9 @@ function mount(root) {
   let scan, reconstruction; // { img, slope, inter }
   const z = {}; // by map name: raw voxels in steps of 1/16
   let hashes = {}, generation = 0, drawn, jumped, report = "";
+  let told; // the last `weak` said, until Python's answer has it
+  let answers = []; // by key, until Python has kept them
+  let pick = 0; // counts selections made here: what Python says of an earlier one is out of date
   let busy = false; // while volumes change: one upload and drawing at the end instead of one a step
 
   // ---- drawing
@@ -242,11 +248,25 @@ function mount(root) {
   function select(region) {
     data.selected = region.id;
     jump(region.mm);
-    component.setTriggerValue("selected", { id: region.id, case: data.case });
+    component.setTriggerValue("selected", { id: region.id, case: data.case, pick: ++pick });
   }
 
+  // A verdict on the selected region, or an undo. What it speaks of travels with it.
+  function answer(what) {
+    if (ui.box.dataset.state !== "ready" || (what !== "undo" && !data.selected)) return;
+    const kept = new Set(data.answered ?? []);
+    answers = answers.filter((one) => !kept.has(one.id));
+    const id = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("")
+      .replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, "$1-$2-4$3-8$4-$5"); // randomUUID exists on https and localhost only
+    answers.push({ id, what, region: data.selected ?? null, map: state.map, address: data.address, hash: hashes.base });
+    component.setStateValue("answers", [...answers]);
+  }
+
+  // Regions of the map on screen; none while Python has yet to send those of a map just chosen.
+  const listed = () => (state.map === data.map ? data.regions ?? [] : []);
+
   function step(by) {
-    const regions = data.regions ?? [];
+    const regions = listed();
     if (regions.length === 0) return;
     const at = regions.findIndex((r) => r.id === data.selected);
     select(regions[at < 0 ? (by > 0 ? 0 : regions.length - 1) : (at + by + regions.length) % regions.length]);
@@ -258,7 +278,7 @@ function mount(root) {
     if (Math.abs(raw) < 32) return;
     const mm = nv.frac2mm(frac, 0, true);
     const far = (r, to) => Math.hypot(...to.map((v, i) => v - mm[i])) / Math.max(1, r.radius);
-    const near = (data.regions ?? []).filter((r) => r.sign * raw > 0)
+    const near = listed().filter((r) => r.sign * raw > 0)
       .map((r) => [Math.min(far(r, r.mm), far(r, r.centre)), r]).sort((a, b) => a[0] - b[0]);
     if (near.length > 0 && near[0][0] < 3) select(near[0][1]);
   }
@@ -287,20 +307,25 @@ function mount(root) {
     paintBase();
     sync();
   }
-  function toggle(indices) {
-    const all = indices.every((i) => state.on[i]);
-    for (const i of indices) state.on[i] = !all;
+  const weak = () => state.on[2] || state.on[3];
+  // Bands as `change` leaves them; Python hears when the bands 2–3 came or went.
+  function setBands(change) {
+    const before = weak();
+    change();
     paintBands();
     sync();
+    if (weak() !== before) component.setTriggerValue("weak", { on: (told = weak()) });
+  }
+  function toggle(indices) {
+    const all = indices.every((i) => state.on[i]);
+    setBands(() => { for (const i of indices) state.on[i] = !all; });
   }
   // A whole sign off and, as it was, on again.
   function toggleSign(indices) {
     const before = indices.map((i) => state.on[i]);
     const after = before.some(Boolean) ? indices.map(() => false) : state.kept[indices[0]] ?? indices.map(() => true);
     if (before.some(Boolean)) state.kept[indices[0]] = before;
-    indices.forEach((i, n) => { state.on[i] = after[n]; });
-    paintBands();
-    sync();
+    setBands(() => indices.forEach((i, n) => { state.on[i] = after[n]; }));
   }
   function hide(hidden) { if (hidden !== !!state.hidden) { state.hidden = hidden; paintBands(); sync(); } }
   function setMap(name) {
@@ -310,6 +335,7 @@ function mount(root) {
     sync();
     showValues(nv.scene.crosshairPos);
     component.setStateValue("map", name);
+    reportLoaded();
   }
   function setRadiological(on) { state.radiological = on; nv?.setRadiologicalConvention(on); if (overlay) paintBands(); sync(); }
   function setCrosshair(on) { state.crosshair = on; nv.drawScene(); }
@@ -449,6 +475,7 @@ function mount(root) {
     const target = event.composedPath()[0];
     return target?.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target?.tagName);
   };
+  const noteField = () => document.querySelector('input[aria-label="Note"]');
   const near = () => ui.box.matches(":hover") || ui.box.contains(root.activeElement ?? null);
   const flags = (label) => BANDS.flatMap(([name], i) => (name === label ? [i] : []));
   const actions = {
@@ -457,14 +484,17 @@ function mount(root) {
     b: () => show(state.showing === "scan" ? "reconstruction" : "scan"), m: () => setMap(state.map === "volume" ? "normative" : "volume"),
     v: () => setView(VIEWS[(VIEWS.findIndex(([name]) => name === state.view) + 1) % VIEWS.length][0]),
     l: () => setRadiological(!state.radiological), x: () => setCrosshair(!state.crosshair), 0: reset,
-    "?": () => { ui.help.hidden = !ui.help.hidden; }, Escape: () => { ui.help.hidden = true; },
+    a: () => answer("agree"), d: () => answer("disagree"), s: () => answer("unsure"), u: () => answer("undo"),
+    e: () => noteField()?.focus(), "?": () => { ui.help.hidden = !ui.help.hidden; }, Escape: () => { ui.help.hidden = true; },
   };
   const scrolls = { ArrowUp: 1, ArrowDown: -1, PageUp: 5, PageDown: -5 };
   on(window, "keydown", (event) => {
+    if (["Enter", "Escape"].includes(event.key) && event.composedPath()[0] === noteField()) setTimeout(() => noteField()?.blur());
     if (!base || event.ctrlKey || event.metaKey || event.altKey || typing(event)) return;
     if (event.key in scrolls && near()) { event.preventDefault(); scroll(scrolls[event.key]); return; }
     if (!(event.key in actions)) return;
-    if (event.key === " ") event.preventDefault();
+    if (" e".includes(event.key)) event.preventDefault();
+    if (event.repeat && "adsu".includes(event.key)) return;
     if (event.repeat && " b".includes(event.key)) return;
     actions[event.key]();
   }, { capture: true });
@@ -490,6 +520,8 @@ function mount(root) {
       mouseEventConfig: { leftButton: { primary: 8, withShift: 0, withCtrl: 3 }, rightButton: 0, centerButton: 3 },
     });
     await nv.attachToCanvas(ui.canvas);
+    ui.canvas.removeAttribute("tabindex"); // a canvas in focus would keep Streamlit's own keys from the page
+    ui.canvas.focus = () => {};
     const draw = nv.drawScene.bind(nv);
     nv.drawScene = (...args) => { if (!busy) { draw(...args); drawMarks(); } };
     const upload = nv.updateGLVolume.bind(nv);
@@ -521,7 +553,7 @@ function mount(root) {
     for (const [map, name] of [["volume", "z-volume"], ["normative", "z-normative"]])
       if (changed.includes(name)) { if (opened[name]) z[map] = opened[name].img; else delete z[map]; }
     if (changed.includes("reconstruction")) reconstruction = opened.reconstruction && unscale(opened.reconstruction);
-    if (!z[state.map]) state.map = Object.keys(z)[0] ?? "volume";
+    if (!z[state.map]) state.map = Object.keys(z)[0] ?? "volume"; // Python hears it by `loaded`
     if (!reconstruction) state.showing = "scan";
     busy = true;
     if (opened.base) {
@@ -545,30 +577,47 @@ function mount(root) {
 
   async function update(next) {
     component = next;
-    if (!data.case && next.data.map) state.map = next.data.map;
-    data = { ...next.data };
+    const before = [state.map, ...state.on].join();
+    // Another case or model opens with the map that its table lists; while one is open, the reader chooses.
+    if (data.address !== next.data.address) state.map = next.data.map;
+    if (told !== undefined) { if (next.data.weak === told) told = undefined; } // an older answer changes nothing
+    else if (next.data.weak !== weak()) state.on[2] = state.on[3] = next.data.weak;
+    const repaint = before !== [state.map, ...state.on].join();
+    const late = data.address === next.data.address && next.data.pick < pick;
+    data = { ...next.data, selected: late ? data.selected : next.data.selected };
+    pick = Math.max(pick, data.pick);
     ui.id.textContent = data.case;
     ui.model.textContent = data.model;
     ui.synthetic.hidden = !data.synthetic;
     ui.hash.textContent = `#${(data.volumes.base?.hash ?? "").slice(0, 8)}`;
     ui.hash.title = "First digits of the scan's content hash";
     ui.box.dataset.case = data.case;
+    ui.box.dataset.map = data.map; // whose regions the table lists
     if (ui.palette.options.length === 0) ui.palette.append(...Object.keys(data.palettes).map((name) => el("option", { value: name }, data.paletteNames[name])));
     sync();
     try {
       await load();
+      if (repaint && ui.box.dataset.state === "ready") paintBands();
       if (!base || ui.box.dataset.state !== "ready") return;
       if (data.jump && data.jump.nonce !== jumped) { jumped = data.jump.nonce; jump(data.jump.mm); }
       else if (drawn === generation) drawMarks();
       else { nv.drawScene(); showValues(nv.scene.crosshairPos); }
       drawn = generation;
-      const now = JSON.stringify({ case: data.case, hashes });
-      if (now !== report) { report = now; ui.box.dataset.hash = hashes.base; component.setStateValue("loaded", JSON.parse(now)); }
+      reportLoaded();
     } catch (error) {
       busy = false;
       hashes = {};
+      reportLoaded(); // nothing is: a verdict must wait
       say(`This case can't be shown: ${error.message}`, "error");
     }
+  }
+
+  function reportLoaded() {
+    const now = JSON.stringify({ case: data.case, map: state.map, hashes });
+    if (now === report) return;
+    report = now;
+    ui.box.dataset.hash = hashes.base;
+    component.setStateValue("loaded", JSON.parse(now));
   }
 
   function destroy() {

@@ -12,6 +12,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from threading import RLock
 from typing import Literal
@@ -21,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from core.io.derivatives import CasePaths, DerivativesError, MapName, read_record
+from app.cases import address, stamp
+from core.io.derivatives import CasePaths, CaseRecord, DerivativesError, MapName, read_record
+from core.io.volume import file_hash
 
 Kind = Literal["base", "reconstruction", "z-volume", "z-normative"]
 KINDS: tuple[Kind, ...] = ("base", "reconstruction", "z-volume", "z-normative")
@@ -36,6 +39,10 @@ Array = NDArray[np.float32]
 
 class VolumeMissing(DerivativesError):
     """A derivatives image that is gone, unreadable or on another grid than its scan."""
+
+
+class VolumeChanged(DerivativesError):
+    """A derivatives file that is no longer the one that the analysis wrote."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,12 @@ def sources(paths: CasePaths, model: str, kind: Kind) -> tuple[Path, ...]:
     return (paths.z(model, "volume" if kind == "z-volume" else "normative"),)
 
 
+def kinds(record: CaseRecord) -> list[Kind]:
+    """Volumes that an analysis has: without the maps that it did not work out."""
+    absent = {kind for name, kind in MAP_KINDS.items() if name not in record.bands}
+    return [kind for kind in KINDS if kind not in absent]
+
+
 _Stamp = tuple[tuple[str, int, int], ...]
 _cache: OrderedDict[_Stamp, Wire] = OrderedDict()
 _lock = RLock()
@@ -187,14 +200,40 @@ def wire(paths: CasePaths, model: str, kind: Kind) -> Wire:
     return _cached(files, lambda: _encode_z(*files))
 
 
-def remember(key: str, paths: CasePaths, model: str) -> None:
-    """Let ``locate`` find a case by its key without a search."""
-    _cases[key] = (paths, model)
+@lru_cache(maxsize=4096)
+def _hash(path: Path, changes_with: tuple[int, int]) -> str:
+    """SHA-256 of a file; ``changes_with`` only keys the cache."""
+    return file_hash(path)
 
 
-def locate(root: Path, key: str) -> tuple[CasePaths, str] | None:
-    """Paths and model of the analysis with content address ``key`` below ``root``, or None."""
-    found = _cases.get(key)
+def check_files(paths: CasePaths, record: CaseRecord) -> None:
+    """Hold scan, mask, z maps, reconstruction and regions against the hashes in the record.
+
+    A file that is missing is left to ``wire``, which knows whether it is needed.
+
+    Raises
+    ------
+    VolumeChanged
+        Where a file is not the one that the analysis wrote.
+    """
+    files = {file for kind in kinds(record) for file in sources(paths, record.model, kind)}
+    for file in sorted([*files, paths.regions(record.model)]):
+        try:
+            same = not file.exists() or _hash(file, stamp(file)) == record.files.get(file.name)
+        except OSError as error:
+            raise VolumeMissing(f"{file.name}: can't be read ({error.strerror})") from error
+        if not same:
+            raise VolumeChanged(f"{file.name}: changed since this analysis; analyse the scan again")
+
+
+def remember(record: CaseRecord, paths: CasePaths) -> None:
+    """Let ``locate`` find an analysis without a search."""
+    _cases[address(record)] = (paths, record.model)
+
+
+def locate(root: Path, asked: str) -> tuple[CasePaths, str] | None:
+    """Paths and model of the analysis at the address ``asked`` below ``root``, or None."""
+    found = _cases.get(asked)
     if found is not None and found[0].root == root:
         return found
     for path in root.glob("sub-*/ses-*/anat/*_case.json"):
@@ -202,7 +241,7 @@ def locate(root: Path, key: str) -> tuple[CasePaths, str] | None:
             record = read_record(path)
         except DerivativesError:
             continue  # the worklist names broken records; here they merely don't match
-        if record.key == key:
-            remember(key, CasePaths(root, record.subject, record.session), record.model)
-            return _cases[key]
+        if address(record) == asked:
+            remember(record, CasePaths(root, record.subject, record.session))
+            return _cases[asked]
     return None

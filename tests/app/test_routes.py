@@ -14,6 +14,7 @@ from itsdangerous import URLSafeTimedSerializer
 from starlette.applications import Starlette
 
 from app import routes
+from app.cases import address
 from app.viewer.volumes import Kind, wire
 from core.config import settings
 from core.io.derivatives import CasePaths, CaseRecord
@@ -64,7 +65,7 @@ def paths(case: CaseRecord) -> CasePaths:
 
 
 def url(case: CaseRecord, kind: Kind = "base") -> str:
-    return routes.volume_url(case.key, kind, wire(paths(case), case.model, kind).hash)
+    return routes.volume_url(address(case), kind, wire(paths(case), case.model, kind).hash)
 
 
 def test_health() -> None:
@@ -85,17 +86,17 @@ def test_a_signed_address_gives_the_announced_bytes(case: CaseRecord, kind: Kind
 
 
 def test_known_etag_is_not_sent_again(case: CaseRecord) -> None:
-    address = url(case)
-    etag = get(address).headers["etag"]
-    again = get(address, if_none_match=etag)
+    link = url(case)
+    etag = get(link).headers["etag"]
+    again = get(link, if_none_match=etag)
     assert (again.status, again.body) == (304, b"")
 
 
 def test_address_names_no_subject(case: CaseRecord) -> None:
-    address = url(case)
-    token = address.split("/")[3]
-    assert case.subject not in address
-    assert routes._serializer().loads(token)[:2] == [case.key, "base"]
+    link = url(case)
+    token = link.split("/")[3]
+    assert case.subject not in link
+    assert routes._serializer().loads(token)[:2] == [address(case), "base"]
 
 
 def test_address_is_stable_for_the_browser_cache(case: CaseRecord, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +110,7 @@ def test_address_is_stable_for_the_browser_cache(case: CaseRecord, monkeypatch: 
 
 def test_forged_token(case: CaseRecord) -> None:
     forged = URLSafeTimedSerializer("another key", salt="fontanelle.volume").dumps(
-        [case.key, "base", "0" * 16]
+        [address(case), "base", "0" * 16]
     )
     answer = get(f"/fontanelle/volume/{forged}/base.nii.gz")
     assert answer.status == 403
@@ -117,10 +118,10 @@ def test_forged_token(case: CaseRecord) -> None:
 
 
 def test_changed_token(case: CaseRecord) -> None:
-    address = url(case)
-    token = address.split("/")[3]
+    link = url(case)
+    token = link.split("/")[3]
     other = token[:8] + ("A" if token[8] != "A" else "B") + token[9:]
-    assert get(address.replace(token, other)).status == 403
+    assert get(link.replace(token, other)).status == 403
 
 
 def test_token_of_one_kind_opens_no_other(case: CaseRecord) -> None:
@@ -130,9 +131,9 @@ def test_token_of_one_kind_opens_no_other(case: CaseRecord) -> None:
 
 
 def test_expired_token(case: CaseRecord, monkeypatch: pytest.MonkeyPatch) -> None:
-    address = url(case)
+    link = url(case)
     monkeypatch.setattr(routes, "TOKEN_SECONDS", -1)
-    answer = get(address)
+    answer = get(link)
     assert answer.status == 410
     assert answer.error == "this volume's address has expired; reload the page"
     assert answer.headers["cache-control"] == "no-store"
@@ -145,17 +146,17 @@ def test_analysis_that_is_gone(case: CaseRecord) -> None:
 
 
 def test_file_that_is_gone_is_named(case: CaseRecord) -> None:
-    address = url(case)
+    link = url(case)
     paths(case).acquired.unlink()
-    answer = get(address)
+    answer = get(link)
     assert answer.status == 404
     assert "desc-acquired_T2w.nii.gz: missing" in answer.error
 
 
 def test_content_that_changed_is_refused(case: CaseRecord) -> None:
-    address = url(case, "z-volume")
+    link = url(case, "z-volume")
     paths(case).z(MODEL, "volume").write_bytes(paths(case).reconstruction(MODEL).read_bytes())
-    answer = get(address)
+    answer = get(link)
     assert answer.status == 410
     assert "has changed on disk" in answer.error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
+from app.cases import address
 from core.config import ROOT
 from core.io.derivatives import CaseRecord
 from tests.browser.ensure_chromium import find_chromium
@@ -138,7 +140,7 @@ class Tab:
 
     def open(self, case: CaseRecord, reader: str = "Ada") -> None:
         """Open Review on ``case``, whatever comes of it."""
-        self.page.goto(f"{self.server.url}/review?case={case.key[:16]}")
+        self.page.goto(f"{self.server.url}/review?case={address(case)[:16]}")
         self.name(reader)
 
     def name(self, reader: str) -> None:
@@ -177,7 +179,7 @@ def tab(server: Server, browser: Browser) -> Iterator[Tab]:
 
 def heard(tab: Tab, message: ConsoleMessage) -> None:
     # On a deep link Streamlit looks for its own server below the page first, and misses.
-    if message.type == "error" and "/review/_stcore/" not in message.location["url"]:
+    if message.type == "error" and not re.search(r"/\w+/_stcore/", message.location["url"]):
         tab.errors.append(f"{message.text} ({message.location['url']})")
 
 

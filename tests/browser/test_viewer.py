@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from io import BytesIO
 
@@ -16,8 +17,9 @@ from app.viewer.component import PALETTES
 from app.viewer.volumes import wire
 from core.io.derivatives import CasePaths, read_regions, write_regions
 from tests.browser.conftest import Tab
-from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, ORIENTATIONS, write_case
+from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, ORIENTATIONS, Block, seal, write_case
 
+WEAK = Block("r03", (10, 10, 10), (12, 12, 12), 2.5)
 ORIENTED = ["".join(stored) for stored in ORIENTATIONS]
 
 
@@ -119,6 +121,7 @@ def test_jump_in_an_oblique_scan(tab: Tab) -> None:
         x, y, z = (turn @ (region.peak_x_mm, region.peak_y_mm, region.peak_z_mm, 1.0))[:3].tolist()
         moved.append(replace(region, peak_x_mm=x, peak_y_mm=y, peak_z_mm=z))
     write_regions(moved, paths.regions(case.model))
+    seal(tab.server.root, case)
     tab.review(case)
     tab.page.keyboard.press("n")
     expect(tab.viewer.locator(".value.z")).to_have_text("+5.0")
@@ -258,3 +261,93 @@ def test_without_webgl_the_server_draws(tab: Tab) -> None:
     assert table is not None
     tab.page.mouse.click(table["x"] + 80, table["y"] + 36 + 14)
     expect(tab.page.locator(".st-key-verdict_agree button")).to_be_enabled()
+
+
+def pressed(tab: Tab, name: str) -> str | None:
+    return tab.viewer.get_by_role("button", name=name).get_attribute("aria-pressed")
+
+
+def test_the_map_on_screen_is_the_map_read(tab: Tab) -> None:
+    """From a case with both maps over one that lacks the chosen one, and back."""
+    both = write_case(tab.server.root, "sub-map1", blocks=(BRIGHT_LEFT,))
+    lacks = write_case(tab.server.root, "sub-map2", blocks=(DARK_RIGHT,))
+    paths = CasePaths(tab.server.root, lacks.subject, lacks.session)
+    paths.z(lacks.model, "normative").unlink()
+    write_regions(
+        [one for one in read_regions(paths.regions(lacks.model)) if one.map == "volume"],
+        paths.regions(lacks.model),
+    )
+    lacks = seal(tab.server.root, replace(lacks, bands={"volume": lacks.bands["volume"]}))
+    try:
+        tab.review(both)
+        tab.page.keyboard.press("m")
+        expect(tab.viewer.get_by_role("button", name="Normative z")).to_have_attribute("aria-pressed", "true")
+        expect(tab.viewer).to_have_attribute("data-map", "normative")  # the table follows
+        tab.page.keyboard.press("n")
+        expect(tab.page.locator(".st-key-verdict_agree button")).to_be_enabled()
+        tab.page.locator(".st-key-review_next button").first.click()
+        tab.shows(lacks)
+        assert (pressed(tab, "Volume z"), pressed(tab, "Normative z")) == ("true", "false")
+        tab.page.keyboard.press("n")
+        expect(tab.page.locator(".st-key-verdict_agree button")).to_be_enabled()
+        tab.page.locator(".st-key-review_previous button").first.click()
+        tab.shows(both)
+        assert (pressed(tab, "Volume z"), pressed(tab, "Normative z")) == ("false", "true")
+        tab.page.keyboard.press("n")
+        expect(tab.page.locator(".st-key-verdict_agree button")).to_be_enabled()
+        tab.page.get_by_role("tab", name="Downloads").click()
+        expect(tab.page.get_by_text("z map (normative), NIfTI")).to_be_visible()
+    finally:
+        for case in (both, lacks):
+            shutil.rmtree(tab.server.root / case.subject)
+
+
+def test_bands_2_3_come_and_go_in_viewer_and_table_together(tab: Tab) -> None:
+    case = write_case(tab.server.root, "sub-weak", blocks=(BRIGHT_LEFT, WEAK))
+    chips = [tab.viewer.locator(f'.chip[data-band="{sign}2–3"]') for sign in "-+"]
+    toggle = tab.page.get_by_role("switch", name="Band 2–3 too")
+    try:
+        tab.review(case)
+        expect(tab.page.get_by_text("0 of 1 regions read")).to_be_visible()
+        tab.page.get_by_text("Band 2–3 too").click()
+        expect(tab.page.get_by_text("0 of 2 regions read")).to_be_visible()
+        for chip in chips:
+            expect(chip).to_have_attribute("aria-pressed", "true")
+        chips[0].click()  # the other sign's stays: the list does, too
+        expect(chips[1]).to_have_attribute("aria-pressed", "true")
+        chips[1].click()
+        expect(tab.page.get_by_text("0 of 1 regions read")).to_be_visible()
+        expect(toggle).not_to_be_checked()
+        chips[1].click()
+        expect(tab.page.get_by_text("0 of 2 regions read")).to_be_visible()
+        expect(toggle).to_be_checked()
+        tab.settle()
+        expect(chips[0]).to_have_attribute("aria-pressed", "false")  # only what was asked for
+    finally:
+        shutil.rmtree(tab.server.root / case.subject)
+
+
+def test_another_file_under_the_same_name_is_not_shown(tab: Tab) -> None:
+    case = write_case(tab.server.root, "sub-swapped", blocks=(BRIGHT_LEFT,))
+    try:
+        tab.review(case)
+        paths = CasePaths(tab.server.root, case.subject, case.session)
+        other = tab.server.cases["RAS"]
+        foreign = CasePaths(tab.server.root, other.subject, other.session)
+        paths.acquired.write_bytes(foreign.acquired.read_bytes())
+        tab.open(case)
+        message = "desc-acquired_T2w.nii.gz: changed since this analysis; analyse the scan again"
+        expect(tab.page.get_by_text(message)).to_be_visible()
+        expect(tab.viewer).to_have_count(0)
+        tab.review(other)  # the app is up
+    finally:
+        shutil.rmtree(tab.server.root / case.subject)
+
+
+def test_notice_is_in_sight_once(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"])
+    for page in ("review", "worklist", "upload", "cohort", "about"):
+        tab.page.goto(f"{tab.server.url}/{'' if page == 'worklist' else page}")
+        notice = tab.page.get_by_text("not a medical device")
+        expect(notice).to_have_count(1)
+        expect(notice).to_be_in_viewport()

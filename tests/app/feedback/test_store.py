@@ -138,7 +138,7 @@ def test_verdicts_do_not_leak_between_analyses_maps_or_readers(store: Store) -> 
     add_missed(store, missed(bob.id))
     assert current(store, ada.id) == {"r01": "agree"}
     assert current(store, bob.id) == {"r01": "disagree"}
-    assert list_missed(store, case_id="sub-a_ses-01", reader_id=ada.id) == []
+    assert list_missed(store, case_id="sub-a_ses-01", input_hash="i" * 64, reader_id=ada.id) == []
     progress = case_progress(store, ada.id)
     assert set(progress) == {"sub-a_ses-01"}
     assert progress["sub-a_ses-01"].judged == {
@@ -154,7 +154,9 @@ def test_missed_finding_is_corrected_and_taken_back(store: Store) -> None:
     ada, bob = reader_for(store, "Ada", "typed"), reader_for(store, "Bob", "typed")
     first = add_missed(store, missed(ada.id, note="cyst"))
     better = add_missed(store, missed(ada.id, note="cyst, larger", radius_mm=6), supersedes=first.id)
-    assert [row.radius_mm for row in list_missed(store, case_id="sub-a_ses-01", reader_id=ada.id)] == [6.0]
+    standing = list_missed(store, case_id="sub-a_ses-01", input_hash="i" * 64, reader_id=ada.id)
+    assert [row.radius_mm for row in standing] == [6.0]
+    assert list_missed(store, case_id="sub-a_ses-01", input_hash="j" * 64, reader_id=ada.id) == []
     with pytest.raises(StoreError, match="changed or taken back already"):
         add_missed(store, missed(ada.id), supersedes=first.id)
     with pytest.raises(StoreError, match="no such missed finding of this reader"):
@@ -163,7 +165,7 @@ def test_missed_finding_is_corrected_and_taken_back(store: Store) -> None:
     gone = retract_missed(store, id=key, missed_id=better.id, reader_id=ada.id)
     assert gone.retracted
     assert retract_missed(store, id=key, missed_id=better.id, reader_id=ada.id) == gone
-    assert list_missed(store, case_id="sub-a_ses-01", reader_id=ada.id) == []
+    assert list_missed(store, case_id="sub-a_ses-01", input_hash="i" * 64, reader_id=ada.id) == []
     assert case_progress(store, ada.id) == {}
 
 

@@ -23,7 +23,7 @@ def run() -> AppTest:
 
 def test_limits_citation_and_versions(data_dir: Path) -> None:
     at = run()
-    assert at.warning[0].value.startswith("Research software, not a medical device.")
+    assert at.warning[0].value.startswith("Fontanelle must not be used to diagnose")
     text = "\n".join(element.value for element in at.markdown)
     assert "Raad JD, Chinnam RB, Arslanturk S" in text
     assert "10.1038/s41598-023-38430-0" in text

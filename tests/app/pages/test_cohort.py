@@ -11,6 +11,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from app.cases import address
 from core.config import ROOT, settings
 from core.evaluation.report import write_evaluation
 from core.evaluation.wording import COHORTS_DIFFER
@@ -103,7 +104,7 @@ def test_a_clicked_point_opens_that_scan_and_model(
     at = AppTest.from_file(MAIN, default_timeout=30).run()
     at.switch_page("pages/cohort.py").run()
     assert not at.exception, at.exception
-    assert at.session_state["case"] == wanted.key[:16]
+    assert at.session_state["case"] == address(wanted)[:16]
     assert not any(title.value == "Cohort" for title in at.title), "Review is open"
 
 
@@ -114,7 +115,7 @@ def test_a_scan_analysed_by_another_model_opens_with_that(
     click(monkeypatch, ["sub-10_ses-01", "std_8x8"])
     at = AppTest.from_file(MAIN, default_timeout=30).run()
     at.switch_page("pages/cohort.py").run()
-    assert at.session_state["case"] == other.key[:16]
+    assert at.session_state["case"] == address(other)[:16]
 
 
 def test_a_point_without_an_analysis_says_so(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import jobs
+from app.cases import address
 from core.config import ROOT, settings
 from core.networks import zoo
 from tests.app.test_uploads import mask_bytes, scan_bytes
@@ -21,7 +22,7 @@ TYPE = "application/octet-stream"
 
 def model(name: str) -> zoo.ModelInfo:
     config = zoo.network_config(name)
-    return zoo.ModelInfo(name, Path(name), config, {"cube": 64}, "demo", {}, True, "0" * 64, "")
+    return zoo.ModelInfo(name, Path(name), config, {"cube": 64}, "demo", "1" * 64, {}, True, "0" * 64, "")
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def texts(at: AppTest) -> str:
 
 
 def test_page_says_what_it_is_for(at: AppTest) -> None:
-    assert "de-identified data only" in at.info[0].value
+    assert "De-identified data only" in at.info[0].value
     assert at.file_uploader[0].allowed_type == [".nii", ".nii.gz", ".mgz", ".mha", ".nrrd", ".zip"]
     assert not [button for button in at.button if button.key == "upload_go"]
 
@@ -113,7 +114,7 @@ def test_analysis_runs_and_opens_in_review(
     at.run()
     at.button(key=f"job_open_{job.id}").click().run()
     assert not at.exception, at.exception
-    assert at.session_state["case"] == record.key[:16]
+    assert at.session_state["case"] == address(record)[:16]
     assert not any(title.value == "Upload" for title in at.title)
 
 

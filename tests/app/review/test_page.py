@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,22 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import routes
-from app.feedback.store import Store, history, list_missed, open_store, reader_for
+from app.cases import address
+from app.feedback.store import (
+    Store,
+    add_missed,
+    history,
+    list_missed,
+    missed_input,
+    new_id,
+    open_store,
+    reader_for,
+)
 from app.jobs import JobError
 from app.review import reading
 from app.viewer.volumes import KINDS, wire
 from core.config import ROOT, settings
-from core.io.derivatives import CasePaths, CaseRecord
+from core.io.derivatives import CasePaths, CaseRecord, write_record
 from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, Block, write_case
 
 PAGE = str(ROOT / "app" / "pages" / "review.py")
@@ -53,11 +64,17 @@ def ran(at: AppTest) -> AppTest:
 def loaded(case: CaseRecord) -> dict[str, Any]:
     """What the viewer reports once it shows ``case``."""
     paths = CasePaths(settings().derivatives_dir, case.subject, case.session)
-    return {"case": case.case_id, "hashes": {kind: wire(paths, case.model, kind).hash for kind in KINDS}}
+    hashes = {kind: wire(paths, case.model, kind).hash for kind in KINDS}
+    return {"case": case.case_id, "map": "volume", "hashes": hashes}
 
 
 def text(at: AppTest) -> str:
     return "\n".join(element.value for element in [*at.markdown, *at.caption])
+
+
+def drawn(at: AppTest) -> list[Any]:
+    """The viewer, or the slider of the slices."""
+    return [*at.get("bidi_component"), *at.slider]
 
 
 def enabled(at: AppTest) -> bool:
@@ -81,7 +98,7 @@ def test_opens_the_case_of_the_address(case: CaseRecord) -> None:
     other = write_case(settings().derivatives_dir, "sub-zzz", blocks=(DARK_RIGHT,))
     at = AppTest.from_file(PAGE, default_timeout=30)
     at.session_state["reader"] = reader_for(store(), "Ada", "typed")
-    at.query_params["case"] = other.key[:16]
+    at.query_params["case"] = address(other)[:16]
     ran(at)
     assert at.selectbox(key="review_scan").value == "sub-zzz_ses-01"
     assert "0 of 1 regions read" in text(at)
@@ -110,11 +127,13 @@ def test_verdicts_wait_for_the_viewer(case: CaseRecord) -> None:
     assert enabled(ran(at))
 
 
-@pytest.mark.parametrize("change", ["case", "hash"])
+@pytest.mark.parametrize("change", ["case", "hash", "map"])
 def test_verdicts_refused_for_another_brain(case: CaseRecord, change: str) -> None:
     said = loaded(case)
     if change == "case":
         said["case"] = "sub-other_ses-01"
+    elif change == "map":
+        said["map"] = "normative"
     else:
         said["hashes"]["base"] = "0" * 64
     assert not enabled(page(reading_region="vr01", reading_loaded=said))
@@ -122,7 +141,7 @@ def test_verdicts_refused_for_another_brain(case: CaseRecord, change: str) -> No
 
 def test_a_verdict_is_saved_with_its_note_once(case: CaseRecord) -> None:
     at = page(reading_region="vr01", reading_loaded=loaded(case))
-    at.text_input(key=f"note_{case.key[:16]}_vr01").set_value("cyst").run()
+    at.text_input(key=f"note_{address(case)[:16]}_vr01").set_value("cyst").run()
     at.button(key="verdict_disagree").click()
     ran(at)
     assert rows(case) == [("vr01", "disagree", "cyst", False)]
@@ -177,7 +196,7 @@ def test_nothing_flagged(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_missed_finding_is_kept_with_its_note(case: CaseRecord) -> None:
     def points() -> list[tuple[float, float, float, str]]:
         reader = reader_for(store(), "Ada", "typed")
-        found = list_missed(store(), case_id=case.case_id, reader_id=reader.id)
+        found = list_missed(store(), case_id=case.case_id, input_hash=case.input_hash, reader_id=reader.id)
         return [(one.x_mm, one.y_mm, one.z_mm, one.note) for one in found]
 
     at = page(reading_loaded=loaded(case))
@@ -225,7 +244,7 @@ def test_browser_without_webgl_gets_slices_too(case: CaseRecord) -> None:
         (lambda paths, model: paths.acquired.unlink(), "desc-acquired_T2w.nii.gz: missing"),
         (
             lambda paths, model: paths.z(model, "volume").write_bytes(b"junk"),
-            "desc-volumeZ_zmap.nii.gz: can't be read",
+            "desc-volumeZ_zmap.nii.gz: changed since this analysis",
         ),
     ],
 )
@@ -236,6 +255,48 @@ def test_a_missing_or_broken_file_is_named_and_the_page_stays(
     at = page()
     assert words in at.error[0].value
     assert at.selectbox(key="review_scan").value == case.case_id
+
+
+@pytest.mark.parametrize("served", [True, False])
+@pytest.mark.parametrize("what", ["acquired", "mask", "reconstruction", "z-volume", "z-normative", "regions"])
+def test_files_of_another_analysis_are_never_shown(
+    case: CaseRecord, what: str, served: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole and readable, the right grid, but not what this analysis wrote: nothing is drawn of it."""
+    monkeypatch.setattr(routes._served, "on", served)
+    other = write_case(settings().derivatives_dir, "sub-zzz", blocks=(DARK_RIGHT,))
+    mine, foreign = (CasePaths(settings().derivatives_dir, one.subject, one.session) for one in (case, other))
+    model = case.model
+    files = {
+        "acquired": (mine.acquired, foreign.acquired),
+        "reconstruction": (mine.reconstruction(model), foreign.acquired),
+        "z-volume": (mine.z(model, "volume"), foreign.z(model, "volume")),
+        "z-normative": (mine.z(model, "normative"), foreign.z(model, "normative")),
+        "regions": (mine.regions(model), foreign.regions(model)),
+        "mask": (mine.mask, foreign.z(model, "volume")),
+    }
+    assert drawn(page())  # seen and cached before it changes
+    target, source = files[what]
+    target.write_bytes(source.read_bytes())
+    at = page(reading_region="vr01", reading_loaded=loaded(other))
+    assert f"{target.name}: changed since this analysis; analyse the scan again" in at.error[0].value
+    assert "reading" not in at.session_state
+    assert not [button for button in at.button if button.key == "verdict_agree"]
+    assert not drawn(at)
+    assert at.selectbox(key="review_scan").value == case.case_id
+    at.button(key="review_next").click()
+    ran(at)
+    assert at.session_state["reading"].record.case_id == "sub-zzz_ses-01"
+
+
+def test_map_that_the_analysis_lacks_is_not_taken_from_an_older_one(case: CaseRecord) -> None:
+    only = replace(case, bands={"volume": case.bands["volume"]})
+    paths = CasePaths(settings().derivatives_dir, case.subject, case.session)
+    files = {name: digest for name, digest in case.files.items() if "normative" not in name}
+    write_record(replace(only, files=files), paths.case_json(case.model))
+    at = page()
+    assert not at.error
+    assert sorted(at.session_state["reading"].hashes) == ["base", "reconstruction", "z-volume"]
 
 
 def test_lacking_reconstruction_is_said_and_the_rest_shown(case: CaseRecord) -> None:
@@ -270,11 +331,71 @@ def test_next_and_previous_case_and_other_model(case: CaseRecord) -> None:
     assert at.session_state["reading"].record.model == "std_8x8"
 
 
+def test_scans_of_equal_content_open_as_themselves(case: CaseRecord) -> None:
+    """The same voxels under two subjects: one content key, two cases."""
+    twin = write_case(settings().derivatives_dir, "sub-twin", blocks=BLOCKS)
+    assert twin.key == case.key
+    at = page(reading_region="vr01", reading_loaded=loaded(case))
+    at.text_input(key=f"note_{address(case)[:16]}_vr01").set_value("cyst").run()
+    at.button(key="review_next").click()
+    ran(at)
+    assert at.session_state["reading"].record.case_id == "sub-twin_ses-01"
+    assert at.query_params["case"] == address(twin)[:16]
+    at.session_state["reading_region"] = "vr01"
+    ran(at)
+    assert at.text_input(key=f"note_{address(twin)[:16]}_vr01").value == ""
+    assert at.button(key="review_next").disabled
+    at.button(key="review_previous").click()
+    ran(at)
+    assert at.session_state["reading"].record.case_id == case.case_id
+
+
+def test_a_draft_survives_a_new_session(case: CaseRecord) -> None:
+    key = f"note_{address(case)[:16]}_vr01"
+    first = page(reading_region="vr01", reading_loaded=loaded(case))
+    first.text_input(key=key).set_value("cyst?").run()
+    second = page(reading_region="vr01", reading_loaded=loaded(case))
+    assert second.text_input(key=key).value == "cyst?"
+    assert rows(case) == [], "a draft is no answer"
+    second.button(key="verdict_agree").click()
+    ran(second)
+    assert rows(case) == [("vr01", "agree", "cyst?", False)]
+    second.text_input(key=key).set_value("cyst, 3 mm").run()
+    assert page(reading_region="vr01").text_input(key=key).value == "cyst, 3 mm"
+    assert page(reading_region="vr02").text_input(key=key.replace("vr01", "vr02")).value == ""
+
+
+def test_the_toggle_follows_the_viewers_weak_bands(case: CaseRecord) -> None:
+    at = page()
+    with pytest.MonkeyPatch.context() as patch:
+        session: dict[str, Any] = {}
+        patch.setattr(reading.st, "session_state", session)
+        patch.setattr(reading, "viewer_said", lambda event: {"on": True} if event == "weak" else None)
+        reading.on_weak()
+    for name, value in session.items():
+        at.session_state[name] = value
+    ran(at)
+    assert at.toggle(key="review_weak").value is True
+    assert "0 of 3 regions read" in text(at)
+
+
+def test_missed_findings_of_another_scan_under_this_name_stay_away(case: CaseRecord) -> None:
+    reader = reader_for(store(), "Ada", "typed")
+    for record, x in ((case, 1.0), (replace(case, input_hash="0" * 64), 9.0)):
+        given = missed_input(
+            record, id=new_id(), reader_id=reader.id, map="volume", point_mm=(x, 0.0, 0.0), radius_mm=5.0
+        )
+        add_missed(store(), given)
+    at = page()
+    assert [note.value for note in at.caption if " mm" in note.value] == ["1, 0, 0 mm"]
+
+
 def test_model_without_result_is_offered(case: CaseRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     at = page()
     at.selectbox(key="review_model").select("std_16x16")
     ran(at)
     assert "std_16x16 has no result for this scan and can't be run" in at.warning[0].value
+    assert "`python -m core analyze SCAN --model std_16x16`" in at.warning[0].value
     raw = settings().demo_dir / case.subject / case.session / "anat" / f"{case.case_id}_T2w.nii.gz"
     raw.parent.mkdir(parents=True)
     raw.touch()

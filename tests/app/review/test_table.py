@@ -50,8 +50,16 @@ def test_false_alarms_of_the_shown_bands(tmp_path: Path) -> None:
     record = write_case(tmp_path)  # 2.1 in 2–3, 0.6 in 3–4, 0.1 in 4+
     assert expectation(record, "volume", weak=False).startswith("Validation normals have 0.7 regions")
     assert expectation(record, "volume", weak=True).startswith("Validation normals have 2.8 regions")
-    unknown = replace(record, false_alarms={})
+    unknown = replace(record, false_alarms={}, scores={"mse": 0.02})
     assert "can't be put in proportion" in expectation(unknown, "volume", weak=False)
+
+
+def test_normals_counted_at_another_floor_are_not_called_unknown(tmp_path: Path) -> None:
+    record = replace(write_case(tmp_path), false_alarms={}, settings={"floor_mm3": 50.0})
+    assert expectation(record, "volume", weak=False) == (
+        "Regions of validation normals were counted at another floor than this analysis' 50 mm³: "
+        "no number here."
+    )
 
 
 def test_ordinals() -> None:
@@ -63,4 +71,12 @@ def test_ordinals() -> None:
 def test_scores_with_and_without_percentile(tmp_path: Path) -> None:
     record = write_case(tmp_path)
     assert score_lines(record)[0] == "MSE 0.0200 (97th percentile of normals)"
+    counted = replace(record, scores=record.scores | {"validation_n": 9.0})
+    assert score_lines(counted)[0] == "MSE 0.0200 (97th percentile of 9 normals)"
+    uncovered = replace(record, scores={"mse": 0.5, "normative_uncovered": 2.34})
+    assert score_lines(uncovered) == [
+        "MSE 0.5000",
+        "2.3 % of the brain lies where no normal has brain: normative z is 0 there",
+    ]
+    assert len(score_lines(replace(record, scores={"mse": 0.5, "normative_uncovered": 0.0}))) == 1
     assert score_lines(replace(record, scores={"mse": np.float64(0.5)})) == ["MSE 0.5000"]

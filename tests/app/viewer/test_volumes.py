@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from app.cases import address
 from app.viewer import volumes
 from app.viewer.volumes import (
+    VolumeChanged,
     VolumeMissing,
+    check_files,
     encode,
     locate,
     read_grid,
@@ -150,5 +154,29 @@ def test_locate_searches_the_disk_and_skips_broken_records(tmp_path: Path) -> No
     write_case(tmp_path, "sub-a")
     wanted = write_case(tmp_path, "sub-b", blocks=())
     CasePaths(tmp_path, "sub-a", "ses-01").case_json(MODEL).write_text("{")
-    assert locate(tmp_path, wanted.key) == (CasePaths(tmp_path, "sub-b", "ses-01"), MODEL)
+    assert locate(tmp_path, address(wanted)) == (CasePaths(tmp_path, "sub-b", "ses-01"), MODEL)
     assert locate(tmp_path, "0" * 64) is None
+
+
+def test_equal_content_under_two_names_has_two_addresses(tmp_path: Path) -> None:
+    first, second = write_case(tmp_path, "sub-a"), write_case(tmp_path, "sub-b")
+    assert first.key == second.key
+    for record in (second, first):
+        paths = CasePaths(tmp_path, record.subject, "ses-01")
+        assert locate(tmp_path, address(record)) == (paths, MODEL)
+
+
+def test_files_are_held_against_the_record(tmp_path: Path) -> None:
+    record = write_case(tmp_path)
+    paths = CasePaths(tmp_path, record.subject, record.session)
+    check_files(paths, record)
+    paths.reconstruction(MODEL).unlink()
+    check_files(paths, record)  # missing is not changed: `wire` says what it means
+    old = paths.mask.read_bytes()
+    paths.mask.write_bytes(old[:-1] + bytes([old[-1] ^ 1]))
+    with pytest.raises(VolumeChanged, match=r"desc-brain_mask\.nii\.gz: changed since this analysis"):
+        check_files(paths, record)
+    paths.mask.write_bytes(old)
+    check_files(paths, record)
+    with pytest.raises(VolumeChanged, match=r"desc-acquired_T2w\.nii\.gz"):
+        check_files(paths, replace(record, files={}))
