@@ -185,9 +185,24 @@ def test_bet_threshold_is_chosen_by_overlap(
     radii = {0.9: 25.0, 0.8: 40.0, 0.7: 48.0, 0.5: 55.0}
     overlaps = {round(r): o for r, o in ((40.0, 0.85), (48.0, 0.91), (55.0, 0.7))}
     monkeypatch.setattr(brain, "_bet", lambda _, threshold: ball(radii[threshold]))
+    monkeypatch.setattr(brain, "peeled", lambda mask, _: mask)
     by_size = {np.count_nonzero(ball(r)): overlaps[round(r)] for r in (40.0, 48.0, 55.0)}
     found, _ = brain_mask(head[0], None, "bet", lambda mask: by_size[np.count_nonzero(mask)])
     assert np.array_equal(found, ball(48.0))
+
+
+def test_skull_and_scalp_are_peeled_off_a_mask(head: tuple[Volume, Volume]) -> None:
+    scan, mask = head
+    radius = np.sqrt(((grid(SHAPE, AFFINE) / np.array([44, 54, 42])) ** 2).sum(axis=-1))
+    wide = radius <= 1.16  # all of the dark gap and the scalp's inner layer
+    wide[30:33, 37:39, 32:34] = True
+    bleeding = scan.data.copy()
+    bleeding[30:33, 37:39, 32:34] = 10  # dark, deep inside: stays brain
+    found = brain.peeled(wide, scan.with_data(bleeding))
+    assert dice(wide, mask.data) < 0.85 < 0.97 < dice(found, mask.data)
+    assert found[30:33, 37:39, 32:34].all()
+    rim = found & (radius > 1)
+    assert rim.sum() < 0.01 * found.sum()
 
 
 def test_bet_stops_at_a_good_overlap(head: tuple[Volume, Volume], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +220,7 @@ def test_bet_stops_at_a_good_overlap(head: tuple[Volume, Volume], monkeypatch: p
 def test_no_plausible_brain_is_an_error(head: tuple[Volume, Volume], monkeypatch: pytest.MonkeyPatch) -> None:
     radii = {0.9: 25.0, 0.8: 58.0, 0.7: 45.0, 0.5: 58.0}
     monkeypatch.setattr(brain, "_bet", lambda _, threshold: ball(radii[threshold]))
+    monkeypatch.setattr(brain, "peeled", lambda mask, _: mask)
     text = (
         r"no plausible brain found \(mask \(BET 0\.8\): 8\d\d ml; expected 150 to 700 ml; "
         r"mask \(BET 0\.7\): overlap 0\.30; expected 0\.8 or more; mask \(BET 0\.9\): 65 ml; .*"
