@@ -90,7 +90,7 @@ def models_named(names: str) -> list[ModelInfo]:
     if not infos:
         raise UsageError(f"no model in {settings().models_dir}; train one with `python -m core train`")
     for info in infos[1:]:
-        if (info.preprocess, info.reference) != (infos[0].preprocess, infos[0].reference):
+        if (info.preprocess, info.reference_hash) != (infos[0].preprocess, infos[0].reference_hash):
             raise UsageError(
                 f"{infos[0].name} and {info.name} differ in cube, preparation or reference; name models that "
                 "take the same scans"

@@ -65,6 +65,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> CountingNetwork:
         name="vae_8x8_512",
         folder=Path("model"),
         reference="demo",
+        reference_hash="r",
         config=SimpleNamespace(cube=CUBE),
         preprocess={"cube": CUBE},
         training={"epochs": 2, "val_mse": 0.1, "data": "phantoms"},
@@ -207,7 +208,7 @@ def test_models_that_take_different_scans_are_refused(
 ) -> None:
     cohort_of_phantoms(tmp_path / "bids")
     infos = [
-        SimpleNamespace(name=name, preprocess={"cube": cube}, reference="demo")
+        SimpleNamespace(name=name, preprocess={"cube": cube}, reference="demo", reference_hash="r")
         for name, cube in (("std_8x8", 64), ("std_16x16", 128))
     ]
     monkeypatch.setattr("core.cli.evaluate.list_models", lambda folder: infos)

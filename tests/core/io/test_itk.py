@@ -139,5 +139,5 @@ def test_compressed_mha_with_synonyms_and_remarks(tmp_path: Path) -> None:
     data, affine = read_itk(tmp_path / "a.mha")
     assert np.array_equal(data.astype("<i2").tobytes(order="F"), SECRET)
     # First axis 0.5 mm to the back, second 1 mm to the left, as LPS; RAS turns both signs.
-    expected = [[0, -1, 0, -1], [-0.5, 0, 0, -2], [0, 0, 1.5, 3], [0, 0, 0, 1]]
+    expected = np.array([[0, -1, 0, -1], [-0.5, 0, 0, -2], [0, 0, 1.5, 3], [0, 0, 0, 1]])
     assert np.allclose(affine, expected)
