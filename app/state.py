@@ -40,10 +40,14 @@ def select_case(case: Case) -> None:
     st.session_state[CASE] = case.address
 
 
+def asked_address() -> str:
+    """Address of the analysis asked for: the session's, else that of a deep link ``?case=…``; else empty."""
+    return str(st.session_state.get(CASE) or st.query_params.get(CASE, ""))
+
+
 def selected_case() -> Case | None:
-    """The open case: the session's, else that of a deep link ``?case=…``, else None."""
-    asked = st.session_state.get(CASE) or st.query_params.get(CASE, "")
-    case = find_case(settings().derivatives_dir, asked)
+    """The open case; None where none was asked for, or where it is not on disk."""
+    case = find_case(settings().derivatives_dir, asked_address())
     if case is not None:
         select_case(case)
         if st.query_params.get(CASE) != case.address:

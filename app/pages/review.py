@@ -9,7 +9,7 @@ from app.cases import Case, read_cases
 from app.feedback.store import SavedReader, StoreError
 from app.identity import require_reader
 from app.review import panel, reading
-from app.review.header import header, offer_run
+from app.review.header import header, offer_run, open_picked
 from app.review.reading import Open
 from app.review.scene import material, mount_viewer
 from app.review.table import shown_regions
@@ -67,6 +67,18 @@ def read(case: Case, reader: SavedReader) -> None:
     panel.below(now, paths)
 
 
+def not_here(whole: list[Case]) -> None:
+    """A link to an analysis that is gone or was done anew: another one is opened by the reader's hand only."""
+    st.warning(
+        "The analysis in this address is not here: it was removed or done anew. Nothing is open; pick a case.",
+        icon=":material/warning:",
+    )
+    if st.button("Open the worklist", key="review_worklist", type="primary"):
+        st.switch_page("pages/worklist.py")
+    scans = list(dict.fromkeys(case.record.case_id for case in whole))
+    st.selectbox("Case", scans, None, key="review_pick", on_change=open_picked, placeholder="Choose…", width=420)
+
+
 def page() -> None:
     st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE)
@@ -80,13 +92,13 @@ def page() -> None:
         )
         st.page_link("pages/upload.py", label="Upload a scan", icon=":material/upload_file:")
         return
-    asked = st.query_params.get(state.CASE)
     case = state.selected_case()
+    if case is None and state.asked_address() != "":
+        not_here(whole)
+        return
     if case is None:
-        if asked is not None:
-            st.warning("The case in this address is not here (any more). This is the first case instead.")
-        state.select_case(whole[0])
         case = whole[0]
+        state.select_case(case)
     reader = require_reader()
     header(case, whole)
     offer_run(case)

@@ -33,6 +33,11 @@ def open_scan(scan: str) -> None:
         leave((same or mine)[0])
 
 
+def open_picked() -> None:
+    """Open the scan picked where none was open."""
+    open_scan(st.session_state["review_pick"])
+
+
 def _choose_scan() -> None:
     open_scan(st.session_state["review_scan"])
 

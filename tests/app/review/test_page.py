@@ -31,6 +31,7 @@ from core.io.derivatives import CasePaths, CaseRecord, write_record
 from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, Block, write_case
 
 PAGE = str(ROOT / "app" / "pages" / "review.py")
+MAIN = str(ROOT / "app" / "main.py")
 WEAK = Block("r03", (10, 10, 10), (12, 12, 12), 2.5)
 BLOCKS = (BRIGHT_LEFT, DARK_RIGHT, WEAK)
 
@@ -104,13 +105,45 @@ def test_opens_the_case_of_the_address(case: CaseRecord) -> None:
     assert "0 of 1 regions read" in text(at)
 
 
-def test_unknown_case_in_the_address_says_so(case: CaseRecord) -> None:
-    at = AppTest.from_file(PAGE, default_timeout=30)
-    at.session_state["reader"] = reader_for(store(), "Ada", "typed")
+@pytest.mark.parametrize("redone", [False, True])
+def test_a_dead_link_opens_nothing_until_a_case_is_picked(case: CaseRecord, redone: bool) -> None:
+    other = write_case(settings().derivatives_dir, "sub-zzz", blocks=(DARK_RIGHT,))
+    at = AppTest.from_file(MAIN, default_timeout=30)
+    at.switch_page("pages/review.py")
+    at.query_params["case"] = address(other)[:16] if redone else "0" * 16
+    if redone:  # the scan is there, by an analysis of another content
+        paths = CasePaths(settings().derivatives_dir, other.subject, other.session)
+        write_record(replace(other, key="f" * 64), paths.case_json(other.model))
+    for _ in range(2):  # it stays, whoever reads
+        ran(at)
+        assert "it was removed or done anew" in at.warning[0].value
+        assert "case" not in at.session_state
+        assert "reading" not in at.session_state
+        at.session_state["reader"] = reader_for(store(), "Ada", "typed")
+    at.selectbox(key="review_pick").select("sub-zzz_ses-01")
+    ran(at)
+    assert not at.warning
+    assert at.session_state["reading"].record.case_id == "sub-zzz_ses-01"
+
+
+def test_a_dead_link_leads_to_the_worklist(case: CaseRecord) -> None:
+    at = AppTest.from_file(MAIN, default_timeout=30)
+    at.switch_page("pages/review.py")
     at.query_params["case"] = "0" * 16
     ran(at)
-    assert "not here (any more)" in at.warning[0].value
-    assert at.selectbox(key="review_scan").value == case.case_id
+    at.button(key="review_worklist").click()
+    ran(at)
+    assert at.title[0].value == "Worklist"
+
+
+def test_an_analysis_done_anew_while_open_is_not_followed_by_another(case: CaseRecord) -> None:
+    write_case(settings().derivatives_dir, "sub-aaa", blocks=(DARK_RIGHT,))
+    at = page(case=address(case)[:16])
+    paths = CasePaths(settings().derivatives_dir, case.subject, case.session)
+    write_record(replace(case, key="f" * 64), paths.case_json(case.model))
+    ran(at)
+    assert "it was removed or done anew" in at.warning[0].value
+    assert not drawn(at)
 
 
 def test_asks_who_reads(case: CaseRecord) -> None:
