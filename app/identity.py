@@ -10,6 +10,7 @@ from app.feedback.store import ReaderSource, SavedReader, Store, StoreError, lis
 from app.state import feedback
 
 READER = "reader"
+LAST = "reader_last"  # name given in this browser session before "Change reader"
 NEW = "Someone else …"
 # Keys of st.user that name a person, best first.
 CLAIMS = ("email", "preferred_username", "name", "sub")
@@ -71,7 +72,10 @@ def require_reader() -> SavedReader:
 
 
 def ask(store: Store) -> None:
-    """Draw what it takes to become known: a login button, or a name (those known before come first)."""
+    """Draw what it takes to become known: a login button, or a name, chosen among those known or typed.
+
+    No known name is preselected: another workstation may have left it. Only this session's own last one is.
+    """
     known = source()
     if known == "oidc":
         st.info("Log in to read: verdicts are kept under your name.")
@@ -84,10 +88,14 @@ def ask(store: Store) -> None:
     st.subheader("Who is reading?", anchor=False)
     st.caption("Demo mode: the name is kept beside your verdicts, but nobody checks it.")
     with st.form("who", border=False, width=420):
-        chosen = st.selectbox("Reader", [*readers, NEW], key="who_known") if readers else NEW
+        chosen: str | None = NEW
+        if readers:
+            last = st.session_state.get(LAST)
+            index = readers.index(last) if last in readers else None
+            chosen = st.selectbox("Reader", [*readers, NEW], index, key="who_known", placeholder="Choose…")
         typed = st.text_input("Your name", key="who_typed", max_chars=200, placeholder="e.g. A. Reader")
         go = st.form_submit_button("Continue", type="primary", key="who_continue")
-    name = typed.strip() or ("" if chosen == NEW else chosen)
+    name = typed.strip() or ("" if chosen is None or chosen == NEW else chosen)
     if go and name == "":
         st.error("Give your name first.")
     elif go:
@@ -97,7 +105,9 @@ def ask(store: Store) -> None:
 
 def forget() -> None:
     """Ask again who reads (typed names only)."""
-    st.session_state.pop(READER, None)
+    reader = st.session_state.pop(READER, None)
+    if reader is not None:
+        st.session_state[LAST] = reader.name
 
 
 def badge() -> None:

@@ -68,15 +68,17 @@ def read(case: Case, reader: SavedReader) -> None:
 
 
 def not_here(whole: list[Case]) -> None:
-    """A link to an analysis that is gone or was done anew: another one is opened by the reader's hand only."""
+    """A link to an analysis that is gone or was done anew: the reader, nobody else, opens another one."""
     st.warning(
-        "The analysis in this address is not here: it was removed or done anew. Nothing is open; pick a case.",
+        "The analysis in this address is not here: it was removed or done anew. Pick a case to open.",
         icon=":material/warning:",
     )
     if st.button("Open the worklist", key="review_worklist", type="primary"):
         st.switch_page("pages/worklist.py")
     scans = list(dict.fromkeys(case.record.case_id for case in whole))
-    st.selectbox("Case", scans, None, key="review_pick", on_change=open_picked, placeholder="Choose…", width=420)
+    st.selectbox(
+        "Case", scans, None, key="review_pick", on_change=open_picked, placeholder="Choose…", width=420
+    )
 
 
 def page() -> None:
@@ -99,6 +101,9 @@ def page() -> None:
     if case is None:
         case = whole[0]
         state.select_case(case)
+    # Kept by hand while a name is asked for: Streamlit forgets widgets that are not drawn.
+    if reading.WEAK in st.session_state:
+        st.session_state[reading.WEAK] = st.session_state[reading.WEAK]
     reader = require_reader()
     header(case, whole)
     offer_run(case)

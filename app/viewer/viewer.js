@@ -599,7 +599,9 @@ function mount(root) {
       await load();
       if (repaint && ui.box.dataset.state === "ready") paintBands();
       if (!base || ui.box.dataset.state !== "ready") return;
-      if (data.jump && data.jump.nonce !== jumped) { jumped = data.jump.nonce; jump(data.jump.mm); }
+      const chosen = drawn === undefined && (data.regions ?? []).find((r) => r.id === data.selected);
+      if (chosen) { jumped = data.jump?.nonce; jump(chosen.mm); } // mounted again, for example after a name was asked for
+      else if (data.jump && data.jump.nonce !== jumped) { jumped = data.jump.nonce; jump(data.jump.mm); }
       else if (drawn === generation) drawMarks();
       else { nv.drawScene(); showValues(nv.scene.crosshairPos); }
       drawn = generation;

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import identity
-from app.feedback.store import StoreError, list_readers, open_store
+from app.feedback.store import StoreError, list_readers, open_store, reader_for
 from core.config import settings
 
 
@@ -70,7 +70,7 @@ def page() -> None:
     st.title(identity.require_reader().name)
 
 
-def test_name_is_asked_once_and_resumed_with_one_click(data_dir: Path) -> None:
+def test_name_is_asked_once_and_chosen_again_after_a_reload(data_dir: Path) -> None:
     at = AppTest.from_function(page, default_timeout=20).run()
     assert not at.title
     assert "nobody checks it" in at.caption[0].value
@@ -80,12 +80,33 @@ def test_name_is_asked_once_and_resumed_with_one_click(data_dir: Path) -> None:
     assert r"Ada \[x\]\(http\:" in at.sidebar.markdown[0].value, "shown as text, not as a link"
     assert "not verified" in at.sidebar.markdown[0].value
     reloaded = AppTest.from_function(page, default_timeout=20).run()
-    assert reloaded.selectbox(key="who_known").value == "Ada [x](http://y) **b**"
+    reloaded.selectbox(key="who_known").set_value("Ada [x](http://y) **b**")
     reloaded.button[0].click().run()
     assert reloaded.title[0].value == "Ada [x](http://y) **b**"
     assert len(list_readers(open_store(settings().store_url), "typed")) == 1
     reloaded.button(key="change_reader").click().run()
     assert not reloaded.title
+
+
+@pytest.mark.parametrize("known", [["Ada"], ["Ada", "Bob"]])
+def test_no_reader_of_another_browser_is_preselected(data_dir: Path, known: list[str]) -> None:
+    for name in known:
+        reader_for(open_store(settings().store_url), name, "typed")
+    at = AppTest.from_function(page, default_timeout=20).run()
+    assert at.selectbox(key="who_known").value is None
+    assert at.selectbox(key="who_known").proto.placeholder == "Choose…"
+    at.button[0].click().run()
+    assert at.error[0].value == "Give your name first."
+    assert not at.title
+
+
+def test_change_reader_offers_the_sessions_own_last_name(data_dir: Path) -> None:
+    at = AppTest.from_function(page, default_timeout=20).run()
+    at.text_input(key="who_typed").set_value("Ada")
+    at.button[0].click().run()
+    reader_for(open_store(settings().store_url), "Bob", "typed")
+    at.button(key="change_reader").click().run()
+    assert at.selectbox(key="who_known").value == "Ada"
 
 
 def test_header_names_the_reader(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

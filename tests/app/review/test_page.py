@@ -152,6 +152,28 @@ def test_asks_who_reads(case: CaseRecord) -> None:
     assert "regions read" not in text(at)
 
 
+def test_case_and_region_stay_while_the_reader_changes(case: CaseRecord) -> None:
+    other = write_case(settings().derivatives_dir, "sub-zzz", blocks=BLOCKS)
+    at = AppTest.from_file(MAIN, default_timeout=30)
+    at.switch_page("pages/review.py")
+    at.session_state["reader"] = reader_for(store(), "Ada", "typed")
+    at.session_state["case"] = address(other)[:16]
+    ran(at)
+    at.toggle(key="review_weak").set_value(True)
+    ran(at)
+    at.session_state["reading_region"] = "vr03"  # of the weak band
+    ran(at)
+    at.button(key="change_reader").click()
+    ran(at)
+    at.text_input(key="who_typed").set_value("Bob")
+    next(button for button in at.button if button.label == "Continue").click()
+    ran(at)
+    assert at.session_state["reading"].reader.name == "Bob"
+    assert at.session_state["reading"].record.case_id == "sub-zzz_ses-01"
+    assert at.toggle(key="review_weak").value is True
+    assert at.text_input(key=f"note_{address(other)[:16]}_vr03").value == ""
+
+
 def test_verdicts_wait_for_the_viewer(case: CaseRecord) -> None:
     at = page(reading_region="vr01")
     assert not enabled(at)
