@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -70,6 +72,12 @@ def stamp(path: Path) -> tuple[int, int]:
     return (status.st_mtime_ns, status.st_size)
 
 
+def plain(error: BaseException, folder: Path) -> str:
+    """What an error says to a reader: file names without the server's folders, no errno."""
+    text = re.sub(r"\[Errno \d+\] ", "", str(error))
+    return text.replace(f"{folder}{os.sep}", "").replace(str(folder), folder.name)
+
+
 @lru_cache(maxsize=4096)
 def _read(root: Path, path: Path, stamps: tuple[tuple[int, int], ...]) -> Case | BrokenCase:
     """``stamps`` only keys the cache: a file that changes is read again."""
@@ -77,7 +85,7 @@ def _read(root: Path, path: Path, stamps: tuple[tuple[int, int], ...]) -> Case |
         record = read_record(path)
         regions = read_regions(CasePaths(root, record.subject, record.session).regions(record.model))
     except (DerivativesError, TypeError, ValueError, KeyError, AttributeError) as error:
-        return BrokenCase(path.name, str(error))
+        return BrokenCase(path.name, plain(error, path.parent))
     ids: dict[tuple[str, str], set[str]] = {}
     for region in regions:
         ids.setdefault((region.map, region.band), set()).add(region.id)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
-from app.cases import Case, read_cases
+from app.cases import Case, plain, read_cases
 from app.feedback.store import SavedReader, StoreError
 from app.identity import require_reader
-from app.review import panel, reading
+from app.review import panel, preparation, reading
 from app.review.header import header, offer_run, open_picked
 from app.review.reading import Open
 from app.review.scene import material, mount_viewer
-from app.review.table import shown_regions
+from app.review.table import other_map, shown_regions
 from app.routes import AssetMissing, served
 from core.config import settings
 from core.io.derivatives import CasePaths, DerivativesError, read_regions
@@ -31,15 +31,15 @@ def read(case: Case, reader: SavedReader) -> None:
     """Viewer, region panel and tabs; what happens in here reruns nothing else."""
     record = case.record
     paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
-    name, weak = reading.map_name(), bool(st.session_state.get(reading.WEAK, False))
-    if name not in record.bands:
-        name = "volume" if "volume" in record.bands else "normative"
+    weak = bool(st.session_state.get(reading.WEAK, False))
     try:
-        stuff = material(paths, record, name)
-        regions = shown_regions(read_regions(paths.regions(record.model)), name, weak)
+        stuff = material(paths, record)
+        everything = read_regions(paths.regions(record.model))
     except (DerivativesError, ValueError, TypeError) as error:
-        st.error(f"This case can't be shown. {error}", icon=":material/error:")
+        st.error(f"This case can't be shown. {plain(error, paths.folder)}", icon=":material/error:")
         return
+    name = reading.map_name() if reading.map_name() in stuff.maps else stuff.maps[0]
+    regions = shown_regions(everything, name, weak)
     hashes: dict[str, str] = {kind: volume.hash for kind, volume in stuff.volumes.items()}
     now = st.session_state["reading"] = Open(record, name, reader, regions, hashes)
     for line in stuff.lacking:
@@ -63,7 +63,8 @@ def read(case: Case, reader: SavedReader) -> None:
         if drawn_here:
             panel.drawn_slices(now, paths, weak)
     with right:
-        panel.regions_panel(now, weak, reading.verified(now, drawn_here), drawn_here)
+        elsewhere = other_map(everything, name, stuff.maps)
+        panel.regions_panel(now, weak, reading.verified(now, drawn_here), drawn_here, elsewhere)
     panel.below(now, paths)
 
 
@@ -85,8 +86,9 @@ def page() -> None:
     st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE)
     whole, broken = read_cases(settings().derivatives_dir)
-    for bad in broken:
-        st.warning(f"{bad.name} can't be read: {bad.reason}", icon=":material/warning:")
+    if broken:
+        many = "1 analysis" if len(broken) == 1 else f"{len(broken)} analyses"
+        st.caption(f"{many} can't be read; see the Worklist.")
     if not whole:
         st.info(
             "No analysed scan yet. Upload one, or make the demo cohort with `make demo` "
@@ -107,6 +109,8 @@ def page() -> None:
     reader = require_reader()
     header(case, whole)
     offer_run(case)
+    record = case.record
+    preparation.mask_banner(record, CasePaths(settings().derivatives_dir, record.subject, record.session))
     read(case, reader)
     st.caption("A flag marks what a model did not expect, no diagnosis.")
 

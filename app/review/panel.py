@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from app.feedback.store import SavedVerdict, StoreError, VerdictValue
-from app.review import reading
+from app.review import preparation, reading
 from app.review.figure import overlay_figure
 from app.review.reading import Open
 from app.review.slices import PLANES, decode, slice_png
-from app.review.table import describe, expectation, region_frame, score_lines
+from app.review.table import describe, expectation, nothing_listed, region_frame, score_lines
 from app.viewer.component import PALETTES
 from app.viewer.volumes import VolumeMissing, wire
 from core.io.derivatives import CasePaths
@@ -17,8 +17,8 @@ from core.io.derivatives import CasePaths
 INK = dict(zip(("▼ 4+", "▼ 3–4", "▼ 2–3", "▲ 2–3", "▲ 3–4", "▲ 4+"), PALETTES["paper"], strict=True))
 
 
-def regions_panel(now: Open, weak: bool, ready: bool, drawn_here: bool) -> None:
-    """Table, verdict and missed findings of the open case.
+def regions_panel(now: Open, weak: bool, ready: bool, drawn_here: bool, elsewhere: str) -> None:
+    """Table, verdict and missed findings of the open case; ``elsewhere``, a line on the map not shown, or "".
 
     The viewer hears the verdict keys itself, so that a key always means the region on screen; only with
     slices drawn by the server (``drawn_here``) they are Streamlit's.
@@ -33,8 +33,10 @@ def regions_panel(now: Open, weak: bool, ready: bool, drawn_here: bool) -> None:
     count.markdown(f"**{read} of {len(now.regions)} regions read**")
     include.toggle("Band 2–3 too", key=reading.WEAK, on_change=reading.forget_row)
     st.caption(expectation(now.record, now.name, weak))
+    if elsewhere != "":
+        st.caption(f"{elsewhere}." if drawn_here else f"{elsewhere}: press m.")
     if not now.regions:
-        st.info("This map flags nothing at this setting.", icon=":material/check:")
+        st.info(nothing_listed(now.record, weak), icon=":material/check:")
     else:
         _table(now, answers)
         _verdict(now, ready, answers, drawn_here)
@@ -175,8 +177,8 @@ def drawn_slices(now: Open, paths: CasePaths, weak: bool) -> None:
 
 def below(now: Open, paths: CasePaths) -> None:
     """Tabs: scores, the paper's figure, downloads; each is worked out only when opened."""
-    scores, figure, files = st.tabs(
-        ["Scores", "Figure as in the paper", "Downloads"], key="review_tabs", on_change="rerun"
+    scores, figure, prepared, files = st.tabs(
+        ["Scores", "Figure as in the paper", "Preparation", "Downloads"], key="review_tabs", on_change="rerun"
     )
     if scores.open:
         with scores:
@@ -187,6 +189,9 @@ def below(now: Open, paths: CasePaths) -> None:
                 st.plotly_chart(overlay_figure(now.record, paths, now.name), theme=None, key="overlay_figure")
             except VolumeMissing as error:
                 st.error(str(error))
+    if prepared.open:
+        with prepared:
+            preparation.show(now.record, paths)
     if files.open:
         with files:
             _downloads(now, paths)

@@ -35,6 +35,13 @@ from app.viewer.volumes import (
 )
 from core.io.derivatives import CasePaths, CaseRecord, MapName
 
+# What the reader has to do without where a volume can't be read.
+OFF = {
+    "z-volume": "The volume map",
+    "z-normative": "The normative map",
+    "reconstruction": "The expected image",
+}
+
 
 @dataclass(frozen=True)
 class Material:
@@ -45,16 +52,21 @@ class Material:
     volumes: dict[Kind, Wire]
     lacking: list[str]
 
+    @property
+    def maps(self) -> list[MapName]:
+        """The z maps that can be shown."""
+        return [name for name, kind in MAP_KINDS.items() if kind in self.volumes]
 
-def material(paths: CasePaths, record: CaseRecord, name: MapName) -> Material:
-    """Build the wire volumes. The scan and the map read must be there; the others may lack.
+
+def material(paths: CasePaths, record: CaseRecord) -> Material:
+    """Build the wire volumes. The scan and one z map must be there; the others may lack.
 
     Raises
     ------
     VolumeChanged
         Where a file is not the one that the analysis wrote.
     VolumeMissing
-        Where the scan, its mask or the map ``name`` can't be read.
+        Where the scan, its mask or all z maps can't be read.
     """
     check_files(paths, record)
     volumes: dict[Kind, Wire] = {}
@@ -63,9 +75,11 @@ def material(paths: CasePaths, record: CaseRecord, name: MapName) -> Material:
         try:
             volumes[kind] = wire(paths, record.model, kind)
         except VolumeMissing as error:
-            if kind in ("base", MAP_KINDS[name]):
+            if kind == "base":
                 raise
-            lacking.append(str(error))
+            lacking.append(f"{OFF[kind]} is off. {error}")
+    if not set(volumes) & set(MAP_KINDS.values()):
+        raise VolumeMissing(" ".join(lacking) or "It has no z map; analyse the scan again")
     check_files(paths, record)  # again: an analysis may have replaced one while they were read
     remember(record, paths)
     return Material(paths, stored_axes(sources(paths, record.model, "base")[0]), volumes, lacking)

@@ -20,6 +20,24 @@ def shown_regions(regions: Iterable[Region], name: MapName, weak: bool) -> list[
     return sorted(mine, key=lambda region: (STRENGTH[region.band], -region.volume_mm3, region.id))
 
 
+def other_map(regions: Iterable[Region], name: MapName, maps: Iterable[MapName]) -> str:
+    """A line where another of ``maps`` flags more regions of 3 SD and more than ``name``; else empty."""
+    found = list(regions)
+    here = len(shown_regions(found, name, weak=False))
+    for other in maps:
+        count = len(shown_regions(found, other, weak=False))
+        if other != name and count > here:
+            return f"The {other} map flags {count} region{'' if count == 1 else 's'}"
+    return ""
+
+
+def nothing_listed(record: CaseRecord, weak: bool) -> str:
+    """Said where a map has no region to list. Coloured specks below the floor may still be on screen."""
+    floor = record.settings.get("floor_mm3")
+    size = "" if floor is None else f" of {floor:g} mm³ or more"
+    return f"This map flags no region{size} at {2 if weak else 3} SD and more."
+
+
 def describe(region: Region) -> str:
     """One line on a region."""
     direction = "brighter" if region.sign > 0 else "darker"

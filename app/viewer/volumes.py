@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from app.cases import address, stamp
+from app.cases import address, plain, stamp
 from core.io.derivatives import CasePaths, CaseRecord, DerivativesError, MapName, read_record
 from core.io.volume import file_hash
 
@@ -77,7 +77,9 @@ def read_grid(path: Path) -> Grid:
         canonical = nib.as_closest_canonical(image)
         data = np.nan_to_num(np.asarray(canonical.dataobj, dtype=np.float32), posinf=0.0, neginf=0.0)
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
-        raise VolumeMissing(f"{path.name}: can't be read ({error}); analyse the scan again") from error
+        raise VolumeMissing(
+            f"{path.name}: can't be read ({plain(error, path.parent)}); analyse the scan again"
+        ) from error
     if data.ndim != 3:
         raise VolumeMissing(f"{path.name}: has {data.ndim} dimensions, expected 3; analyse the scan again")
     return Grid(data, canonical.affine)
@@ -147,7 +149,9 @@ def stored_axes(path: Path) -> str:
         assert isinstance(image, nib.spatialimages.SpatialImage)
         return "".join(nib.aff2axcodes(image.affine))
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
-        raise VolumeMissing(f"{path.name}: can't be read ({error}); analyse the scan again") from error
+        raise VolumeMissing(
+            f"{path.name}: can't be read ({plain(error, path.parent)}); analyse the scan again"
+        ) from error
 
 
 def sources(paths: CasePaths, model: str, kind: Kind) -> tuple[Path, ...]:

@@ -27,8 +27,16 @@ from app.jobs import JobError
 from app.review import reading
 from app.viewer.volumes import KINDS, wire
 from core.config import ROOT, settings
-from core.io.derivatives import CasePaths, CaseRecord, write_record
-from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, Block, write_case
+from core.io.derivatives import (
+    MAP_NAMES,
+    CasePaths,
+    CaseRecord,
+    MapName,
+    read_regions,
+    write_record,
+    write_regions,
+)
+from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, Block, seal, write_case
 
 PAGE = str(ROOT / "app" / "pages" / "review.py")
 MAIN = str(ROOT / "app" / "main.py")
@@ -245,7 +253,52 @@ def test_weak_band_is_shown_when_asked(case: CaseRecord) -> None:
 def test_nothing_flagged(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes._served, "on", True)
     write_case(settings().derivatives_dir, blocks=())
-    assert page().info[0].value == "This map flags nothing at this setting."
+    assert page().info[0].value == "This map flags no region at 3 SD and more."
+
+
+@pytest.mark.parametrize("lost", ["volume", "normative"])
+def test_a_lost_map_is_off_and_the_other_read(case: CaseRecord, lost: MapName) -> None:
+    paths = CasePaths(settings().derivatives_dir, case.subject, case.session)
+    paths.z(case.model, lost).unlink()
+    at = page(reading_map=lost)
+    words = f"The {lost} map is off. {paths.z(case.model, lost).name}: missing; analyse the scan again"
+    assert [one.value for one in at.warning] == [words]
+    assert not at.error
+    other = "normative" if lost == "volume" else "volume"
+    assert at.session_state["reading"].name == other
+    assert {one.map for one in at.session_state["reading"].regions} == {other}
+    assert f"z-{lost}" not in at.session_state["reading"].hashes
+    assert "press m" not in text(at)
+
+
+def test_without_any_map_nothing_is_read(case: CaseRecord) -> None:
+    paths = CasePaths(settings().derivatives_dir, case.subject, case.session)
+    for name in MAP_NAMES:
+        paths.z(case.model, name).unlink()
+    at = page()
+    assert "desc-volumeZ_zmap.nii.gz: missing" in at.error[0].value
+    assert not drawn(at)
+
+
+@pytest.mark.parametrize(
+    ("volume", "normative", "words"),
+    [
+        ([], ["nr01", "nr02"], "The normative map flags 2 regions: press m."),
+        (["vr01"], ["nr01", "nr02"], "The normative map flags 2 regions: press m."),
+        (["vr03"], ["nr01"], "The normative map flags 1 region: press m."),
+        (["vr01"], ["nr01"], ""),
+        ([], ["nr03"], ""),  # below 3 SD
+    ],
+)
+def test_more_flags_in_the_other_map_are_told(
+    case: CaseRecord, volume: list[str], normative: list[str], words: str
+) -> None:
+    paths = CasePaths(settings().derivatives_dir, case.subject, case.session)
+    kept = [one for one in read_regions(paths.regions(case.model)) if one.id in [*volume, *normative]]
+    write_regions(kept, paths.regions(case.model))
+    seal(settings().derivatives_dir, case)
+    told = [one.value for one in page().caption if "map flags" in one.value]
+    assert told == ([words] if words else [])
 
 
 def test_missed_finding_is_kept_with_its_note(case: CaseRecord) -> None:
@@ -362,13 +415,25 @@ def test_lacking_reconstruction_is_said_and_the_rest_shown(case: CaseRecord) -> 
     assert "0 of 2 regions read" in text(at)
 
 
-def test_broken_record_beside_a_whole_one(case: CaseRecord) -> None:
-    bad = CasePaths(settings().derivatives_dir, "sub-bad", "ses-01").case_json(case.model)
-    bad.parent.mkdir(parents=True)
-    bad.write_text("{")
+def test_broken_records_beside_a_whole_one_are_left_to_the_worklist(case: CaseRecord) -> None:
+    for number, words in ((1, "1 analysis can't be read; see"), (2, "2 analyses can't be read; see")):
+        bad = CasePaths(settings().derivatives_dir, f"sub-bad{number}", "ses-01").case_json(case.model)
+        bad.parent.mkdir(parents=True)
+        bad.write_text("{")
+        at = page()
+        assert not at.warning
+        assert at.caption[0].value == f"{words} the Worklist."
+        assert "0 of 2 regions read" in text(at)
+
+
+def test_errors_tell_no_folder_of_the_server(case: CaseRecord) -> None:
+    paths = CasePaths(settings().derivatives_dir, case.subject, case.session)
+    paths.z(case.model, "normative").write_bytes(b"junk")
+    seal(settings().derivatives_dir, case)
     at = page()
-    assert "sub-bad_ses-01" in at.warning[0].value
-    assert "0 of 2 regions read" in text(at)
+    said = [one.value for one in [*at.warning, *at.error]]
+    assert said
+    assert not [one for one in said if str(paths.folder) in one or "Errno" in one], said
 
 
 def test_next_and_previous_case_and_other_model(case: CaseRecord) -> None:

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from app.review.table import describe, expectation, ordinal, region_frame, score_lines, shown_regions
+from app.review.table import (
+    describe,
+    expectation,
+    nothing_listed,
+    ordinal,
+    other_map,
+    region_frame,
+    score_lines,
+    shown_regions,
+)
 from core.io.derivatives import CasePaths, Region, read_regions
 from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, Block, write_case
 
@@ -60,6 +69,24 @@ def test_normals_counted_at_another_floor_are_not_called_unknown(tmp_path: Path)
         "Regions of validation normals were counted at another floor than this analysis' 50 mm³: "
         "no number here."
     )
+
+
+def test_nothing_listed_names_the_floor(tmp_path: Path) -> None:
+    record = replace(write_case(tmp_path, blocks=()), settings={"floor_mm3": 100.0})
+    assert (
+        nothing_listed(record, weak=False) == "This map flags no region of 100 mm³ or more at 3 SD and more."
+    )
+    assert (
+        nothing_listed(record, weak=True) == "This map flags no region of 100 mm³ or more at 2 SD and more."
+    )
+
+
+def test_other_map_counts_those_of_3_sd_of_maps_that_can_be_shown(tmp_path: Path) -> None:
+    found = regions(tmp_path)
+    only = [one for one in found if one.map == "normative"]
+    assert other_map(only, "volume", ["volume", "normative"]) == "The normative map flags 2 regions"
+    assert other_map(only, "volume", ["volume"]) == ""
+    assert other_map(found, "volume", ["volume", "normative"]) == ""
 
 
 def test_ordinals() -> None:
