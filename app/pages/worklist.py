@@ -131,6 +131,7 @@ def draw() -> None:
         hide_index=True,
         height=min(38 + 36 * len(rows), 720),
         row_height=36,
+        placeholder="–",
         column_config=COLUMNS,
     )
     picked = [*event["selection"]["rows"], *(cell[0] for cell in event["selection"]["cells"])]

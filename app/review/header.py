@@ -60,7 +60,7 @@ def header(case: Case, everything: list[Case]) -> None:
     have = {o.record.model for o in everything if o.record.case_id == case.record.case_id}
     at = scans.index(case.record.case_id)
     back, pick, forward, model, facts = st.columns(
-        [0.045, 0.22, 0.045, 0.2, 0.49], vertical_alignment="center"
+        [0.045, 0.2, 0.045, 0.26, 0.45], vertical_alignment="center"
     )
     for column, icon, key, shortcut, to in (
         (back, ":material/chevron_left:", "review_previous", "Shift+P", at - 1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
-from math import pi
+from math import dist, pi
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Mark:
     id: str
     sign: int
     mm: tuple[float, float, float]  # peak
-    centre: tuple[float, float, float]
+    centre: tuple[float, float, float]  # of the ring
     radius: float  # mm, of a sphere of the region's volume
 
 
@@ -64,13 +64,19 @@ class Scene:
 
 
 def mark(region: Region) -> Mark:
-    """The viewer's view of a region."""
+    """The viewer's view of a region. The centre is its centroid, or its peak where that lies far from it.
+
+    The centroid of a curved region can lie outside it: a ring there would enclose nothing flagged.
+    """
+    peak = (region.peak_x_mm, region.peak_y_mm, region.peak_z_mm)
+    centroid = (region.x_mm, region.y_mm, region.z_mm)
+    radius = (3 * region.volume_mm3 / (4 * pi)) ** (1 / 3)
     return Mark(
         id=region.id,
         sign=region.sign,
-        mm=(region.peak_x_mm, region.peak_y_mm, region.peak_z_mm),
-        centre=(region.x_mm, region.y_mm, region.z_mm),
-        radius=(3 * region.volume_mm3 / (4 * pi)) ** (1 / 3),
+        mm=peak,
+        centre=peak if dist(centroid, peak) > radius else centroid,
+        radius=radius,
     )
 
 

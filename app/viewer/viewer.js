@@ -20,12 +20,13 @@ const MAPS = { volume: "Volume z", normative: "Normative z" };
 const TITLES = { volume: "z within this volume, as in the paper", normative: "z against the normals of this model" };
 const Z_LIMIT = 7.9;
 const KEYS = [
-  ["↑ ↓ · wheel", "slice"], ["drag", "move crosshair"], ["right drag", "window / level"], ["Ctrl wheel", "zoom"],
+  ["↑ ↓ · wheel", "slice (pointer over the viewer)"], ["PgUp PgDn", "five slices"], ["drag", "move crosshair"],
+  ["right drag", "window / level"], ["Ctrl wheel", "zoom"], ["Ctrl drag", "pan"],
   ["n p", "next, previous region"], ["click", "select flagged region"], ["Shift click", "missed here"],
-  ["1 2 3", "bands 2–3, 3–4, 4+"], ["+ −", "brighter, darker"], ["Space", "hold: hide overlay"],
+  ["1 2 3", "bands 2–3, 3–4, 4+"], ["+ = −", "brighter (+ or =), darker"], ["Space", "hold: hide overlay"],
   ["b", "hold: scan ↔ reconstruction"], ["m", "other z map"], ["v", "next view"], ["l", "swap left and right"],
   ["x", "crosshair"], ["0", "reset window and zoom"], ["a d s", "agree, disagree, unsure"], ["u", "undo"],
-  ["e", "write a note (Enter, Esc: leave it)"], ["Shift N P", "next, previous case"], ["?", "these keys"],
+  ["e", "write a note (Enter, Esc: leave it)"], ["Shift N P", "next, previous case"], ["? Esc", "these keys, close them"],
 ];
 
 export default function (component) {
@@ -216,7 +217,7 @@ function mount(root) {
     if (!base) return;
     const voxel = voxelAt(frac), at = offset(voxel), mm = nv.frac2mm(frac, 0, true);
     const raw = z[state.map]?.[at] ?? 0;
-    const band = BANDS.find(([, sign, low, high]) => sign * raw > 0 && Math.abs(raw) / 16 >= low && Math.abs(raw) / 16 < high);
+    const band = BANDS[bandOf(raw)];
     const value = (v, digits) => v ? (v.inter + v.slope * v.img[at]).toFixed(digits) : "–";
     const cells = {
       T2: value(scan, scan.slope < 0.05 ? 2 : 0), expected: value(reconstruction, 2), z: formatZ(raw),
@@ -272,15 +273,17 @@ function mount(root) {
     select(regions[at < 0 ? (by > 0 ? 0 : regions.length - 1) : (at + by + regions.length) % regions.length]);
   }
 
-  // A click on a flagged voxel selects the region of its sign that lies closest, measured in its own radius.
+  const bandOf = (raw) => BANDS.findIndex(([, sign, low, high]) => sign * raw > 0 && Math.abs(raw) / 16 >= low && Math.abs(raw) / 16 < high);
+
+  // A click on a flagged voxel that is on screen selects the region of its sign that lies closest, in its own radii.
   function selectAt(frac) {
-    const raw = z[state.map]?.[offset(voxelAt(frac))] ?? 0;
-    if (Math.abs(raw) < 32) return;
+    const raw = z[state.map]?.[offset(voxelAt(frac))] ?? 0, band = bandOf(raw);
+    if (band < 0 || !state.on[band] || state.hidden) return;
     const mm = nv.frac2mm(frac, 0, true);
     const far = (r, to) => Math.hypot(...to.map((v, i) => v - mm[i])) / Math.max(1, r.radius);
     const near = listed().filter((r) => r.sign * raw > 0)
       .map((r) => [Math.min(far(r, r.mm), far(r, r.centre)), r]).sort((a, b) => a[0] - b[0]);
-    if (near.length > 0 && near[0][0] < 3) select(near[0][1]);
+    if (near.length > 0 && near[0][0] <= 1.5) select(near[0][1]);
   }
 
   function scroll(by) {
@@ -397,7 +400,7 @@ function mount(root) {
       press("brighter", "Brighter than expected (+)", () => toggleSign([3, 4, 5])), el("span", { class: "dim", title: "Bands of |z| in standard deviations" }, "than expected"),
       el("span", { class: "grow" }), el("label", {}, "opacity", ui.opacity), ui.palette);
     const cell = (name, label) => el("span", { class: "cell" }, el("span", { class: "dim" }, label), ui.values[name] = text(`value ${name}`));
-    const foot = el("div", { class: "bar foot" }, cell("T2", "T2"), cell("expected", "expected"), cell("z", "z"), cell("band", "band"),
+    const foot = el("div", { class: "bar foot" }, cell("T2", "T2"), cell("expected", "expected 0–1"), cell("z", "z"), cell("band", "band"),
       cell("mm", "mm"), cell("voxel", "voxel"), el("span", { class: "grow" }), cell("slice", "axial"));
     ui.box = el("div", { class: "fontanelle", "data-state": "loading" }, head, tools, ui.stage, legend, foot);
     return ui;

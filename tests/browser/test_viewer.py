@@ -20,6 +20,8 @@ from tests.browser.conftest import Tab
 from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, ORIENTATIONS, Block, seal, write_case
 
 WEAK = Block("r03", (10, 10, 10), (12, 12, 12), 2.5)
+# 11 mm from the bright block's middle: two of its radii of 5.3 mm.
+SPECK = Block("r04", (11, 16, 13), (12, 17, 14), 3.5)
 ORIENTED = ["".join(stored) for stored in ORIENTATIONS]
 
 
@@ -223,6 +225,61 @@ def test_click_on_a_flagged_voxel_selects_its_region(tab: Tab) -> None:
     column, row = center(hue(pixels, PALETTES["paper"][5]))
     stage.click(position={"x": column * pixels.shape[1], "y": row * pixels.shape[0]})
     expect(tab.page.get_by_text("brighter 4+ · left").first).to_be_visible()
+
+
+def test_click_selects_only_what_is_on_screen_and_near(tab: Tab) -> None:
+    """A voxel of a band switched off selects nothing, nor does a region more than 1.5 radii away."""
+    case = write_case(tab.server.root, "sub-click", blocks=(BRIGHT_LEFT, SPECK))
+    paths = CasePaths(tab.server.root, case.subject, case.session)
+    listed = [one for one in read_regions(paths.regions(case.model)) if not one.id.endswith(SPECK.id)]
+    write_regions(listed, paths.regions(case.model))  # the speck is below the floor: drawn, not listed
+    seal(tab.server.root, case)
+    unselected = tab.page.get_by_text("Select a region")
+    try:
+        tab.review(case)
+        opaque(tab)
+        tab.viewer.get_by_role("button", name="Axial").click()
+        stage = tab.viewer.locator(".stage")
+        stage.hover(position={"x": 200, "y": 100})
+        for _ in range(11, SPECK.start[2]):  # from the middle slice, 11, to both blocks'
+            tab.page.keyboard.press("ArrowUp")
+        pixels = picture(tab)
+        speck = center(hue(pixels, PALETTES["paper"][4]))
+        block = center(hue(pixels, PALETTES["paper"][5]))
+        height, width = pixels.shape[:2]
+
+        def click(at: tuple[float, float]) -> None:
+            stage.click(position={"x": at[0] * width, "y": at[1] * height})
+            tab.page.wait_for_timeout(700)
+
+        expect(unselected).to_be_visible()
+        click(speck)
+        expect(tab.viewer.locator(".value.band")).to_have_text("brighter 3–4")
+        expect(unselected).to_be_visible()
+        tab.page.keyboard.press("3")  # 4+ off
+        click(block)
+        expect(tab.viewer.locator(".value.band")).to_have_text("brighter 4+")
+        expect(unselected).to_be_visible()
+        tab.page.keyboard.press("3")
+        click(block)
+        expect(tab.page.get_by_text("brighter 4+ · left").first).to_be_visible()
+    finally:
+        shutil.rmtree(tab.server.root / case.subject)
+
+
+def test_another_reader_finds_the_region_that_was_selected(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"])
+    tab.page.keyboard.press("n")
+    tab.page.keyboard.press("n")
+    expect(tab.page.get_by_text("darker 3–4 · right").first).to_be_visible()
+    at = crosshair(tab)
+    tab.page.get_by_role("button", name="Change reader").dispatch_event("click")
+    tab.page.get_by_label("Your name").fill("Bea")
+    tab.page.get_by_role("button", name="Continue").click()
+    tab.shows(tab.server.cases["RAS"])
+    expect(tab.page.get_by_text("darker 3–4 · right").first).to_be_visible()
+    expect(tab.viewer.locator(".value.band")).to_have_text("darker 3–4")
+    assert crosshair(tab) == pytest.approx(at, abs=0.02)
 
 
 def test_keys_rest_while_typing(tab: Tab) -> None:

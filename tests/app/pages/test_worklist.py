@@ -131,8 +131,17 @@ def test_broken_record_is_a_row_and_the_page_goes_on(data_dir: Path, content: st
 
 def test_missing_region_table_is_a_row_too(data_dir: Path) -> None:
     bad = write_case(root(), "sub-bad")
-    CasePaths(root(), bad.subject, bad.session).regions(bad.model).unlink()
-    assert list(table(run())["Status"]) == ["can't be read"]
+    path = CasePaths(root(), bad.subject, bad.session).regions(bad.model)
+    path.unlink()
+    rows = table(run())
+    assert list(rows["Status"]) == ["can't be read"]
+    # No folder of the server, no errno.
+    assert rows["Note"].iloc[0] == f"{path.name}: No such file or directory: '{path.name}'"
+
+
+def test_what_is_not_known_is_a_dash(data_dir: Path) -> None:
+    write_case(root(), "sub-a", age_weeks=None)
+    assert run().dataframe[0].proto.placeholder == "–"
 
 
 def test_changed_files_are_read_again(data_dir: Path) -> None:
