@@ -183,6 +183,13 @@ def cancel(jobs_dir: Path, job_id: str) -> None:
             os.killpg(pid, signal.SIGTERM)
 
 
+def dismiss(jobs_dir: Path, job_id: str) -> None:
+    """Forget a job that is over, its log too; one that waits or works is left alone."""
+    with suppress(JobError):  # another session dismissed it
+        if status(jobs_dir, job_id).over:
+            shutil.rmtree(jobs_dir / job_id, ignore_errors=True)
+
+
 def friendly(log: str) -> str:
     """Last line of a log that means something to a reader; never a traceback."""
     lines = [NOISE.sub("", line).strip() for line in log.splitlines()]

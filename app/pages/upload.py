@@ -19,6 +19,7 @@ from core.io.volume import READ, VolumeError
 from core.networks.zoo import ModelError, list_models
 
 CHECKED = "upload_checked"
+RETRY_FAILED = "upload_retry_failed"  # why a job could not be queued anew
 REVIEW = "pages/review.py"
 TYPES = [extension.removeprefix(".") for extension in ACCEPTED]
 POLL_SECONDS = 1.0
@@ -139,6 +140,16 @@ def label(job: Job) -> str:
     return Path(job.inputs[0]).name.split("_")[0]
 
 
+def retry(job: Job) -> None:
+    """Queue a failed job anew, in its place."""
+    try:
+        jobs.submit(settings().jobs_dir, [Path(path) for path in job.inputs], job.models)
+    except jobs.JobError as error:
+        st.session_state[RETRY_FAILED] = str(error)
+        return
+    jobs.dismiss(settings().jobs_dir, job.id)
+
+
 def show_job(job: Job) -> None:
     """One job: progress, and what can be done."""
     names: dict[str, str] = st.session_state.get("upload_names", {})
@@ -157,6 +168,9 @@ def show_job(job: Job) -> None:
         return
     if job.state == "failed":
         what.error(f"{name} · {models}: {job.message}", icon=":material/error:")
+        act.button("Try again", key=f"job_retry_{job.id}", on_click=retry, args=(job,), width="stretch")
+        away = partial(jobs.dismiss, settings().jobs_dir, job.id)
+        act.button("Dismiss", key=f"job_dismiss_{job.id}", on_click=away, type="tertiary", width="stretch")
         return
     if job.state == "cancelled":
         what.markdown(f"{code(name)} · {models} · cancelled")
@@ -181,10 +195,12 @@ def jobs_panel() -> None:
     @st.fragment(run_every=POLL_SECONDS if busy else None)
     def polled() -> None:
         now = jobs.list_jobs(settings().jobs_dir)[:SHOWN_JOBS]
+        if RETRY_FAILED in st.session_state:
+            st.error(st.session_state.pop(RETRY_FAILED), icon=":material/error:")
         for job in now:
             show_job(job)
-        if busy and all(job.over for job in now):
-            st.rerun()  # the whole page, which stops the polling
+        if busy == all(job.over for job in now):
+            st.rerun()  # the whole page, which stops the polling, or starts it
 
     polled()
 

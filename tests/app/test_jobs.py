@@ -107,6 +107,18 @@ def test_cancel_ends_even_a_stubborn_process(tmp_path: Path) -> None:
     assert status(tmp_path, job_id).state == "cancelled"
 
 
+def test_only_a_job_that_is_over_is_dismissed(tmp_path: Path) -> None:
+    job_id = submit(tmp_path, SCAN, ["m1", "m2"], [OK, HALF])
+    until(tmp_path, job_id, lambda job: job.state == "running")
+    jobs.dismiss(tmp_path, job_id)
+    assert (tmp_path / job_id / "job.json").is_file()
+    cancel(tmp_path, job_id)
+    until(tmp_path, job_id, lambda job: job.over)
+    jobs.dismiss(tmp_path, job_id)
+    jobs.dismiss(tmp_path, job_id)  # gone already: nothing to do
+    assert jobs.list_jobs(tmp_path) == []
+
+
 def test_cancel_counts_before_the_process_has_told_its_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

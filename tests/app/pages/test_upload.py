@@ -139,6 +139,52 @@ def test_failure_is_one_plain_line(at: AppTest, tmp_path: Path, monkeypatch: pyt
     assert [error.value for error in at.error] == ["a.nii.gz · vae_8x8_512: the brain mask is empty"]
 
 
+def test_failed_analysis_is_tried_again_in_its_place(
+    at: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(monkeypatch, "raise ValueError('the disk is full')")
+    send(at, ("a.nii.gz", scan_bytes(tmp_path / "sent")))
+    at.button(key="upload_go").click().run()
+    failed = finish(at)[0]
+    fake(monkeypatch, "pass")
+    at.button(key=f"job_retry_{failed.id}").click().run()
+    assert not at.exception, at.exception
+    again = finish(at)
+    assert [(job.state, job.inputs, job.models) for job in again] == [("done", failed.inputs, failed.models)]
+    assert again[0].id != failed.id
+    assert not at.error
+
+
+def test_a_retry_that_can_not_start_is_said_and_the_failure_stays(
+    at: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(monkeypatch, "raise ValueError('the disk is full')")
+    send(at, ("a.nii.gz", scan_bytes(tmp_path / "sent")))
+    at.button(key="upload_go").click().run()
+    failed = finish(at)[0]
+
+    def refuse(*_: object) -> str:
+        raise jobs.JobError("The queue is closed.")
+
+    monkeypatch.setattr(jobs, "submit", refuse)
+    at.button(key=f"job_retry_{failed.id}").click().run()
+    assert [error.value for error in at.error] == [
+        "The queue is closed.",
+        "a.nii.gz · vae_8x8_512: the disk is full",
+    ]
+
+
+def test_failed_analysis_is_dismissed(at: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(monkeypatch, "raise ValueError('the disk is full')")
+    send(at, ("a.nii.gz", scan_bytes(tmp_path / "sent")))
+    at.button(key="upload_go").click().run()
+    failed = finish(at)[0]
+    at.button(key=f"job_dismiss_{failed.id}").click().run()
+    assert not at.error
+    assert jobs.list_jobs(settings().jobs_dir) == []
+    assert Path(failed.inputs[0]).is_file(), "the scan stays"
+
+
 def test_running_analysis_is_cancelled(at: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake(monkeypatch, "import time; time.sleep(60)")
     send(at, ("a.nii.gz", scan_bytes(tmp_path / "sent")))
