@@ -9,7 +9,7 @@ from app.cases import Case, plain, read_cases
 from app.feedback.store import SavedReader, StoreError
 from app.identity import require_reader
 from app.review import panel, preparation, reading
-from app.review.header import header, offer_run, open_picked
+from app.review.header import header, offer_run, open_picked, turn
 from app.review.reading import Open
 from app.review.scene import material, mount_viewer
 from app.review.table import other_map, shown_regions
@@ -26,9 +26,17 @@ STYLE = """<style>
 </style>"""
 
 
+def draws_here() -> bool:
+    """Whether the server must draw the slices: no volume routes, or a browser without WebGL2."""
+    return not served() or bool(st.session_state.get("reading_unsupported"))
+
+
 @st.fragment
 def read(case: Case, reader: SavedReader) -> None:
     """Viewer, region panel and tabs; what happens in here reruns nothing else."""
+    if (by := st.session_state.pop(reading.TURN, 0)) != 0:
+        turn(case, by)
+        st.rerun()
     record = case.record
     paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
     weak = bool(st.session_state.get(reading.WEAK, False))
@@ -45,7 +53,7 @@ def read(case: Case, reader: SavedReader) -> None:
     for line in stuff.lacking:
         st.warning(line, icon=":material/warning:")
     left, right = st.columns([0.66, 0.34], gap="small")
-    drawn_here = not served() or bool(st.session_state.get("reading_unsupported"))
+    drawn_here = draws_here()
     with left:
         if served():
             try:
@@ -107,7 +115,7 @@ def page() -> None:
     if reading.WEAK in st.session_state:
         st.session_state[reading.WEAK] = st.session_state[reading.WEAK]
     reader = require_reader()
-    header(case, whole)
+    header(case, whole, draws_here())
     offer_run(case)
     record = case.record
     preparation.mask_banner(record, CasePaths(settings().derivatives_dir, record.subject, record.session))

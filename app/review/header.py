@@ -33,6 +33,14 @@ def open_scan(scan: str) -> None:
         leave((same or mine)[0])
 
 
+def turn(case: Case, by: int) -> None:
+    """Open the scan that lies ``by`` places after ``case``; the first or last where there are fewer."""
+    scans = list(dict.fromkeys(other.record.case_id for other in state.cases()))
+    if case.record.case_id in scans:
+        at = scans.index(case.record.case_id) + by
+        open_scan(scans[min(max(at, 0), len(scans) - 1)])
+
+
 def open_picked() -> None:
     """Open the scan picked where none was open."""
     open_scan(st.session_state["review_pick"])
@@ -54,8 +62,12 @@ def _choose_model() -> None:
         leave(match)
 
 
-def header(case: Case, everything: list[Case]) -> None:
-    """One line: previous, scan, next, model, age and scores."""
+def header(case: Case, everything: list[Case], drawn_here: bool) -> None:
+    """One line: previous, scan, next, model, age and scores.
+
+    Its keys are Streamlit's only with slices drawn by the server (``drawn_here``): the viewer hears them in
+    order with the verdicts.
+    """
     scans = list(dict.fromkeys(other.record.case_id for other in everything))
     have = {o.record.model for o in everything if o.record.case_id == case.record.case_id}
     at = scans.index(case.record.case_id)
@@ -71,8 +83,8 @@ def header(case: Case, everything: list[Case]) -> None:
             "",
             icon=icon,
             key=key,
-            help=f"{'Next' if to > at else 'Previous'} case",
-            shortcut=shortcut,
+            help=f"{'Next' if to > at else 'Previous'} case ({shortcut})",
+            shortcut=shortcut if drawn_here else None,
             disabled=not inside,
             on_click=open_scan,
             args=(scans[to] if inside else case.record.case_id,),

@@ -120,7 +120,7 @@ def _verdict(now: Open, ready: bool, answers: dict[str, SavedVerdict], drawn_her
     )
     for column, (label, key, verdict) in zip(st.columns(3, gap="small"), choices, strict=True):
         column.button(
-            label if drawn_here else f"{label} :gray[{key.upper()}]",
+            label if drawn_here else f"{label} ({key.upper()})",
             key=f"verdict_{verdict}",
             on_click=reading.save,
             args=(verdict, region.id if region is not None else ""),
@@ -149,7 +149,7 @@ def _said(drawn_here: bool) -> None:
     line, back = st.columns([0.7, 0.3], vertical_alignment="center")
     line.markdown(f":red[{text}]" if failed else f":green[✓ {text}]" if text else "&nbsp;")
     back.button(
-        "Undo" if drawn_here else "Undo :gray[U]",
+        "Undo" if drawn_here else "Undo (U)",
         key="verdict_undo",
         on_click=reading.undo_here,
         shortcut="u" if drawn_here else None,

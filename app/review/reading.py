@@ -35,6 +35,7 @@ from core.io.derivatives import CasePaths, CaseRecord, DerivativesError, MapName
 
 VIEWER = "reading_viewer"
 TABLE = "region_table"
+TURN = "reading_turn"  # cases to go on by, asked for by key
 WEAK = "review_weak"  # toggle: regions of 2–3 SD too
 MISSED_RADIUS_MM = 5.0
 
@@ -267,7 +268,10 @@ def on_answers() -> None:
         if answer["id"] in answered():
             continue
         reading = _reading_at(answer)
-        if reading is None:
+        if answer["what"] in ("next", "previous"):
+            by = 1 if answer["what"] == "next" else -1
+            st.session_state[TURN] = st.session_state.get(TURN, 0) + by
+        elif reading is None:
             _say("Not saved: the answer named an analysis or map that is not on screen. Answer again.", True)
         elif answer["what"] == "undo":
             if not undo(answer["id"], reading):

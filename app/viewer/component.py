@@ -115,9 +115,9 @@ def viewer(
 
     ``loaded`` is ``{"case", "map", "hashes": {kind: sha256}}`` once drawn, and when the map changes;
     ``selected`` ``{"id", "case", "pick"}``; ``answers`` a list, in the reader's order, of ``{"id", "what",
-    "region", "map", "address", "hash"}``, ``what`` agree, disagree, unsure or undo; ``missed`` ``{"mm",
-    "case"}``; ``map`` a map's name; ``weak`` ``{"on"}`` when the bands of 2–3 SD come or go; ``unsupported``
-    true without WebGL2.
+    "region", "map", "address", "hash"}``, ``what`` agree, disagree, unsure, undo, next or previous;
+    ``missed`` ``{"mm", "case"}``; ``map`` a map's name; ``weak`` ``{"on"}`` when the bands of 2–3 SD come or
+    go; ``unsupported`` true without WebGL2.
     """
     return _component()(
         key=key,

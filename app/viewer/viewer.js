@@ -3,7 +3,7 @@
 // Python sends the case's description as `data` at each rerun. Volumes come by HTTP, and everything that a
 // reader does while looking stays here. Python hears of decisions only: `loaded` (what is on screen, by
 // content hash, and which map), `selected` (a region), `answers` (verdicts by key, in order, each with its own
-// id, region and analysis: a quick reader's keys may reach Python together), `missed` (a point overlooked), `map`,
+// id, region and analysis, and turns to other cases: a quick reader's keys may reach Python together), `missed` (a point overlooked), `map`,
 // `weak` (bands 2–3 on or off, which the region table follows), `unsupported`.
 
 const PLANE = { axial: 0, coronal: 1, sagittal: 2, planes: 3, render: 4 };
@@ -254,7 +254,8 @@ function mount(root) {
 
   // A verdict on the selected region, or an undo. What it speaks of travels with it.
   function answer(what) {
-    if (ui.box.dataset.state !== "ready" || (what !== "undo" && !data.selected)) return;
+    const free = ["undo", "next", "previous"].includes(what); // of a selected region
+    if (ui.box.dataset.state !== "ready" || (!free && !data.selected)) return;
     const kept = new Set(data.answered ?? []);
     answers = answers.filter((one) => !kept.has(one.id));
     const id = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("")
@@ -488,6 +489,7 @@ function mount(root) {
     v: () => setView(VIEWS[(VIEWS.findIndex(([name]) => name === state.view) + 1) % VIEWS.length][0]),
     l: () => setRadiological(!state.radiological), x: () => setCrosshair(!state.crosshair), 0: reset,
     a: () => answer("agree"), d: () => answer("disagree"), s: () => answer("unsure"), u: () => answer("undo"),
+    N: () => answer("next"), P: () => answer("previous"),
     e: () => noteField()?.focus(), "?": () => { ui.help.hidden = !ui.help.hidden; }, Escape: () => { ui.help.hidden = true; },
   };
   const scrolls = { ArrowUp: 1, ArrowDown: -1, PageUp: 5, PageDown: -5 };
@@ -497,7 +499,7 @@ function mount(root) {
     if (event.key in scrolls && near()) { event.preventDefault(); scroll(scrolls[event.key]); return; }
     if (!(event.key in actions)) return;
     if (" e".includes(event.key)) event.preventDefault();
-    if (event.repeat && "adsu".includes(event.key)) return;
+    if (event.repeat && "adsuNP".includes(event.key)) return;
     if (event.repeat && " b".includes(event.key)) return;
     actions[event.key]();
   }, { capture: true });
