@@ -98,7 +98,7 @@ def draw() -> None:
         many = "1 analysis" if len(broken) == 1 else f"{len(broken)} analyses"
         st.warning(f"{many} on disk can't be read; see the end of the table.", icon=":material/warning:")
 
-    search, model, status, order, go = st.columns([0.24, 0.16, 0.26, 0.18, 0.16], vertical_alignment="bottom")
+    search, model, status, order, go = st.columns([0.2, 0.22, 0.24, 0.18, 0.16], vertical_alignment="bottom")
     words = search.text_input("Search", key="work_search", placeholder="Case id").strip().lower()
     name = model.selectbox("Model", model_names(whole), key="work_model")
     wanted = status.multiselect(
