@@ -144,6 +144,13 @@ def test_what_is_not_known_is_a_dash(data_dir: Path) -> None:
     assert run().dataframe[0].proto.placeholder == "–"
 
 
+def test_the_models_box_has_room_for_its_longest_name(data_dir: Path) -> None:
+    write_case(root(), "sub-a")
+    boxes = [one for one in run().columns if any(box.key == "work_model" for box in one.selectbox)]
+    # At 1280 pixels, 0.16 of the row cut "vae_8x8_512" off by 7 of 118 pixels.
+    assert [one.weight >= 0.2 for one in boxes] == [True]
+
+
 def test_changed_files_are_read_again(data_dir: Path) -> None:
     write_case(root(), "sub-a", age_weeks=38.0)
     at = run()
