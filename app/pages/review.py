@@ -8,7 +8,7 @@ from app import state
 from app.cases import Case, plain, read_cases
 from app.feedback.store import SavedReader, StoreError
 from app.identity import require_reader
-from app.review import panel, preparation, reading
+from app.review import panel, preparation, reading, said
 from app.review.header import header, offer_run, open_picked, turn
 from app.review.reading import Open
 from app.review.scene import material, mount_viewer
@@ -34,7 +34,7 @@ def draws_here() -> bool:
 @st.fragment
 def read(case: Case, reader: SavedReader) -> None:
     """Viewer, region panel and tabs; what happens in here reruns nothing else."""
-    if (by := st.session_state.pop(reading.TURN, 0)) != 0:
+    if (by := st.session_state.pop(said.TURN, 0)) != 0:
         turn(case, by)
         st.rerun()
     record = case.record
@@ -57,7 +57,7 @@ def read(case: Case, reader: SavedReader) -> None:
     with left:
         if served():
             try:
-                points = [(one.x_mm, one.y_mm, one.z_mm) for one in reading.missed(now)]
+                points = [(one.x_mm, one.y_mm, one.z_mm) for one in said.missed(now)]
                 mount_viewer(now, stuff, weak, points)
             except (AssetMissing, StoreError) as error:
                 st.error(str(error))

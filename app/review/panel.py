@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.feedback.store import SavedVerdict, StoreError, VerdictValue
-from app.review import preparation, reading
+from app.review import preparation, reading, said
 from app.review.figure import overlay_figure
 from app.review.reading import Open
 from app.review.slices import PLANES, decode, slice_png
@@ -24,7 +24,7 @@ def regions_panel(now: Open, weak: bool, ready: bool, drawn_here: bool, elsewher
     slices drawn by the server (``drawn_here``) they are Streamlit's.
     """
     try:
-        answers, missed = reading.verdicts(now), reading.missed(now)
+        answers, missed = said.verdicts(now), said.missed(now)
     except StoreError as error:
         st.error(f"The feedback store can't be read: {error}")
         return
@@ -54,7 +54,7 @@ def regions_panel(now: Open, weak: bool, ready: bool, drawn_here: bool, elsewher
             key=f"missed_note_{finding.id}",
             placeholder="What is it?",
             label_visibility="collapsed",
-            on_change=reading.renote_missed,
+            on_change=said.renote_missed,
             args=(finding,),
         )
         remove.button(
@@ -63,7 +63,7 @@ def regions_panel(now: Open, weak: bool, ready: bool, drawn_here: bool, elsewher
             key=f"missed_remove_{finding.id}",
             help="Take back",
             type="tertiary",
-            on_click=reading.remove_missed,
+            on_click=said.remove_missed,
             args=(finding,),
         )
     if not missed:
@@ -105,7 +105,7 @@ def _table(now: Open, answers: dict[str, SavedVerdict]) -> None:
 
 def _verdict(now: Open, ready: bool, answers: dict[str, SavedVerdict], drawn_here: bool) -> None:
     region = reading.selected_region()
-    reading.form_id()
+    said.form_id()
     if not ready:
         st.markdown(":gray[Verdicts wait until the viewer shows this case.]")
     else:
@@ -122,7 +122,7 @@ def _verdict(now: Open, ready: bool, answers: dict[str, SavedVerdict], drawn_her
         column.button(
             label if drawn_here else f"{label} ({key.upper()})",
             key=f"verdict_{verdict}",
-            on_click=reading.save,
+            on_click=said.save,
             args=(verdict, region.id if region is not None else ""),
             disabled=region is None or not ready,
             shortcut=key if drawn_here else None,
@@ -130,16 +130,16 @@ def _verdict(now: Open, ready: bool, answers: dict[str, SavedVerdict], drawn_her
             width="stretch",
         )
     if region is not None:
-        key = reading.note_key(now, region)
+        key = said.note_key(now, region)
         if key not in st.session_state:
-            st.session_state[key] = reading.note_of(now, region, answers.get(region.id))
+            st.session_state[key] = said.note_of(now, region, answers.get(region.id))
         st.text_input(
             "Note",
             key=key,
             placeholder="Note, saved with the verdict",
             label_visibility="collapsed",
             max_chars=2000,
-            on_change=reading.on_note,
+            on_change=said.on_note,
         )
 
 
@@ -151,7 +151,7 @@ def _said(drawn_here: bool) -> None:
     back.button(
         "Undo" if drawn_here else "Undo (U)",
         key="verdict_undo",
-        on_click=reading.undo_here,
+        on_click=said.undo_here,
         shortcut="u" if drawn_here else None,
         type="tertiary",
         width="stretch",

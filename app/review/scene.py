@@ -7,18 +7,8 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app.cases import address
-from app.review.reading import (
-    VIEWER,
-    Open,
-    answered,
-    on_answers,
-    on_loaded,
-    on_map,
-    on_missed,
-    on_selected,
-    on_unsupported,
-    on_weak,
-)
+from app.review.reading import VIEWER, Open, on_loaded, on_map, on_selected, on_unsupported, on_weak
+from app.review.said import answered, on_answers, on_missed
 from app.routes import niivue_url, volume_url
 from app.viewer.component import Scene, Volume, mark, viewer
 from app.viewer.volumes import (

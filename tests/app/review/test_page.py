@@ -24,7 +24,7 @@ from app.feedback.store import (
     reader_for,
 )
 from app.jobs import JobError
-from app.review import reading
+from app.review import reading, said
 from app.viewer.volumes import KINDS, wire
 from core.config import ROOT, settings
 from core.io.derivatives import (
@@ -312,12 +312,10 @@ def test_missed_finding_is_kept_with_its_note(case: CaseRecord) -> None:
     with pytest.MonkeyPatch.context() as patch:
         session = {name: at.session_state[name] for name in ("reading", "reading_loaded")}
         patch.setattr(reading.st, "session_state", session)
-        patch.setattr(reading, "viewer_said", lambda event: {"case": case.case_id, "mm": [1.0, -2.0, 3.5]})
-        reading.on_missed()
-        patch.setattr(
-            reading, "viewer_said", lambda event: {"case": "sub-other_ses-01", "mm": [9.0, 9.0, 9.0]}
-        )
-        reading.on_missed()  # said of a case that is no longer open: dropped
+        patch.setattr(said, "viewer_said", lambda event: {"case": case.case_id, "mm": [1.0, -2.0, 3.5]})
+        said.on_missed()
+        patch.setattr(said, "viewer_said", lambda event: {"case": "sub-other_ses-01", "mm": [9.0, 9.0, 9.0]})
+        said.on_missed()  # said of a case that is no longer open: dropped
     assert points() == [(1.0, -2.0, 3.5, "")]
     ran(at)
     note = next(one for one in at.text_input if one.label == "Note on missed finding")
