@@ -405,6 +405,6 @@ def test_notice_is_in_sight_once(tab: Tab) -> None:
     tab.review(tab.server.cases["RAS"])
     for page in ("review", "worklist", "upload", "cohort", "about"):
         tab.page.goto(f"{tab.server.url}/{'' if page == 'worklist' else page}")
-        notice = tab.page.get_by_text("not a medical device")
+        notice = tab.page.get_by_text("Research software, not a medical device")
         expect(notice).to_have_count(1)
         expect(notice).to_be_in_viewport()
