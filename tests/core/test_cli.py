@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,40 +17,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from core.__main__ import main
 from core.cli.console import UsageError
 from core.cli.pool import WorkerDied, outcomes
 from core.cli.sources import reference_of_model
 from core.cli.train import alone
-from core.config import ROOT, settings
+from core.config import ROOT
 from core.demo.cohort import reference_recipe
 from core.io.derivatives import CasePaths, read_regions
 from core.io.volume import file_hash
 from core.networks.zoo import NAMES
 from tests.core.case_fakes import CountingNetwork, fake_predictor, fake_prepare, reference, write_scan
+from tests.core.conftest import Run
 
 COMMANDS = ("demo", "prepare", "train", "calibrate", "analyze", "evaluate", "models")
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Call a command in this process, in folders of its own: exit code, stdout, stderr."""
-    monkeypatch.setenv("FONTANELLE_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("FONTANELLE_MODELS_DIR", str(tmp_path / "models"))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    settings.cache_clear()
-    before = signal.getsignal(signal.SIGTERM)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return int(exit_.value.code or 0), out, err
-
-    yield call
-    signal.signal(signal.SIGTERM, before)
-    settings.cache_clear()
 
 
 @pytest.fixture

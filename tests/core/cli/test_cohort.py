@@ -3,42 +3,17 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from core.__main__ import main
 from core.cli.console import UsageError
 from core.cli.sources import scans_of
 from core.cli.train import split_of
-from core.config import settings
 from core.io.volume import load_volume
+from tests.core.conftest import Run
 from tests.core.io import dicomfactory as dicom
 from tests.core.io.test_cohort import release
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Run]:
-    """Call a command in this process: exit code, stdout, stderr."""
-    monkeypatch.setenv("FONTANELLE_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    settings.cache_clear()
-    before = signal.getsignal(signal.SIGTERM)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return int(exit_.value.code or 0), out, err
-
-    yield call
-    signal.signal(signal.SIGTERM, before)
-    settings.cache_clear()
 
 
 @pytest.mark.parametrize("command", ["import", "dicom"])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.__main__ import main
 from core.cli import evaluate
-from core.config import settings
 from core.evaluation.report import read_evaluation
 from core.io.volume import save_volume
 from core.predictor import Predictor
@@ -30,8 +26,8 @@ from tests.core.case_fakes import (
     reference,
 )
 from tests.core.case_fakes import write_scan as write_phantom
+from tests.core.conftest import Run
 
-Run = Callable[..., tuple[int, str, str]]
 SPLITS = [("train", 1)] * 3 + [("validation", 1)] * 3 + [("test", 1)] * 2 + [("test", 5)] * 2
 
 
@@ -83,24 +79,9 @@ def network(monkeypatch: pytest.MonkeyPatch) -> CountingNetwork:
     return counting
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Call a command in this process, in folders of its own: exit code, stdout, stderr."""
-    monkeypatch.setenv("FONTANELLE_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("FONTANELLE_MODELS_DIR", str(tmp_path / "models"))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    settings.cache_clear()
-    before = signal.getsignal(signal.SIGTERM)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return int(exit_.value.code or 0), out, err
-
-    yield call
-    signal.signal(signal.SIGTERM, before)
-    settings.cache_clear()
+@pytest.fixture(autouse=True)
+def _scorers() -> Iterator[None]:
+    yield
     evaluate.scorer_of.cache_clear()
 
 
