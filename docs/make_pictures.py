@@ -5,13 +5,8 @@ The feedback store of the pictures is a temporary one: no reader of yours appear
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -23,6 +18,7 @@ from core.config import settings  # noqa: E402
 from core.io.derivatives import CaseRecord, iter_records  # noqa: E402
 from tests.browser.conftest import FLAGS  # noqa: E402
 from tests.browser.ensure_chromium import find_chromium  # noqa: E402
+from tests.browser.serving import served_app  # noqa: E402
 
 # The demo's unilateral volume loss with wide fluid on the left: flags that a newcomer sees at once.
 SHOWN = "sub-synth092_ses-01"
@@ -43,26 +39,6 @@ def shown_case() -> CaseRecord:
         if record.case_id == SHOWN and record.model == MODEL:
             return record
     raise SystemExit(f"{SHOWN} is not analysed by {MODEL}; run `make app` once")
-
-
-def start(port: int, folder: Path) -> subprocess.Popen[bytes]:
-    """Start the app with a throw-away feedback store, and wait until it answers."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app/server.py", "--server.port", str(port)],
-        cwd=ROOT,
-        env={**os.environ, "FONTANELLE_DATABASE_URL": f"sqlite:///{folder / 'feedback.sqlite'}"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/fontanelle/health", timeout=2):
-                return process
-        except OSError:
-            time.sleep(0.3)
-    process.kill()
-    raise SystemExit("the app did not start")
 
 
 def name_reader(page: Page) -> None:
@@ -96,23 +72,16 @@ def main() -> None:
     browser_path = find_chromium()
     if browser_path is None:
         raise SystemExit("no Chromium found; run `make browser`")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
     out = ROOT / "docs" / "pictures"
     out.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        process = start(port, Path(folder))
-        try:
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
-                page = browser.new_page(viewport=SIZE)
-                page.set_default_timeout(PATIENCE_MS)
-                draw(page, f"http://127.0.0.1:{port}", out)
-                browser.close()
-        finally:
-            process.terminate()
-            process.wait(20)
+        store = {"FONTANELLE_DATABASE_URL": f"sqlite:///{folder}/feedback.sqlite"}
+        with served_app(store, Path(folder) / "server.log") as url, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
+            page = browser.new_page(viewport=SIZE)
+            page.set_default_timeout(PATIENCE_MS)
+            draw(page, url, out)
+            browser.close()
     print(f"Pictures in {out}")
 
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +11,9 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 from app.cases import address
-from core.config import ROOT
 from core.io.derivatives import CaseRecord
 from tests.browser.ensure_chromium import find_chromium
+from tests.browser.serving import served_app
 from tests.casefactory import ORIENTATIONS, write_case
 
 FLAGS = (
@@ -35,7 +29,6 @@ FLAGS = (
     "--ignore-gpu-blocklist",
 )
 TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-START_SECONDS = 60.0
 # A busy machine without a GPU draws slowly.
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
@@ -62,20 +55,6 @@ class Server:
         return self.data / "derivatives" / "fontanelle"
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app on a free port; its data folder holds the phantom in three stored orientations."""
@@ -85,27 +64,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "".join(stored): write_case(root, f"sub-{''.join(stored).lower()}", stored=stored)
         for stored in ORIENTATIONS
     }
-    port = _free_port()
-    log = data / "server.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app/server.py", "--server.port", str(port)],
-            cwd=ROOT,
-            env={**os.environ, "FONTANELLE_DATA_DIR": str(data)},
-            stdout=stream,
-            stderr=stream,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        end = time.monotonic() + START_SECONDS
-        while not _answers(f"{url}/fontanelle/health"):
-            if process.poll() is not None or time.monotonic() > end:
-                pytest.fail(f"the app did not start:\n{log.read_text()}")
-            time.sleep(0.2)
+    with served_app({"FONTANELLE_DATA_DIR": str(data)}, data / "server.log") as url:
         yield Server(url, data, cases)
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture(scope="session")
