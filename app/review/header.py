@@ -33,9 +33,14 @@ def open_scan(scan: str) -> None:
         leave((same or mine)[0])
 
 
+def scan_ids(cases: list[Case]) -> list[str]:
+    """The scans, each once, in the order of ``cases``."""
+    return list(dict.fromkeys(case.record.case_id for case in cases))
+
+
 def turn(case: Case, by: int) -> None:
     """Open the scan that lies ``by`` places after ``case``; the first or last where there are fewer."""
-    scans = list(dict.fromkeys(other.record.case_id for other in state.cases()))
+    scans = scan_ids(state.cases())
     if case.record.case_id in scans:
         at = scans.index(case.record.case_id) + by
         open_scan(scans[min(max(at, 0), len(scans) - 1)])
@@ -68,26 +73,25 @@ def header(case: Case, everything: list[Case], drawn_here: bool) -> None:
     Its keys are Streamlit's only with slices drawn by the server (``drawn_here``): the viewer hears them in
     order with the verdicts.
     """
-    scans = list(dict.fromkeys(other.record.case_id for other in everything))
+    scans = scan_ids(everything)
     have = {o.record.model for o in everything if o.record.case_id == case.record.case_id}
     at = scans.index(case.record.case_id)
     back, pick, forward, model, facts = st.columns(
         [0.045, 0.2, 0.045, 0.26, 0.45], vertical_alignment="center"
     )
-    for column, icon, key, shortcut, to in (
-        (back, ":material/chevron_left:", "review_previous", "Shift+P", at - 1),
-        (forward, ":material/chevron_right:", "review_next", "Shift+N", at + 1),
+    for column, icon, key, shortcut, by in (
+        (back, ":material/chevron_left:", "review_previous", "Shift+P", -1),
+        (forward, ":material/chevron_right:", "review_next", "Shift+N", 1),
     ):
-        inside = 0 <= to < len(scans)
         column.button(
             "",
             icon=icon,
             key=key,
-            help=f"{'Next' if to > at else 'Previous'} case ({shortcut})",
+            help=f"{'Next' if by > 0 else 'Previous'} case ({shortcut})",
             shortcut=shortcut if drawn_here else None,
-            disabled=not inside,
-            on_click=open_scan,
-            args=(scans[to] if inside else case.record.case_id,),
+            disabled=not 0 <= at + by < len(scans),
+            on_click=turn,
+            args=(case, by),
             width="stretch",
         )
     # The open case is the truth; the boxes follow it.

@@ -14,6 +14,7 @@ from app.cases import ADDRESS_CHARACTERS, address, find_case
 from app.feedback.drafts import find_draft, keep_draft
 from app.feedback.store import (
     Missed,
+    MissedInput,
     SavedVerdict,
     StoreError,
     VerdictValue,
@@ -153,11 +154,10 @@ def on_answers() -> None:
     for answer in viewer_said("answers") or []:
         if answer["id"] in answered():
             continue
-        reading = _reading_at(answer)
         if answer["what"] in ("next", "previous"):
             by = 1 if answer["what"] == "next" else -1
             st.session_state[TURN] = st.session_state.get(TURN, 0) + by
-        elif reading is None:
+        elif (reading := _reading_at(answer)) is None:
             _say("Not saved: the answer named an analysis or map that is not on screen. Answer again.", True)
         elif answer["what"] == "undo":
             if not undo(answer["id"], reading):
@@ -220,54 +220,47 @@ def undo(id: str, reading: Open) -> bool:
     return True
 
 
+def _keep_missed(given: MissedInput, done: str, supersedes: str | None = None) -> None:
+    try:
+        add_missed(state.feedback(), given, supersedes=supersedes)
+    except StoreError as error:
+        _say(f"Not saved: {error}", failed=True)
+        return
+    _say(done)
+
+
 def on_missed() -> None:
     """Keep a point that the model overlooked; its note can follow."""
     said, reading = viewer_said("missed") or {}, open_now()
     if said.get("case") != reading.record.case_id:
         return
     x, y, z = (float(value) for value in said["mm"])
-    try:
-        add_missed(
-            state.feedback(),
-            missed_input(
-                reading.record,
-                id=new_id(),
-                reader_id=reading.reader.id,
-                map=reading.name,
-                point_mm=(x, y, z),
-                radius_mm=MISSED_RADIUS_MM,
-                session_id=state.session_id(),
-            ),
-        )
-    except StoreError as error:
-        _say(f"Not saved: {error}", failed=True)
-        return
-    _say("missed finding saved")
+    given = missed_input(
+        reading.record,
+        id=new_id(),
+        reader_id=reading.reader.id,
+        map=reading.name,
+        point_mm=(x, y, z),
+        radius_mm=MISSED_RADIUS_MM,
+        session_id=state.session_id(),
+    )
+    _keep_missed(given, "missed finding saved")
 
 
 def renote_missed(finding: Missed) -> None:
     """Append the note typed for a missed finding."""
-    note = str(st.session_state.get(f"missed_note_{finding.id}", ""))
     reading = open_now()
-    try:
-        add_missed(
-            state.feedback(),
-            missed_input(
-                reading.record,
-                id=new_id(),
-                reader_id=reading.reader.id,
-                map="normative" if finding.map == "normative" else "volume",
-                point_mm=(finding.x_mm, finding.y_mm, finding.z_mm),
-                radius_mm=finding.radius_mm,
-                note=note,
-                session_id=state.session_id(),
-            ),
-            supersedes=finding.id,
-        )
-    except StoreError as error:
-        _say(f"Not saved: {error}", failed=True)
-        return
-    _say("note saved")
+    given = missed_input(
+        reading.record,
+        id=new_id(),
+        reader_id=reading.reader.id,
+        map="normative" if finding.map == "normative" else "volume",
+        point_mm=(finding.x_mm, finding.y_mm, finding.z_mm),
+        radius_mm=finding.radius_mm,
+        note=str(st.session_state.get(f"missed_note_{finding.id}", "")),
+        session_id=state.session_id(),
+    )
+    _keep_missed(given, "note saved", supersedes=finding.id)
 
 
 def remove_missed(finding: Missed) -> None:
