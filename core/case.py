@@ -24,7 +24,6 @@ from core.io.derivatives import (
     CaseRecord,
     DerivativesError,
     MapName,
-    iter_records,
     read_record,
     write_record,
     write_regions,
@@ -254,8 +253,3 @@ def analyze(
             write_record(record, staged.case_json(model.name))
         progress("done", STEPS["done"])
         return read_record(record_path)
-
-
-def list_cases(root: Path) -> list[CaseRecord]:
-    """All whole analyses below a derivatives ``root``, by path."""
-    return list(iter_records(root))

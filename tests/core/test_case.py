@@ -14,10 +14,10 @@ from scipy import ndimage
 from core.anomaly.bands import band_labels, band_percent
 from core.anomaly.normative import Normative
 from core.anomaly.regions import FLOOR_MM3
-from core.case import AnalyzeSettings, CaseError, analyze, analyze_settings_from_dict, list_cases
+from core.case import AnalyzeSettings, CaseError, analyze, analyze_settings_from_dict
 from core.folder import Cancelled, FolderError, case_lock
 from core.io.bids import Scan
-from core.io.derivatives import MAP_NAMES, CasePaths, read_record, read_regions
+from core.io.derivatives import MAP_NAMES, CasePaths, iter_records, read_record, read_regions
 from core.io.volume import Volume, VolumeError, file_hash, load_mask, load_volume, save_volume
 from core.prepared import prepare_scan
 from core.preprocess.pipeline import PrepareSettings, Reference
@@ -113,7 +113,7 @@ def test_record_says_what_was_done(tmp_path: Path) -> None:
     assert record.settings["floor_mm3"] == 100
     assert record.versions["numpy"] == np.__version__
     assert len(record.files) == 8
-    assert list_cases(tmp_path / "out") == [record]
+    assert list(iter_records(tmp_path / "out")) == [record]
 
 
 def test_false_alarms_are_not_told_for_another_floor(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_replace_removes_all_of_the_other_scan(tmp_path: Path) -> None:
     prepare_scan(scan, reference(), tmp_path / "out", PrepareSettings(cube=16))
     record = analyze(other, second, reference(), tmp_path / "out", replace_scan=True)
     paths = CasePaths(tmp_path / "out", "sub-one", "ses-01")
-    assert list_cases(tmp_path / "out") == [record]
+    assert list(iter_records(tmp_path / "out")) == [record]
     sidecars = {paths.prepared_json(CUBE).name, paths.qc(CUBE).name}
     assert set(contents(paths.folder)) == {".lock", paths.case_json("std_8x8").name, *record.files, *sidecars}
     np.testing.assert_array_equal(load_volume(paths.acquired).data, load_volume(other.path).data)
@@ -277,14 +277,14 @@ def test_another_mask_of_the_same_scan_takes_what_rests_on_the_old_one(tmp_path:
     prepare_scan(scan, reference(), tmp_path / "out", PrepareSettings(cube=16))
     record = analyze(eroded(scan, tmp_path / "mask.nii.gz"), model, reference(), tmp_path / "out")
     paths = CasePaths(tmp_path / "out", "sub-one", "ses-01")
-    assert list_cases(tmp_path / "out") == [record]
+    assert list(iter_records(tmp_path / "out")) == [record]
     assert paths.prepared_json(CUBE).exists()
     assert not paths.prepared_json(16).exists()
     # With one mask, results of several models and cubes stand side by side.
     small = eroded(scan, tmp_path / "mask.nii.gz")
     analyze(small, second, reference(), tmp_path / "out")
     prepare_scan(small, reference(), tmp_path / "out", PrepareSettings(cube=16))
-    assert {one.model for one in list_cases(tmp_path / "out")} == {"vae_8x8_512", "std_8x8"}
+    assert {one.model for one in iter_records(tmp_path / "out")} == {"vae_8x8_512", "std_8x8"}
     assert paths.prepared_json(CUBE).exists()
 
 

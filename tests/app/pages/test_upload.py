@@ -139,13 +139,18 @@ def test_failure_is_one_plain_line(at: AppTest, tmp_path: Path, monkeypatch: pyt
     assert [error.value for error in at.error] == ["a.nii.gz · vae_8x8_512: the brain mask is empty"]
 
 
-def test_failed_analysis_is_tried_again_in_its_place(
-    at: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def failed_job(at: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> jobs.Job:
+    """An upload whose analysis failed."""
     fake(monkeypatch, "raise ValueError('the disk is full')")
     send(at, ("a.nii.gz", scan_bytes(tmp_path / "sent")))
     at.button(key="upload_go").click().run()
-    failed = finish(at)[0]
+    return finish(at)[0]
+
+
+def test_failed_analysis_is_tried_again_in_its_place(
+    at: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = failed_job(at, tmp_path, monkeypatch)
     fake(monkeypatch, "pass")
     at.button(key=f"job_retry_{failed.id}").click().run()
     assert not at.exception, at.exception
@@ -158,10 +163,7 @@ def test_failed_analysis_is_tried_again_in_its_place(
 def test_a_retry_that_can_not_start_is_said_and_the_failure_stays(
     at: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake(monkeypatch, "raise ValueError('the disk is full')")
-    send(at, ("a.nii.gz", scan_bytes(tmp_path / "sent")))
-    at.button(key="upload_go").click().run()
-    failed = finish(at)[0]
+    failed = failed_job(at, tmp_path, monkeypatch)
 
     def refuse(*_: object) -> str:
         raise jobs.JobError("The queue is closed.")
@@ -175,10 +177,7 @@ def test_a_retry_that_can_not_start_is_said_and_the_failure_stays(
 
 
 def test_failed_analysis_is_dismissed(at: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake(monkeypatch, "raise ValueError('the disk is full')")
-    send(at, ("a.nii.gz", scan_bytes(tmp_path / "sent")))
-    at.button(key="upload_go").click().run()
-    failed = finish(at)[0]
+    failed = failed_job(at, tmp_path, monkeypatch)
     at.button(key=f"job_dismiss_{failed.id}").click().run()
     assert not at.error
     assert jobs.list_jobs(settings().jobs_dir) == []
