@@ -14,6 +14,8 @@ import streamlit as st
 from core.io.derivatives import Region
 
 HERE = Path(__file__).resolve().parent
+# Files of the reading viewer, in order.
+SCRIPTS = ("base.js", "viewer.js")
 # Six bands in the viewer's order: darker 4+, 3–4, 2–3, then brighter 2–3, 3–4, 4+.
 PALETTES: dict[str, tuple[str, ...]] = {
     "paper": ("#0a2fd6", "#3d86f2", "#a6ccff", "#ffb8a3", "#f4523b", "#c00018"),
@@ -90,12 +92,21 @@ def payload(scene: Scene) -> dict[str, Any]:
     }
 
 
+def script(*names: str | Path) -> str:
+    """The files ``names`` of this folder, or paths, joined into one module: no bundler, no imports.
+
+    A component of its own gives ``script("base.js", HERE / "compare.js")`` as ``js``. Only the last file may
+    export; all see one another's names.
+    """
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+
+
 @cache
 def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "fontanelle_viewer",
         css=(HERE / "viewer.css").read_text(),
-        js=(HERE / "viewer.js").read_text(),
+        js=script(*SCRIPTS),
     )
 
 

@@ -6,19 +6,14 @@
 // id, region and analysis, and turns to other cases: a quick reader's keys may reach Python together), `missed` (a point overlooked), `map`,
 // `weak` (bands 2–3 on or off, which the region table follows), `unsupported`.
 
-const PLANE = { axial: 0, coronal: 1, sagittal: 2, planes: 3, render: 4 };
 const VIEWS = [["planes", "3-plane"], ["axial", "Axial"], ["coronal", "Coronal"], ["sagittal", "Sagittal"], ["render", "3D"]];
 const LAYOUT = [ // left, top, width, height as fractions of the canvas
   { sliceType: PLANE.axial, position: [0, 0, 0.62, 1] },
   { sliceType: PLANE.coronal, position: [0.625, 0, 0.37, 0.497] },
   { sliceType: PLANE.sagittal, position: [0.625, 0.503, 0.37, 0.497] },
 ];
-// Display label, sign and |z| interval of the six bands, strongest dark first. Edges belong to the stronger band.
-const BANDS = [["4+", -1, 4, 99], ["3–4", -1, 3, 4], ["2–3", -1, 2, 3], ["2–3", 1, 2, 3], ["3–4", 1, 3, 4], ["4+", 1, 4, 99]];
-const WINDOWS = { Full: [0, 255], Tissue: [20, 175], Fluid: [90, 255], Narrow: [60, 150] };
 const MAPS = { volume: "Volume z", normative: "Normative z" };
 const TITLES = { volume: "z within this volume, as in the paper", normative: "z against the normals of this model" };
-const Z_LIMIT = 7.9;
 const KEYS = [
   ["↑ ↓ · wheel", "slice (pointer over the viewer)"], ["PgUp PgDn", "five slices"], ["drag", "move crosshair"],
   ["right drag", "window / level"], ["Ctrl wheel", "zoom"], ["Ctrl drag", "pan"],
@@ -35,43 +30,6 @@ export default function (component) {
   const view = parentElement.fontanelle;
   view.update(component);
   return () => { view.destroy(); delete parentElement.fontanelle; };
-}
-
-function el(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== undefined) node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
-
-function loadNiivue(url) {
-  globalThis.fontanelleNiivue ??= new Promise((resolve, reject) => {
-    document.head.append(el("script", {
-      src: url,
-      onload: () => resolve(globalThis.niivue),
-      onerror: () => { globalThis.fontanelleNiivue = undefined; reject(new Error("the viewer's code could not be loaded")); },
-    }));
-  });
-  return globalThis.fontanelleNiivue;
-}
-
-// Bytes of one volume; refuses any whose content is not what Python announced.
-async function fetchVolume({ url, hash }) {
-  const response = await fetch(url);
-  if (!response.ok) {
-    const body = await response.json().catch(() => ({}));
-    throw new Error(body.error ?? `the server answered ${response.status}`);
-  }
-  const buffer = await response.arrayBuffer();
-  // crypto.subtle exists on https and localhost only; elsewhere the server's own word has to do.
-  const got = crypto.subtle
-    ? Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", buffer)), (b) => b.toString(16).padStart(2, "0")).join("")
-    : (response.headers.get("ETag") ?? "").replaceAll(/W\/|"/g, "");
-  if (got !== hash) throw new Error("the volume received is not the one announced; reload the page");
-  return buffer;
 }
 
 function mount(root) {
@@ -95,18 +53,11 @@ function mount(root) {
   function paintBands() {
     if (!overlay) return;
     const voxels = z[state.map];
-    const table = new Uint8Array(256);
-    for (let raw = -127; raw <= 127; raw++) {
-      const size = Math.abs(raw) / 16;
-      const label = BANDS.findIndex(([, sign, low, high], i) => state.on[i] && sign * raw > 0 && size >= low && size < high);
-      table[raw + 128] = label + 1;
-    }
+    const table = labelTable(state.on);
     const labels = overlay.img;
     if (voxels) for (let i = 0; i < labels.length; i++) labels[i] = table[voxels[i] + 128];
     else labels.fill(0);
-    const colors = data.palettes[state.palette];
-    const channel = (i) => [0, ...colors.map((c) => parseInt(c.slice(1 + 2 * i, 3 + 2 * i), 16))];
-    overlay.setColormapLabel({ R: channel(0), G: channel(1), B: channel(2), A: [0, 255, 255, 255, 255, 255, 255], I: [0, 1, 2, 3, 4, 5, 6] });
+    overlay.setColormapLabel(labelColors(data.palettes[state.palette]));
     overlay.opacity = state.hidden ? 0 : state.opacity;
     nv.refreshLayers(overlay, 1);
     nv.opts.isNearestInterpolation = true; // bands are labels: never blend two of them
@@ -140,20 +91,8 @@ function mount(root) {
     }
   }
 
-  // Canvas position of a point in one tile, and its distance from the slice shown, in mm.
-  function project(tile, mm) {
-    const [x, y, zz] = nv.frac2mm(nv.mm2frac(mm, 0, true));
-    const [u, v, depth] = [[x, y, zz], [x, zz, y], [y, zz, x]][tile.axCorSag];
-    let [left, top, width, height] = tile.leftTopWidthHeight;
-    let across = (u - tile.leftTopMM[0]) / tile.fovMM[0];
-    if (width < 0) { left += width; width = -width; across = 1 - across; }
-    const down = 1 - (v - tile.leftTopMM[1]) / tile.fovMM[1];
-    if (across < 0 || across > 1 || down < 0 || down > 1) return null;
-    return { x: left + across * width, y: top + down * height, off: Math.abs(depth - tile.AxyzMxy[2]), scale: width / Math.abs(tile.fovMM[0]) };
-  }
-
   function ring(ctx, tile, mm, radius, dpr) {
-    const at = project(tile, mm);
+    const at = project(nv, tile, mm);
     if (!at || at.off > radius) return;
     ctx.lineWidth = 1.5 * dpr;
     ctx.setLineDash([5 * dpr, 4 * dpr]);
@@ -166,7 +105,7 @@ function mount(root) {
 
   // Open in the middle: what lies under the crosshair stays visible.
   function hair(ctx, tile, mm, dpr) {
-    const at = project(tile, mm), [left, top, width, height] = tile.leftTopWidthHeight, gap = 12 * dpr, edge = 22 * dpr;
+    const at = project(nv, tile, mm), [left, top, width, height] = tile.leftTopWidthHeight, gap = 12 * dpr, edge = 22 * dpr;
     if (!at) return;
     ctx.lineWidth = dpr;
     ctx.strokeStyle = "rgb(94 242 194 / 55%)";
@@ -179,7 +118,7 @@ function mount(root) {
   }
 
   function plus(ctx, tile, mm, dpr) {
-    const at = project(tile, mm);
+    const at = project(nv, tile, mm);
     if (!at || at.off > 2.5) return;
     const r = 6 * dpr;
     for (const [color, width] of [["#000", 4], ["#5ef2c2", 2]]) {
@@ -192,40 +131,18 @@ function mount(root) {
   }
 
   // ---- reading values
-  function voxelAt(frac) {
-    const dims = base.dimsRAS;
-    return [0, 1, 2].map((i) => Math.min(dims[i + 1] - 1, Math.max(0, Math.floor(frac[i] * dims[i + 1]))));
-  }
-
-  const offset = ([x, y, zz]) => x + base.dimsRAS[1] * (y + base.dimsRAS[2] * zz);
-
-  // RAS voxel to an index of the file as stored, for example "LAS".
-  function stored(voxel) {
-    return [...data.stored].map((code) => {
-      const axis = "RL".includes(code) ? 0 : "AP".includes(code) ? 1 : 2;
-      return "LPI".includes(code) ? base.dimsRAS[axis + 1] - 1 - voxel[axis] : voxel[axis];
-    });
-  }
-
-  function formatZ(raw) {
-    const value = raw / 16, sign = value < 0 ? "−" : "+";
-    if (Math.abs(value) >= Z_LIMIT) return (value < 0 ? "≤−" : "≥+") + Z_LIMIT;
-    return value === 0 ? "0" : sign + Math.abs(value).toFixed(1);
-  }
-
   function showValues(frac) {
     if (!base) return;
-    const voxel = voxelAt(frac), at = offset(voxel), mm = nv.frac2mm(frac, 0, true);
+    const voxel = voxelAt(base, frac), at = indexOf(base, voxel), mm = nv.frac2mm(frac, 0, true);
     const raw = z[state.map]?.[at] ?? 0;
-    const band = BANDS[bandOf(raw)];
     const value = (v, digits) => v ? (v.inter + v.slope * v.img[at]).toFixed(digits) : "–";
     const cells = {
       T2: value(scan, scan.slope < 0.05 ? 2 : 0), expected: value(reconstruction, 2), z: formatZ(raw),
-      band: band ? `${band[1] > 0 ? "brighter" : "darker"} ${band[0]}` : "–",
-      mm: [0, 1, 2].map((i) => mm[i].toFixed(1)).join(", "), voxel: stored(voxel).join(", "),
+      band: bandText(bandOf(raw)),
+      mm: [0, 1, 2].map((i) => mm[i].toFixed(1)).join(", "), voxel: storedVoxel(base, voxel, data.stored).join(", "),
     };
     for (const [name, text] of Object.entries(cells)) ui.values[name].textContent = text;
-    const cross = nv.frac2mm(nv.scene.crosshairPos, 0, true), slice = voxelAt(nv.scene.crosshairPos);
+    const cross = nv.frac2mm(nv.scene.crosshairPos, 0, true), slice = voxelAt(base, nv.scene.crosshairPos);
     ui.values.slice.textContent = `${slice[2] + 1}/${base.dimsRAS[3]}`;
     ui.box.dataset.mm = [0, 1, 2].map((i) => cross[i].toFixed(2)).join(",");
   }
@@ -258,9 +175,7 @@ function mount(root) {
     if (ui.box.dataset.state !== "ready" || (!free && !data.selected)) return;
     const kept = new Set(data.answered ?? []);
     answers = answers.filter((one) => !kept.has(one.id));
-    const id = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("")
-      .replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, "$1-$2-4$3-8$4-$5"); // randomUUID exists on https and localhost only
-    answers.push({ id, what, region: data.selected ?? null, map: state.map, address: data.address, hash: hashes.base });
+    answers.push({ id: newId(), what, region: data.selected ?? null, map: state.map, address: data.address, hash: hashes.base });
     component.setStateValue("answers", [...answers]);
   }
 
@@ -274,11 +189,9 @@ function mount(root) {
     select(regions[at < 0 ? (by > 0 ? 0 : regions.length - 1) : (at + by + regions.length) % regions.length]);
   }
 
-  const bandOf = (raw) => BANDS.findIndex(([, sign, low, high]) => sign * raw > 0 && Math.abs(raw) / 16 >= low && Math.abs(raw) / 16 < high);
-
   // A click on a flagged voxel that is on screen selects the region of its sign that lies closest, in its own radii.
   function selectAt(frac) {
-    const raw = z[state.map]?.[offset(voxelAt(frac))] ?? 0, band = bandOf(raw);
+    const raw = z[state.map]?.[indexOf(base, voxelAt(base, frac))] ?? 0, band = bandOf(raw);
     if (band < 0 || !state.on[band] || state.hidden) return;
     const mm = nv.frac2mm(frac, 0, true);
     const far = (r, to) => Math.hypot(...to.map((v, i) => v - mm[i])) / Math.max(1, r.radius);
@@ -419,7 +332,7 @@ function mount(root) {
       chip.setAttribute("aria-pressed", state.on[i]);
       chip.style.setProperty("--band", colors[i]);
     });
-    ui.side.textContent = state.radiological ? "Radiological: image right = patient left" : "Neurological: image right = patient right";
+    ui.side.textContent = conventionText(state.radiological);
     const [low, high] = state.window;
     ui.width.value = high - low;
     ui.level.value = (low + high) / 2;
@@ -475,10 +388,6 @@ function mount(root) {
   for (const type of ["dragenter", "dragover", "drop"]) on(ui.stage, type, (event) => event.stopPropagation(), { capture: true });
   for (const type of ["keydown", "keyup"]) on(ui.canvas, type, (event) => event.stopImmediatePropagation(), { capture: true });
 
-  const typing = (event) => {
-    const target = event.composedPath()[0];
-    return target?.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target?.tagName);
-  };
   const noteField = () => document.querySelector('input[aria-label="Note"]');
   const near = () => ui.box.matches(":hover") || ui.box.contains(root.activeElement ?? null);
   const flags = (label) => BANDS.flatMap(([name], i) => (name === label ? [i] : []));
@@ -512,21 +421,13 @@ function mount(root) {
 
   // ---- loading
   async function start() {
-    if (!document.createElement("canvas").getContext("webgl2")) {
+    if (!hasWebgl2()) {
       say("This browser offers no WebGL2, which the viewer needs. Slices drawn by the server are shown below instead.", "error");
       component.setStateValue("unsupported", true);
       return false;
     }
     niivue = await loadNiivue(data.niivue);
-    nv = new niivue.Niivue({
-      logLevel: "error", backColor: [0, 0, 0, 1], crosshairWidth: 0,
-      fontColor: [1, 0.85, 0.3, 1], fontMinPx: 15, fontSizeScaling: 0.25, isRadiologicalConvention: state.radiological, showAllOrientationMarkers: true,
-      dragMode: 0, invertScrollDirection: true, isColorbar: false, isOrientCube: true, dragAndDropEnabled: false, loadingText: "", multiplanarShowRender: 0, renderOverlayBlend: 0.9,
-      mouseEventConfig: { leftButton: { primary: 8, withShift: 0, withCtrl: 3 }, rightButton: 0, centerButton: 3 },
-    });
-    await nv.attachToCanvas(ui.canvas);
-    ui.canvas.removeAttribute("tabindex"); // a canvas in focus would keep Streamlit's own keys from the page
-    ui.canvas.focus = () => {};
+    nv = await openNiivue(niivue, ui.canvas, { isRadiologicalConvention: state.radiological });
     const draw = nv.drawScene.bind(nv);
     nv.drawScene = (...args) => { if (!busy) { draw(...args); drawMarks(); } };
     const upload = nv.updateGLVolume.bind(nv);
@@ -536,16 +437,6 @@ function mount(root) {
     return true;
   }
 
-  const open = async (name) => niivue.NVImage.new(await fetchVolume(data.volumes[name]), `${name}.nii.gz`, "gray", 1);
-
-  // The volume's own scale, and the image turned to raw steps, in which all windows are kept here.
-  function unscale(image) {
-    const { scl_slope: slope, scl_inter: inter } = image.hdr;
-    image.hdr.scl_slope = 1;
-    image.hdr.scl_inter = 0;
-    return { img: image.img, slope, inter };
-  }
-
   async function load() {
     const wanted = Object.fromEntries(Object.entries(data.volumes).map(([name, volume]) => [name, volume.hash]));
     const changed = [...new Set([...Object.keys(wanted), ...Object.keys(hashes)])].filter((name) => wanted[name] !== hashes[name]);
@@ -553,7 +444,7 @@ function mount(root) {
     const mine = ++generation;
     say("Loading…");
     if (!nv && !(await start())) return;
-    const opened = Object.fromEntries(await Promise.all(changed.filter((name) => wanted[name]).map(async (name) => [name, await open(name)])));
+    const opened = Object.fromEntries(await Promise.all(changed.filter((name) => wanted[name]).map(async (name) => [name, await openVolume(niivue, name, data.volumes[name])])));
     if (mine !== generation) return; // another case was opened meanwhile
     for (const [map, name] of [["volume", "z-volume"], ["normative", "z-normative"]])
       if (changed.includes(name)) { if (opened[name]) z[map] = opened[name].img; else delete z[map]; }
