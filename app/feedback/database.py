@@ -116,12 +116,33 @@ def _migrate(engine: Engine) -> None:
     with engine.connect() as connection:
         if MigrationContext.configure(connection).get_current_revision() == head:
             return
-    with _migrating, engine.connect().execution_options(write=True) as connection, connection.begin():
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(38430)"))
-        if MigrationContext.configure(connection).get_current_revision() != head:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+    with _migrating, engine.connect().execution_options(write=True) as connection:
+        if engine.dialect.name == "sqlite":
+            _suspend_foreign_keys(connection)
+        with connection.begin():
+            _upgrade(connection, config, head)
+
+
+def _suspend_foreign_keys(connection: Connection) -> None:
+    """Rebuilding a table drops it, which foreign keys forbid; the pragma is deaf inside a transaction."""
+    raw = connection.connection.dbapi_connection
+    assert isinstance(raw, sqlite3.Connection)
+    raw.execute("PRAGMA foreign_keys = OFF")
+
+
+def _upgrade(connection: Connection, config: Config, head: str | None) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(38430)"))
+    if MigrationContext.configure(connection).get_current_revision() == head:
+        return
+    config.attributes["connection"] = connection
+    command.upgrade(config, head or "head")
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if broken:
+            raise StoreError(
+                f"The feedback database could not be brought up to date: {len(broken)} rows point nowhere."
+            )
 
 
 def open_store(url: str) -> Store:

@@ -10,19 +10,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import sqlite_utils
-from sqlalchemy import JSON, select
+from sqlalchemy import JSON, Boolean, select
 
 from app.feedback.database import Store, StoreError, open_store, transaction
-from app.feedback.models import Base, Draft
+from app.feedback.models import TEACHING, Base, Draft
 from core.config import settings
 from core.io.atomic import atomic, write_bytes
 
-# Every answer; a draft is none.
-TABLES = [table for table in Base.metadata.sorted_tables if table.name != Draft.__tablename__]
+# Every answer; a draft is none, and lessons are no clinical reads.
+TABLES = [
+    table for table in Base.metadata.sorted_tables if table.name not in (Draft.__tablename__, *TEACHING)
+]
 # What each column holds; a test holds this list against the tables.
 DICTIONARY: dict[str, str] = {
-    "id": "Key of the row; in verdict and missed_finding a UUID made when the form was shown",
-    "name": "Reader's name as given",
+    "id": "Key of the row; a UUID made when the form was shown, but in reader a number",
+    "name": "Reader's name as given; of a finding type its key in answers; of a batch its title",
     "source": "How the reader is known: typed (unverified), oidc (login) or header (set by a proxy)",
     "created_utc": "Time of saving, UTC, ISO 8601",
     "seq": "Position among the reader's rows of this table, from 1",
@@ -32,7 +34,7 @@ DICTIONARY: dict[str, str] = {
     "model_hash": "SHA-256 of the network's folder",
     "input_hash": "SHA-256 of the scan",
     "case_key": "Content address of the analysis: scan, mask, network and settings",
-    "map": "Kind of z map: volume (the paper's) or normative (against held-out normals)",
+    "map": "Kind of z map, for example volume (the paper's) or normative (against held-out normals)",
     "region_id": "Flagged region within the analysis",
     "region": "The region as shown: band, sign, volume_mm3, peak_z, mean_z, position in RAS+ mm; JSON",
     "verdict": "agree (a finding), disagree (a false alarm) or unsure",
@@ -40,6 +42,28 @@ DICTIONARY: dict[str, str] = {
     "y_mm": "In front of the origin, mm",
     "z_mm": "Above the origin, mm",
     "radius_mm": "Radius of the marked sphere, mm",
+    "phase": "first: before the model's flags were shown; second: after",
+    "finding_type": "What the finding is: name of a row of finding_type; empty where none was chosen",
+    "confidence": "Reader's confidence, 1 (low) to 5 (high); empty where none was given",
+    "pass_number": "The reader's nth reading of the scan: more than 1 where it was served again",
+    "unaided": "1 where the flags were hidden until a first read was locked",
+    "classification": "normal, 1A, 1B, 2A, 2B, 3 (scheme of the paper's reference 33), or inadequate image",
+    "active_seconds": "Seconds at work in this phase: tab visible, reader active",
+    "kind": "Of an event: opened, skipped, resumed; of an assignment: case, repeat, planted",
+    "label": "Finding type as readers see it",
+    "position": "Place in the list, from 1",
+    "retired": "1 where the term is offered no more",
+    "created_by": "Reader who made the batch: id in the table reader",
+    "seed": "Of the random order and distribution",
+    "ordering": "Order of a reader's scans: random, score or given",
+    "readers_per_case": "How many readers get each scan",
+    "repeat_fraction": "Share of a reader's scans that are served again",
+    "settings": "Everything else that fixes the batch; JSON",
+    "closed_utc": "Time at which the batch was called off, empty while it runs",
+    "batch_id": "Batch of the assignment: id in assignment_batch",
+    "subject": "What was decided on: region, or class of the scan",
+    "decision": "Final verdict on the region, or class of the scan",
+    "reason": "Why, in the adjudicator's words",
     "note": "Reader's own words",
     "session_id": "Random name of the browser session",
     "supersedes": "Row of the same table that this one replaces or takes back; empty for a first answer",
@@ -81,10 +105,11 @@ def export_json(store: Store, path: Path) -> Path:
     for table in TABLES:
         rows = [dict(row) for row in database[table.name].rows]
         for row in rows:
-            if "region" in row:
-                row["region"] = json.loads(row["region"])
-            if "retracted" in row:
-                row["retracted"] = bool(row["retracted"])
+            for typed in table.columns:
+                if isinstance(typed.type, JSON):
+                    row[typed.name] = json.loads(row[typed.name] or "null")
+                elif isinstance(typed.type, Boolean):
+                    row[typed.name] = bool(row[typed.name])
         content[table.name] = rows
     dictionary: dict[str, dict[str, str]] = {}
     for name, column, text in _terms():

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from core.io.derivatives import MapName, Region
 
 VerdictValue = Literal["agree", "disagree", "unsure"]
+Phase = Literal["first", "second"]
 ReaderSource = Literal["typed", "oidc", "header"]
 
 
@@ -39,6 +40,9 @@ class VerdictInput:
     verdict: VerdictValue
     note: str = ""
     session_id: str = ""
+    finding_type: str = ""  # name of a term of the vocabulary
+    confidence: int | None = None  # 1 to 5
+    pass_number: int = 1  # the reader's nth reading of the scan
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,9 @@ class SavedVerdict:
     region_id: str
     region: dict[str, Any]
     verdict: VerdictValue
+    finding_type: str
+    confidence: int | None
+    pass_number: int
     note: str
     session_id: str
     created_utc: str
@@ -85,6 +92,10 @@ class MissedInput:
     radius_mm: float
     note: str = ""
     session_id: str = ""
+    phase: Phase = "second"  # "first": marked before the flags were shown
+    finding_type: str = ""
+    confidence: int | None = None
+    pass_number: int = 1
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,10 @@ class Missed:
     y_mm: float
     z_mm: float
     radius_mm: float
+    phase: Phase
+    finding_type: str
+    confidence: int | None
+    pass_number: int
     note: str
     session_id: str
     created_utc: str
@@ -121,9 +136,11 @@ class CaseProgress:
 
 def standing_verdicts(rows: Iterable[SavedVerdict]) -> list[SavedVerdict]:
     """Rows in force, given all rows of a reader in order: a retracting row uncovers what it covered."""
-    stacks: dict[tuple[str, str, str, str, str], list[SavedVerdict]] = {}
+    stacks: dict[tuple[str, str, str, str, str, int], list[SavedVerdict]] = {}
     for row in rows:
-        stack = stacks.setdefault((row.case_id, row.model, row.case_key, row.map, row.region_id), [])
+        stack = stacks.setdefault(
+            (row.case_id, row.model, row.case_key, row.map, row.region_id, row.pass_number), []
+        )
         if row.retracted:
             stack.pop()
         else:

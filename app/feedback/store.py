@@ -177,6 +177,7 @@ def add_verdict(store: Store, given: VerdictInput) -> SavedVerdict:
                 Verdict.case_key == given.case_key,
                 Verdict.map == given.region.map,
                 Verdict.region_id == given.region.id,
+                Verdict.pass_number == given.pass_number,
             )
             .order_by(Verdict.seq.desc())
         )
@@ -200,16 +201,26 @@ def history(store: Store, *, case_id: str, model: str, reader_id: int) -> list[S
 
 
 def current_verdicts(
-    store: Store, *, case_id: str, model: str, case_key: str, map: str, reader_id: int
+    store: Store, *, case_id: str, model: str, case_key: str, map: str, reader_id: int, pass_number: int = 1
 ) -> dict[str, SavedVerdict]:
-    """One reader's standing verdict for each region id of one map of one analysis."""
+    """One reader's standing verdict for each region id of one map of one analysis, in one pass."""
     rows = history(store, case_id=case_id, model=model, reader_id=reader_id)
-    here = [row for row in rows if row.case_key == case_key and row.map == map]
+    here = [
+        row for row in rows if row.case_key == case_key and row.map == map and row.pass_number == pass_number
+    ]
     return {row.region_id: row for row in standing_verdicts(here)}
 
 
 def undo_last(
-    store: Store, *, id: str, case_id: str, model: str, case_key: str, reader_id: int, session_id: str = ""
+    store: Store,
+    *,
+    id: str,
+    case_id: str,
+    model: str,
+    case_key: str,
+    reader_id: int,
+    session_id: str = "",
+    pass_number: int = 1,
 ) -> SavedVerdict | None:
     """Take back the reader's newest standing verdict on an analysis, by a new row that supersedes it.
 
@@ -225,7 +236,7 @@ def undo_last(
             return _saved_verdict(before)
         _lock_reader(session, reader_id)
         rows = [_saved_verdict(row) for row in _verdict_rows(session, reader_id, case_id, model)]
-        rows = [row for row in rows if row.case_key == case_key]
+        rows = [row for row in rows if row.case_key == case_key and row.pass_number == pass_number]
         standing = standing_verdicts(rows)
         if not standing:
             return None
@@ -267,14 +278,17 @@ def retract_missed(store: Store, *, id: str, missed_id: str, reader_id: int, ses
     return _append_missed(store, content)
 
 
-def list_missed(store: Store, *, case_id: str, input_hash: str, reader_id: int) -> list[Missed]:
-    """One reader's standing missed findings on one scan as it was when they were seen, oldest first."""
+def list_missed(
+    store: Store, *, case_id: str, input_hash: str, reader_id: int, pass_number: int = 1
+) -> list[Missed]:
+    """One reader's standing marks on one scan as it was when they were seen, oldest first, of both phases."""
     query = (
         select(MissedFinding)
         .where(
             MissedFinding.case_id == case_id,
             MissedFinding.input_hash == input_hash,
             MissedFinding.reader_id == reader_id,
+            MissedFinding.pass_number == pass_number,
         )
         .order_by(MissedFinding.seq)
     )
@@ -306,7 +320,7 @@ def case_progress(store: Store, reader_id: int) -> dict[str, CaseProgress]:
     return progress
 
 
-def _provenance(record: CaseRecord) -> dict[str, str]:
+def _provenance(record: CaseRecord) -> dict[str, Any]:
     return {
         "case_id": record.case_id,
         "model": record.model,

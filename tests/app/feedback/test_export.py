@@ -36,12 +36,18 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_csv_holds_every_row(store: Store, tmp_path: Path) -> None:
     filled(store)
     paths = export.export_csv(store, tmp_path / "out")
-    assert sorted(path.name for path in paths) == [
-        "data_dictionary.csv",
-        "missed_finding.csv",
-        "reader.csv",
-        "verdict.csv",
-    ]
+    assert sorted(path.stem for path in paths) == [
+        "adjudication",
+        "assignment",
+        "assignment_batch",
+        "case_event",
+        "case_read",
+        "data_dictionary",
+        "finding_type",
+        "missed_finding",
+        "reader",
+        "verdict",
+    ], "no drafts, and nothing of lessons"
     rows = sorted(read(tmp_path / "out" / "verdict.csv"), key=lambda row: int(row["seq"]))
     assert [row["verdict"] for row in rows] == ["agree", "disagree", "disagree"]
     assert [row["retracted"] for row in rows] == ["0", "0", "1"]

@@ -6,6 +6,7 @@ import multiprocessing
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -30,8 +31,8 @@ from app.feedback.store import (
 )
 from tests.app.feedback.conftest import given, region
 
-CASE = {"case_id": "sub-a_ses-01", "model": "vae_8x8_512"}
-ANALYSIS = {**CASE, "case_key": "k" * 64}
+CASE: dict[str, Any] = {"case_id": "sub-a_ses-01", "model": "vae_8x8_512"}
+ANALYSIS: dict[str, Any] = {**CASE, "case_key": "k" * 64}
 
 
 def current(store: Store, reader_id: int) -> dict[str, str]:
@@ -199,7 +200,8 @@ def test_foreign_keys_and_enumerations_are_enforced(store: Store) -> None:
     row = add_verdict(store, given(reader.id))
     insert = text(
         "INSERT INTO verdict SELECT :id, seq + 1, :reader, case_id, model, model_hash, input_hash, case_key,"
-        " map, region_id, region, verdict, note, session_id, created_utc, :supersedes, retracted FROM verdict"
+        " map, region_id, region, verdict, finding_type, "
+        "confidence, pass_number, note, session_id, created_utc, :supersedes, retracted FROM verdict"
     )
     for reader_id, supersedes in ((99, None), (reader.id, new_id())):
         values = {"id": new_id(), "reader": reader_id, "supersedes": supersedes}

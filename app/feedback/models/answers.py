@@ -1,39 +1,13 @@
-"""Tables of the feedback store. Verdicts and missed findings are append-only (see ``store``)."""
+"""Verdicts on flagged regions, marks of the readers' own, and notes still being written."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, MetaData, String, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
-NAMES = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=NAMES)
-
-
-class Reader(Base):
-    """Who gave a verdict, and how we know: a typed name is only a claim."""
-
-    __tablename__ = "reader"
-    __table_args__ = (
-        UniqueConstraint("source", "name"),
-        CheckConstraint("source IN ('typed', 'oidc', 'header')", name="source"),
-        CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(200))
-    source: Mapped[str] = mapped_column(String(10))
-    created_utc: Mapped[str] = mapped_column(String(32))
+from app.feedback.models.base import Base
 
 
 class Verdict(Base):
@@ -44,7 +18,9 @@ class Verdict(Base):
         UniqueConstraint("reader_id", "seq"),
         UniqueConstraint("supersedes"),
         CheckConstraint("verdict IN ('agree', 'disagree', 'unsure')", name="verdict"),
-        CheckConstraint("map IN ('volume', 'normative')", name="map"),
+        CheckConstraint("length(map) BETWEEN 1 AND 20", name="map"),
+        CheckConstraint("confidence IS NULL OR confidence BETWEEN 1 AND 5", name="confidence"),
+        CheckConstraint("pass_number >= 1", name="pass_number"),
         CheckConstraint("length(id) = 36", name="id"),
         CheckConstraint("NOT retracted OR supersedes IS NOT NULL", name="retracted"),
     )
@@ -64,6 +40,11 @@ class Verdict(Base):
     region_id: Mapped[str] = mapped_column(String(100))
     region: Mapped[dict[str, Any]] = mapped_column(JSON)
     verdict: Mapped[str] = mapped_column(String(10))
+    # Term of the vocabulary (FindingType.name); empty where none was chosen.
+    finding_type: Mapped[str] = mapped_column(String(60))
+    confidence: Mapped[int | None]
+    # The reader's nth reading of the scan: more than 1 where it was served again.
+    pass_number: Mapped[int]
     note: Mapped[str] = mapped_column(Text)
     session_id: Mapped[str] = mapped_column(String(100))
     created_utc: Mapped[str] = mapped_column(String(32))
@@ -72,14 +53,20 @@ class Verdict(Base):
 
 
 class MissedFinding(Base):
-    """A finding that no flag marks: a sphere in the scan's world space, with a note."""
+    """What a reader marked: a sphere in the scan's world space, with a note.
+
+    Phase "first" was marked before the model's flags were shown, "second" is missed by them.
+    """
 
     __tablename__ = "missed_finding"
     __table_args__ = (
         UniqueConstraint("reader_id", "seq"),
         UniqueConstraint("supersedes"),
-        CheckConstraint("map IN ('volume', 'normative')", name="map"),
+        CheckConstraint("length(map) BETWEEN 1 AND 20", name="map"),
+        CheckConstraint("phase IN ('first', 'second')", name="phase"),
         CheckConstraint("radius_mm > 0 AND radius_mm <= 100", name="radius_mm"),
+        CheckConstraint("confidence IS NULL OR confidence BETWEEN 1 AND 5", name="confidence"),
+        CheckConstraint("pass_number >= 1", name="pass_number"),
         CheckConstraint("length(id) = 36", name="id"),
         CheckConstraint("NOT retracted OR supersedes IS NOT NULL", name="retracted"),
     )
@@ -97,6 +84,12 @@ class MissedFinding(Base):
     y_mm: Mapped[float]
     z_mm: Mapped[float]
     radius_mm: Mapped[float]
+    phase: Mapped[str] = mapped_column(String(10))
+    # Term of the vocabulary (FindingType.name); empty where none was chosen.
+    finding_type: Mapped[str] = mapped_column(String(60))
+    confidence: Mapped[int | None]
+    # The reader's nth reading of the scan: more than 1 where it was served again.
+    pass_number: Mapped[int]
     note: Mapped[str] = mapped_column(Text)
     session_id: Mapped[str] = mapped_column(String(100))
     created_utc: Mapped[str] = mapped_column(String(32))
@@ -114,6 +107,3 @@ class Draft(Base):
     region_id: Mapped[str] = mapped_column(String(100), primary_key=True)
     note: Mapped[str] = mapped_column(Text)
     updated_utc: Mapped[str] = mapped_column(String(32))
-
-
-APPEND_ONLY = (Verdict.__tablename__, MissedFinding.__tablename__)
