@@ -14,6 +14,7 @@ from app.review.reading import Open
 from app.review.scene import material, mount_viewer
 from app.review.table import other_map, shown_regions
 from app.routes import AssetMissing, served
+from app.viewer.component import Spot
 from core.config import settings
 from core.io.derivatives import CasePaths, DerivativesError, read_regions
 
@@ -57,7 +58,7 @@ def read(case: Case, reader: SavedReader) -> None:
     with left:
         if served():
             try:
-                points = [(one.x_mm, one.y_mm, one.z_mm) for one in said.missed(now)]
+                points = [Spot((one.x_mm, one.y_mm, one.z_mm), one.radius_mm) for one in said.missed(now)]
                 mount_viewer(now, stuff, weak, points)
             except (AssetMissing, StoreError) as error:
                 st.error(str(error))

@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from app.feedback.store import SavedReader, new_id
+from app.viewer.volumes import MAP_KINDS
 from core.io.derivatives import CaseRecord, MapName, Region
 
 VIEWER = "reading_viewer"
@@ -75,9 +76,9 @@ def on_unsupported() -> None:
 
 
 def on_map() -> None:
-    """The reader chose the other z map in the viewer."""
+    """The reader chose another z map in the viewer."""
     name = viewer_said("map")
-    if name in ("volume", "normative"):
+    if name in MAP_KINDS:
         st.session_state["reading_map"] = name
         forget_row()
 

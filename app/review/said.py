@@ -29,6 +29,7 @@ from app.feedback.store import (
     verdict_input,
 )
 from app.review.reading import Open, open_now, select, selected_region, viewer_said
+from app.viewer.volumes import VolumeMissing, in_brain
 from core.config import settings
 from core.io.derivatives import CasePaths, DerivativesError, Region, read_regions
 
@@ -235,13 +236,22 @@ def on_missed() -> None:
     if said.get("case") != reading.record.case_id:
         return
     x, y, z = (float(value) for value in said["mm"])
+    record = reading.record
+    try:
+        inside = in_brain(CasePaths(settings().derivatives_dir, record.subject, record.session), (x, y, z))
+    except VolumeMissing as error:
+        _say(f"Not saved: {error}", failed=True)
+        return
+    if not inside:
+        _say("Not marked: this point lies outside the brain.", failed=True)
+        return
     given = missed_input(
         reading.record,
         id=new_id(),
         reader_id=reading.reader.id,
         map=reading.name,
         point_mm=(x, y, z),
-        radius_mm=MISSED_RADIUS_MM,
+        radius_mm=float(said.get("radius", MISSED_RADIUS_MM)),
         session_id=state.session_id(),
     )
     _keep_missed(given, "missed finding saved")

@@ -10,7 +10,7 @@ from app.cases import address
 from app.review.reading import VIEWER, Open, on_loaded, on_map, on_selected, on_unsupported, on_weak
 from app.review.said import answered, on_answers, on_missed
 from app.routes import niivue_url, volume_url
-from app.viewer.component import Scene, Volume, mark, viewer
+from app.viewer.component import BLIND_KINDS, Scene, Spot, Volume, mark, viewer
 from app.viewer.volumes import (
     MAP_KINDS,
     Kind,
@@ -26,11 +26,7 @@ from app.viewer.volumes import (
 from core.io.derivatives import CasePaths, CaseRecord, MapName
 
 # What the reader has to do without where a volume can't be read.
-OFF = {
-    "z-volume": "The volume map",
-    "z-normative": "The normative map",
-    "reconstruction": "The expected image",
-}
+OFF = {kind: f"The {name} map" for name, kind in MAP_KINDS.items()} | {"reconstruction": "The expected image"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def material(paths: CasePaths, record: CaseRecord) -> Material:
         try:
             volumes[kind] = wire(paths, record.model, kind)
         except VolumeMissing as error:
-            if kind == "base":
+            if kind in BLIND_KINDS:
                 raise
             lacking.append(f"{OFF[kind]} is off. {error}")
     if not set(volumes) & set(MAP_KINDS.values()):
@@ -75,7 +71,13 @@ def material(paths: CasePaths, record: CaseRecord) -> Material:
     return Material(paths, stored_axes(sources(paths, record.model, "base")[0]), volumes, lacking)
 
 
-def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[tuple[float, float, float]]) -> None:
+def threshold(record: CaseRecord) -> str:
+    """What makes a region of flagged voxels, in words; "" where the analysis didn't say."""
+    floor = record.settings.get("floor_mm3")
+    return "" if floor is None else f"regions of {floor:g} mm³ or more"
+
+
+def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> None:
     """Put the viewer on the page.
 
     Raises
@@ -104,6 +106,7 @@ def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[tuple[floa
             answered=answered(),
             jump=st.session_state.get("reading_jump"),
             missed=tuple(missed),
+            threshold=threshold(now.record),
         ),
         key=VIEWER,
         on_loaded=on_loaded,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
 from math import dist, pi
@@ -11,6 +11,8 @@ from typing import Any
 
 import streamlit as st
 
+from app.viewer.volumes import MAP_KINDS
+from core import __version__
 from core.io.derivatives import Region
 
 HERE = Path(__file__).resolve().parent
@@ -22,6 +24,15 @@ PALETTES: dict[str, tuple[str, ...]] = {
     "colour-blind": ("#5b21b6", "#9a6cf0", "#d3bdff", "#ffe0a1", "#f59a1d", "#c75b00"),
 }
 PALETTE_NAMES = {"paper": "Red/blue", "colour-blind": "Orange/purple"}
+# Words on the z maps, by name; a map without any is called after its name.
+MAP_NAMED = {"volume": "Volume z", "normative": "Normative z", "fused": "Fused z"}
+MAP_TITLES = {
+    "volume": "z within this volume, as in the paper",
+    "normative": "z against the normals of this model",
+    "fused": "Fused z (restoration × non-local)",
+}
+# All that the browser gets of an unaided read.
+BLIND_KINDS = ("base", "mask")
 BAND_LABELS = {"2-3": "2–3", "3-4": "3–4", "4+": "4+"}
 
 
@@ -45,8 +56,28 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Spot:
+    """A finding that the reader marked as missed: a sphere around ``mm``, RAS+, radius in mm."""
+
+    mm: tuple[float, float, float]
+    radius: float
+
+
+@dataclass(frozen=True)
 class Scene:
-    """Everything that the viewer shows of one case."""
+    """Everything that the viewer shows of one case.
+
+    blind
+        The unaided read. While true the browser gets the scan and its mask only: ``payload`` leaves out
+        reconstruction, z maps, regions, selection and colours, so that nothing can be seen early, not even
+        in the network panel. Marks by Shift-click work. Once false, the rest is fetched and drawn while scan,
+        window, position and view stay as they are. ``loaded`` then has the hashes of ``visible(…)``: hold
+        those against it. Verdict keys answer nothing while blind.
+    phase
+        Name of the read that active seconds count for, as "unaided" or "aided"; "" counts nothing. A second
+        counts while the tab is visible and the reader has moved, clicked or typed within 30 s. Reported as
+        ``active``, see ``viewer``.
+    """
 
     address: str  # of the analysis: changes with case, model and content
     case: str
@@ -62,7 +93,15 @@ class Scene:
     pick: int = 0  # number of the selection in the viewer that ``selected`` takes into account
     answered: tuple[str, ...] = ()  # ids of the answers by key that are kept
     jump: dict[str, Any] | None = None  # {"mm": (x, y, z), "nonce": changes with each jump}
-    missed: tuple[tuple[float, float, float], ...] = ()
+    missed: tuple[Spot, ...] = ()
+    threshold: str = ""  # what makes a region of flagged voxels, in words, for the picture
+    blind: bool = False
+    phase: str = ""
+
+
+def visible(kinds: Iterable[str], blind: bool) -> list[str]:
+    """Kinds of volume that the viewer gets of ``kinds``: the scan and its mask only while ``blind``."""
+    return [kind for kind in kinds if not blind or kind in BLIND_KINDS]
 
 
 def mark(region: Region) -> Mark:
@@ -83,13 +122,37 @@ def mark(region: Region) -> Mark:
 
 
 def payload(scene: Scene) -> dict[str, Any]:
-    """``scene`` as the JSON that viewer.js reads."""
-    return {
-        **asdict(scene),
-        "missed": [{"mm": list(point)} for point in scene.missed],
+    """``scene`` as the JSON that viewer.js reads; nothing of the model's findings while it is blind."""
+    sent = asdict(scene)
+    sent["volumes"] = {kind: sent["volumes"][kind] for kind in visible(scene.volumes, scene.blind)}
+    sent |= {"version": __version__, "maps": _maps(sent["volumes"]), "palettes": {}, "paletteNames": {}}
+    if scene.blind:
+        return sent | {
+            "regions": [],
+            "selected": None,
+            "jump": None,
+            "map": "",
+            "weak": False,
+            "threshold": "",
+        }
+    return sent | {
         "palettes": {name: list(colors) for name, colors in PALETTES.items()},
         "paletteNames": PALETTE_NAMES,
     }
+
+
+def _maps(volumes: Iterable[str]) -> list[dict[str, str]]:
+    """Name, volume, label and title of each z map among ``volumes``, in the order of ``MAP_KINDS``."""
+    return [
+        {"name": name, "kind": kind, "label": map_label(name), "title": MAP_TITLES.get(name, map_label(name))}
+        for name, kind in MAP_KINDS.items()
+        if kind in volumes
+    ]
+
+
+def map_label(name: str) -> str:
+    """A z map as its button, ``Normative z``."""
+    return MAP_NAMED.get(name, f"{name.capitalize()} z")
 
 
 def script(*names: str | Path) -> str:
@@ -110,6 +173,10 @@ def _component() -> Callable[..., Any]:
     )
 
 
+def _unheard() -> None:
+    """For an event that nobody asked for."""
+
+
 def viewer(
     scene: Scene,
     *,
@@ -121,14 +188,20 @@ def viewer(
     on_map: Callable[[], None],
     on_weak: Callable[[], None],
     on_unsupported: Callable[[], None],
+    on_active: Callable[[], None] = _unheard,
 ) -> Any:
     """Mount the viewer. The callbacks find what was said in ``st.session_state[key]``.
 
     ``loaded`` is ``{"case", "map", "hashes": {kind: sha256}}`` once drawn, and when the map changes;
     ``selected`` ``{"id", "case", "pick"}``; ``answers`` a list, in the reader's order, of ``{"id", "what",
-    "region", "map", "address", "hash"}``, ``what`` agree, disagree, unsure, undo, next or previous;
-    ``missed`` ``{"mm", "case"}``; ``map`` a map's name; ``weak`` ``{"on"}`` when the bands of 2–3 SD come or
-    go; ``unsupported`` true without WebGL2.
+    "region", "map", "address", "hash", "active"}``, ``what`` agree, disagree, unsure, undo, next or previous;
+    ``missed`` ``{"mm", "radius", "case"}``; ``map`` a map's name; ``weak`` ``{"on"}`` when the bands of
+    2–3 SD come or go; ``unsupported`` true without WebGL2.
+
+    ``active`` is ``{"address", "phase", "run", "seconds"}``: active seconds so far of one phase of one case
+    in one ``run`` of the viewer (an id, new with each mount). Seconds of a run only grow, so a report that is
+    lost or comes twice does no harm: keep the largest of each run and add the runs up. It comes 10 s after
+    the last at the earliest, when the phase or case changes, when the tab is hidden, and inside every answer.
     """
     return _component()(
         key=key,
@@ -140,4 +213,5 @@ def viewer(
         on_map_change=on_map,
         on_weak_change=on_weak,
         on_unsupported_change=on_unsupported,
+        on_active_change=on_active,
     )

@@ -1,7 +1,7 @@
 """Volumes as the browser gets them: small gzipped NIfTI files built from the derivatives, kept in memory.
 
-One case and model has four: the scan (``base``) and the reconstruction as uint8 inside a robust window,
-and the two signed z maps as int8 in steps of 1/16. All are in RAS+ voxel order, so that the browser needs
+One case and model has the scan (``base``) and the reconstruction as uint8 inside a robust window, the brain
+mask, and the signed z maps as int8 in steps of 1/16. All are in RAS+ voxel order, so that the browser needs
 no reorientation, and all share the scan's grid.
 """
 
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import RLock
-from typing import Literal
 
 import nibabel as nib
 import numpy as np
@@ -23,12 +22,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from app.cases import address, plain, stamp
-from core.io.derivatives import CasePaths, CaseRecord, DerivativesError, MapName, read_record
+from core.io.derivatives import MAP_NAMES, CasePaths, CaseRecord, DerivativesError, MapName, read_record
 from core.io.volume import file_hash
 
-Kind = Literal["base", "reconstruction", "z-volume", "z-normative"]
-KINDS: tuple[Kind, ...] = ("base", "reconstruction", "z-volume", "z-normative")
-MAP_KINDS: dict[MapName, Kind] = {"volume": "z-volume", "normative": "z-normative"}
+Kind = str
+MAP_KINDS: dict[MapName, Kind] = {name: f"z-{name}" for name in MAP_NAMES}
+KINDS: tuple[Kind, ...] = ("base", "mask", "reconstruction", *MAP_KINDS.values())
 Z_STEP = 1 / 16
 # Largest |z| that int8 holds at that step; the viewer shows it as "≥7.9".
 Z_LIMIT = 127 * Z_STEP
@@ -131,6 +130,25 @@ def _encode_windowed(image: Path, mask: Path) -> Wire:
     return encode(to_uint8(grid.data, window), grid.affine, (window[1] - window[0]) / 255, window[0])
 
 
+def _encode_mask(image: Path) -> Wire:
+    grid = read_grid(image)
+    return encode((grid.data > 0).astype(np.uint8), grid.affine, 1.0, 0.0)
+
+
+def in_brain(paths: CasePaths, mm: tuple[float, float, float]) -> bool:
+    """Whether a point (RAS+ mm) lies in the scan's brain mask, in the voxel that holds it.
+
+    Raises
+    ------
+    VolumeMissing
+        Where the mask is missing or unreadable.
+    """
+    brain = read_grid(paths.mask)
+    i, j, k = np.rint(np.linalg.inv(brain.affine) @ (*mm, 1.0))[:3].astype(int).tolist()
+    nx, ny, nz = brain.data.shape
+    return 0 <= i < nx and 0 <= j < ny and 0 <= k < nz and bool(brain.data[i, j, k] > 0)
+
+
 def _encode_z(image: Path) -> Wire:
     grid = read_grid(image)
     return encode(to_int8(grid.data), grid.affine, Z_STEP, 0.0)
@@ -158,9 +176,11 @@ def sources(paths: CasePaths, model: str, kind: Kind) -> tuple[Path, ...]:
     """Files that ``kind`` is built from."""
     if kind == "base":
         return paths.acquired, paths.mask
+    if kind == "mask":
+        return (paths.mask,)
     if kind == "reconstruction":
         return paths.reconstruction(model), paths.mask
-    return (paths.z(model, "volume" if kind == "z-volume" else "normative"),)
+    return (paths.z(model, next(name for name, of in MAP_KINDS.items() if of == kind)),)
 
 
 def kinds(record: CaseRecord) -> list[Kind]:
@@ -201,6 +221,8 @@ def wire(paths: CasePaths, model: str, kind: Kind) -> Wire:
     files = sources(paths, model, kind)
     if kind in ("base", "reconstruction"):
         return _cached(files, lambda: _encode_windowed(*files))
+    if kind == "mask":
+        return _cached(files, lambda: _encode_mask(*files))
     return _cached(files, lambda: _encode_z(*files))
 
 

@@ -402,7 +402,7 @@ def test_map_that_the_analysis_lacks_is_not_taken_from_an_older_one(case: CaseRe
     write_record(replace(only, files=files), paths.case_json(case.model))
     at = page()
     assert not at.error
-    assert sorted(at.session_state["reading"].hashes) == ["base", "reconstruction", "z-volume"]
+    assert sorted(at.session_state["reading"].hashes) == ["base", "mask", "reconstruction", "z-volume"]
 
 
 def test_lacking_reconstruction_is_said_and_the_rest_shown(case: CaseRecord) -> None:

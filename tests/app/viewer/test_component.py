@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from math import pi
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from app.viewer.component import HERE, mark
+from app.viewer.component import HERE, Scene, Spot, Volume, mark, payload, script, visible
 from core.io.derivatives import CasePaths, Region, read_regions
 from tests.casefactory import write_case
 
@@ -48,3 +50,62 @@ def test_the_sheet_names_every_key() -> None:
     keys |= set(re.findall(r"(\w+):", scrolls[1]))
     assert {"n", "0", " ", "?", "e", "Escape", "PageUp"} <= keys, "the test reads the keys"
     assert keys - listed == set()
+
+
+def scene(region: Region, **changes: Any) -> Scene:
+    """A case with all its volumes, one region and one marked finding."""
+    kinds = ("base", "mask", "reconstruction", "z-volume", "z-normative")
+    plain = Scene(
+        address="a" * 64,
+        case="sub-a_ses-01",
+        model="vae_8x8_512",
+        synthetic=True,
+        stored="LAS",
+        niivue="/niivue.js",
+        volumes={kind: Volume(f"/volume/token-{kind}/{kind}.nii.gz", f"hash-{kind}") for kind in kinds},
+        map="normative",
+        weak=True,
+        regions=[mark(region)],
+        selected=region.id,
+        jump={"mm": (1.0, 2.0, 3.0), "nonce": "n"},
+        missed=(Spot((4.0, 5.0, 6.0), 7.5),),
+        threshold="regions of 20 mm³ or more",
+    )
+    return replace(plain, **changes)
+
+
+def test_an_unaided_read_sends_nothing_that_the_model_found(region: Region) -> None:
+    sent = payload(scene(region, blind=True, phase="unaided"))
+    assert sorted(sent["volumes"]) == ["base", "mask"]
+    text = json.dumps(sent)
+    for word in ("reconstruction", "z-volume", "normative", region.id, "20 mm³", "#"):
+        assert word not in text
+    assert list(sent["missed"]) == [{"mm": (4.0, 5.0, 6.0), "radius": 7.5}]
+    assert sent["phase"] == "unaided"
+    assert visible(["z-volume", "base", "mask"], blind=True) == ["base", "mask"]
+
+
+def test_a_second_read_sends_the_same_scan_and_the_rest(region: Region) -> None:
+    before, after = payload(scene(region, blind=True)), payload(scene(region))
+    assert after["volumes"]["base"] == before["volumes"]["base"]
+    assert len(after["volumes"]) == 5
+    assert [one["id"] for one in after["regions"]] == [region.id]
+    assert (after["selected"], after["map"]) == (region.id, "normative")
+
+
+def test_maps_are_named_by_python_as_many_as_there_are(region: Region) -> None:
+    maps = payload(scene(region))["maps"]
+    assert [(one["name"], one["kind"], one["label"]) for one in maps[:2]] == [
+        ("volume", "z-volume", "Volume z"),
+        ("normative", "z-normative", "Normative z"),
+    ]
+    only = scene(region, volumes={"base": Volume("/b", "h"), "z-normative": Volume("/n", "h")})
+    assert [one["name"] for one in payload(only)["maps"]] == ["normative"]
+
+
+def test_script_joins_files_in_order(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.js"
+    mine.write_text("export default function () {}")
+    joined = script("base.js", mine)
+    assert joined.startswith((HERE / "base.js").read_text())
+    assert joined.endswith("export default function () {}")

@@ -18,6 +18,7 @@ from app.viewer.volumes import (
     VolumeMissing,
     check_files,
     encode,
+    in_brain,
     locate,
     read_grid,
     robust_window,
@@ -180,3 +181,25 @@ def test_files_are_held_against_the_record(tmp_path: Path) -> None:
     check_files(paths, record)
     with pytest.raises(VolumeChanged, match=r"desc-acquired_T2w\.nii\.gz"):
         check_files(paths, replace(record, files={}))
+
+
+@pytest.mark.parametrize("stored", ORIENTATIONS)
+def test_a_point_is_in_the_brain_or_not_in_any_stored_orientation(
+    tmp_path: Path, stored: tuple[str, str, str]
+) -> None:
+    record = write_case(tmp_path, stored=stored)
+    paths = CasePaths(tmp_path, record.subject, record.session)
+    # An ellipsoid of 0.92 of the half grid around 0: 2 mm × 9.5 × 0.92 = 17.5 mm to the left and right.
+    assert in_brain(paths, (0.0, 0.0, 0.0))
+    assert in_brain(paths, (-16.0, 1.0, 1.2))
+    assert not in_brain(paths, (-18.5, 1.0, 1.2))
+    assert not in_brain(paths, (500.0, 0.0, 0.0))
+    assert not in_brain(paths, (-500.0, 0.0, 0.0))
+
+
+def test_mask_arrives_as_zeros_and_ones(tmp_path: Path) -> None:
+    record = write_case(tmp_path, stored=("L", "A", "S"))
+    paths = CasePaths(tmp_path, record.subject, record.session)
+    sent = np.asarray(load(wire(paths, MODEL, "mask").data).dataobj)
+    assert sent.dtype == np.uint8
+    np.testing.assert_array_equal(sent, read_grid(paths.mask).data)
