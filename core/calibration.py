@@ -8,8 +8,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.anomaly.bands import REGION_BANDS
-from core.anomaly.normative import Normative, fit_normative, region_count
+from core.anomaly.bands import BANDS, REGION_BANDS
+from core.anomaly.normative import (
+    Normative,
+    band_cluster,
+    band_share,
+    fit_normative,
+    region_count,
+    region_volume,
+)
 from core.anomaly.regions import ALL_BANDS
 from core.anomaly.residual import Array, normative_z, residual, volume_z
 from core.anomaly.score import normative_top, volume_mse
@@ -31,8 +38,8 @@ def calibrate(
 
     Each normal is scored exactly as ``analyze`` scores a case: the volume map by itself, the normative map
     against the other normals only (leave-one-out; see ``fit_normative`` for its scale). ``validation``
-    receives, one value a normal, ``mse``, ``cluster_size``, ``normative_top`` and the flagged regions by map
-    and band.
+    receives, one value a normal, ``mse``, ``cluster_size``, ``normative_top`` and, by map and band, the share
+    of brain voxels, the mean size of their clusters, and the flagged regions' number and volume.
 
     Raises
     ------
@@ -69,9 +76,13 @@ def calibrate(
         values["cluster_size"].append(scored["volume"].clusters[ALL_BANDS][1])
         values["normative_top"].append(normative_top(z_maps["normative"], masks[index]))
         for name, one in scored.items():
+            for label in BANDS:
+                values.setdefault(band_share(name, label.name), []).append(one.percent[label.name])
+                values.setdefault(band_cluster(name, label.name), []).append(one.clusters[label.name][1])
             for band in REGION_BANDS:
-                count = sum(region.band == band for region in one.regions)
-                values.setdefault(region_count(name, band), []).append(count)
+                sizes = [region.volume_mm3 for region in one.regions if region.band == band]
+                values.setdefault(region_count(name, band), []).append(len(sizes))
+                values.setdefault(region_volume(name, band), []).append(sum(sizes))
     progress("done", 1.0)
     validation = {name: np.array(numbers, np.float64) for name, numbers in values.items()}
     return replace(fitted, floor_mm3=settings.floor_mm3, validation=validation)

@@ -45,9 +45,16 @@ class Normative:
     validation: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
 
 
-def _fit_once(
+def fit_once(
     residuals: Sequence[Array], masks: Sequence[Mask], voxel_mm: float, smooth_z_mm: float
 ) -> Normative:
+    """Fit on all normals as ``fit_normative`` does, without leaving any out: ``z_scale`` stays 1.
+
+    Raises
+    ------
+    AnomalyError
+        Where no two normals share a brain voxel, or all are the same.
+    """
     count = np.zeros(residuals[0].shape, np.float32)
     total, squares = np.zeros_like(count), np.zeros_like(count)
     for values, inside in zip(residuals, masks, strict=True):
@@ -106,7 +113,7 @@ def fit_normative(
     inside = _check(residuals, masks)
 
     def others(indices: list[int]) -> Normative:
-        return _fit_once([residuals[i] for i in indices], [inside[i] for i in indices], voxel_mm, smooth_z_mm)
+        return fit_once([residuals[i] for i in indices], [inside[i] for i in indices], voxel_mm, smooth_z_mm)
 
     everyone = list(range(len(residuals)))
     left_out = [others([j for j in everyone if j != i]) for i in everyone]
@@ -218,3 +225,50 @@ def uncovered_percent(normative: Normative, mask: NDArray[np.generic]) -> float:
 def region_count(name: str, band: str) -> str:
     """Key in ``validation`` of the regions a scan of one map and band."""
     return f"regions_{name}_{band}"
+
+
+def region_volume(name: str, band: str) -> str:
+    """Key in ``validation`` of the mm³ of those regions together."""
+    return f"mm3_{name}_{band}"
+
+
+def band_share(name: str, band: str) -> str:
+    """Key in ``validation`` of the percentage of brain voxels in one of the paper's bands of a map."""
+    return f"percent_{name}_{band}"
+
+
+def band_cluster(name: str, band: str) -> str:
+    """Key in ``validation`` of the mean size (voxels) of that band's slice-wise clusters."""
+    return f"cluster_{name}_{band}"
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """What the validation normals of a model measure: ``values`` by name, one for each of ``n`` normals."""
+
+    n: int
+    floor_mm3: float  # of the flagged regions
+    values: Mapping[str, NDArray[np.floating]]
+
+
+def read_validation(path: Path) -> Validation:
+    """The validation normals' values of a normative model; its maps are not read.
+
+    Raises
+    ------
+    AnomalyError
+        Where the file is missing, no .npz, or of another format.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if int(archive["format"]) != FORMAT:
+                raise AnomalyError(f"{path.name}: not a normative model of format {FORMAT}; calibrate again")
+            names = [name for name in archive.files if name.startswith("validation.")]
+            values = {name.split(".", 1)[1]: archive[name] for name in names}
+            return Validation(int(archive["n"]), float(archive["floor_mm3"]), values)
+    except AnomalyError:
+        raise
+    except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
+        raise AnomalyError(
+            f"{path.name}: {error}; expected a normative model as `calibrate` writes it"
+        ) from error

@@ -55,6 +55,13 @@ def test_a_case_has_the_regions_that_were_counted(
         assert counts(normative, "volume")[index].tolist() == found
         assert normative.validation["mse"][index] == record.scores["mse"]
         assert normative.validation["cluster_size"][index] == record.scores["cluster_size"]
+        for row in record.bands["volume"]:
+            assert normative.validation[f"percent_volume_{row.band}"][index] == row.percent
+            assert normative.validation[f"cluster_volume_{row.band}"][index] == row.mean_cluster_size
+        mine = [region for region in regions if region.map == "volume"]
+        volumes = [sum(r.volume_mm3 for r in mine if r.band == band) for band in REGION_BANDS]
+        kept = [normative.validation[f"mm3_volume_{band}"][index] for band in REGION_BANDS]
+        assert kept == pytest.approx(volumes)
     assert counts(normative, "volume")[4, 2] >= 1
 
 
