@@ -8,6 +8,7 @@ import streamlit as st
 
 from app.feedback.store import ReaderSource, SavedReader, Store, StoreError, list_readers, reader_for
 from app.state import feedback
+from core.config import settings
 
 READER = "reader"
 LAST = "reader_last"  # name given in this browser session before "Change reader"
@@ -57,6 +58,20 @@ def current_reader() -> SavedReader | None:
     if held is None or (held.name, held.source) != (" ".join(name.split()), known):
         held = st.session_state[READER] = reader_for(feedback(), name, known)
     return held
+
+
+def is_coordinator(reader: SavedReader | None) -> bool:
+    """Whether a reader may assign, adjudicate, teach, import and edit the vocabulary.
+
+    They are named in ``FONTANELLE_COORDINATORS``. Where that is empty, every typed name is one (demo mode)
+    and nobody who was identified.
+    """
+    if reader is None:
+        return False
+    named = [" ".join(name.split()) for name in settings().coordinators.split(",")]
+    if any(named):
+        return reader.name in named
+    return reader.source == "typed"
 
 
 def require_reader() -> SavedReader:

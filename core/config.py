@@ -27,11 +27,20 @@ class Settings(BaseSettings):
     database_url: str = ""
     # auto: cuda, then mps, then cpu.
     device: str = "auto"
+    # Dask scheduler that shares out prepare, analyze and evaluate, such as tcp://10.0.0.1:8786; empty: processes
+    # of this machine. See docs/cluster.md.
+    scheduler: str = ""
     # Command with {image} and {mask}, for example "mri_synthstrip -i {image} -m {mask}".
     brain_extractor: str = ""
     # Key that signs volume URLs; empty: drawn at server start.
     secret: str = ""
     max_upload_mb: int = 200
+    # Whether a reader reads each scan without the model's flags first.
+    unaided_read: bool = True
+    # Names of readers, parted by commas, who may assign, adjudicate, teach and edit the vocabulary.
+    coordinators: str = ""
+    # Folder below which coordinators may import scans from the app; empty: no import.
+    import_root: str = ""
 
     @property
     def derivatives_dir(self) -> Path:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID, uuid4
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.feedback.database import Store, StoreError, open_store, transaction
+from app.feedback.marks import add_missed, list_missed, missed_input, provenance, retract_missed
 from app.feedback.models import MissedFinding, Reader, Verdict
 from app.feedback.rows import (
     CaseProgress,
@@ -26,7 +24,8 @@ from app.feedback.rows import (
     standing_missed,
     standing_verdicts,
 )
-from core.io.derivatives import CaseRecord, MapName, Region
+from app.feedback.writing import check_id, columns, lock_reader, new_id, next_seq, now_utc, same
+from core.io.derivatives import CaseRecord, Region
 
 __all__ = [
     "CaseProgress",
@@ -56,15 +55,6 @@ __all__ = [
 ]
 
 
-def new_id() -> str:
-    """A fresh idempotency key."""
-    return str(uuid4())
-
-
-def now_utc() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
-
-
 def verdict_input(
     record: CaseRecord,
     region: Region,
@@ -74,43 +64,22 @@ def verdict_input(
     verdict: VerdictValue,
     note: str = "",
     session_id: str = "",
+    finding_type: str = "",
+    confidence: int | None = None,
+    pass_number: int = 1,
 ) -> VerdictInput:
     """A verdict on ``region`` of the analysis ``record``."""
     return VerdictInput(
         id=id,
         reader_id=reader_id,
-        **_provenance(record),
+        **provenance(record),
         region=region,
         verdict=verdict,
         note=note,
         session_id=session_id,
-    )
-
-
-def missed_input(
-    record: CaseRecord,
-    *,
-    id: str,
-    reader_id: int,
-    map: MapName,
-    point_mm: tuple[float, float, float],
-    radius_mm: float,
-    note: str = "",
-    session_id: str = "",
-) -> MissedInput:
-    """A finding that the map ``map`` of the analysis ``record`` misses."""
-    x, y, z = (float(value) for value in point_mm)
-    return MissedInput(
-        id=id,
-        reader_id=reader_id,
-        **_provenance(record),
-        map=map,
-        x_mm=x,
-        y_mm=y,
-        z_mm=z,
-        radius_mm=float(radius_mm),
-        note=note,
-        session_id=session_id,
+        finding_type=finding_type,
+        confidence=confidence,
+        pass_number=pass_number,
     )
 
 
@@ -161,13 +130,13 @@ def add_verdict(store: Store, given: VerdictInput) -> SavedVerdict:
     StoreError
         Where the id was used for other content, a value is not allowed, or the database refuses.
     """
-    _check_id(given.id)
+    check_id(given.id)
     content = {**asdict(given), "map": given.region.map, "region_id": given.region.id}
     with transaction(store, write=True) as session:
         before = session.get(Verdict, given.id)
         if before is not None:
-            return _saved_verdict(_same(before, content))
-        _lock_reader(session, given.reader_id)
+            return _saved_verdict(same(before, content))
+        lock_reader(session, given.reader_id)
         chain = (
             select(Verdict)
             .where(
@@ -184,7 +153,7 @@ def add_verdict(store: Store, given: VerdictInput) -> SavedVerdict:
         head = session.scalars(chain).first()
         row = Verdict(
             **content,
-            seq=_next_seq(session, Verdict, given.reader_id),
+            seq=next_seq(session, Verdict, given.reader_id),
             created_utc=now_utc(),
             supersedes=None if head is None else head.id,
             retracted=False,
@@ -227,14 +196,14 @@ def undo_last(
     The verdict before it, if there is one, stands again. ``id`` is the idempotency key of the undo.
     Returns the retracting row, or None where nothing stands.
     """
-    _check_id(id)
+    check_id(id)
     with transaction(store, write=True) as session:
         before = session.get(Verdict, id)
         if before is not None:
             if not before.retracted or (before.reader_id, before.case_id) != (reader_id, case_id):
                 raise StoreError("This form's key was used for another answer; reload the page.")
             return _saved_verdict(before)
-        _lock_reader(session, reader_id)
+        lock_reader(session, reader_id)
         rows = [_saved_verdict(row) for row in _verdict_rows(session, reader_id, case_id, model)]
         rows = [row for row in rows if row.case_key == case_key and row.pass_number == pass_number]
         standing = standing_verdicts(rows)
@@ -244,7 +213,7 @@ def undo_last(
         chain = [row for row in rows if (row.map, row.region_id) == (last.map, last.region_id)]
         content = {**asdict(last), "id": id, "session_id": session_id, "created_utc": now_utc()}
         content |= {
-            "seq": _next_seq(session, Verdict, reader_id),
+            "seq": next_seq(session, Verdict, reader_id),
             "supersedes": chain[-1].id,
             "retracted": True,
         }
@@ -252,48 +221,6 @@ def undo_last(
         session.add(row)
         session.flush()
         return _saved_verdict(row)
-
-
-def add_missed(store: Store, given: MissedInput, *, supersedes: str | None = None) -> Missed:
-    """Append a missed finding, or a correction of the reader's finding ``supersedes``.
-
-    Raises
-    ------
-    StoreError
-        Where the id was used for other content, ``supersedes`` is not a standing finding of this reader,
-        a value is not allowed, or the database refuses.
-    """
-    return _append_missed(store, asdict(given) | {"supersedes": supersedes, "retracted": False})
-
-
-def retract_missed(store: Store, *, id: str, missed_id: str, reader_id: int, session_id: str = "") -> Missed:
-    """Take back one of the reader's missed findings, by a new row under the key ``id``."""
-    with transaction(store, write=False) as session:
-        row = session.get(MissedFinding, missed_id)
-        if row is None or row.reader_id != reader_id:
-            raise StoreError("There is no such missed finding of this reader.")
-        content = _columns(row)
-    content |= {"id": id, "session_id": session_id, "supersedes": missed_id, "retracted": True}
-    del content["seq"], content["created_utc"]
-    return _append_missed(store, content)
-
-
-def list_missed(
-    store: Store, *, case_id: str, input_hash: str, reader_id: int, pass_number: int = 1
-) -> list[Missed]:
-    """One reader's standing marks on one scan as it was when they were seen, oldest first, of both phases."""
-    query = (
-        select(MissedFinding)
-        .where(
-            MissedFinding.case_id == case_id,
-            MissedFinding.input_hash == input_hash,
-            MissedFinding.reader_id == reader_id,
-            MissedFinding.pass_number == pass_number,
-        )
-        .order_by(MissedFinding.seq)
-    )
-    with transaction(store, write=False) as session:
-        return standing_missed(Missed(**_columns(row)) for row in session.scalars(query))
 
 
 def case_progress(store: Store, reader_id: int) -> dict[str, CaseProgress]:
@@ -304,7 +231,7 @@ def case_progress(store: Store, reader_id: int) -> dict[str, CaseProgress]:
         missed_query = (
             select(MissedFinding).where(MissedFinding.reader_id == reader_id).order_by(MissedFinding.seq)
         )
-        missed = standing_missed(Missed(**_columns(row)) for row in session.scalars(missed_query))
+        missed = standing_missed(Missed(**columns(row)) for row in session.scalars(missed_query))
     progress = {}
     for case_id in {row.case_id for row in verdicts} | {row.case_id for row in missed}:
         judged: dict[tuple[str, str], frozenset[str]] = {}
@@ -320,52 +247,8 @@ def case_progress(store: Store, reader_id: int) -> dict[str, CaseProgress]:
     return progress
 
 
-def _provenance(record: CaseRecord) -> dict[str, Any]:
-    return {
-        "case_id": record.case_id,
-        "model": record.model,
-        "model_hash": record.model_hash,
-        "input_hash": record.input_hash,
-        "case_key": record.key,
-    }
-
-
-def _check_id(id: str) -> None:
-    try:
-        valid = str(UUID(id)) == id
-    except ValueError:
-        valid = False
-    if not valid:
-        raise StoreError(f"{id!r} is not a UUID such as new_id() makes.")
-
-
-def _columns(row: Verdict | MissedFinding) -> dict[str, Any]:
-    return {column.key: getattr(row, column.key) for column in row.__table__.columns}
-
-
 def _saved_verdict(row: Verdict) -> SavedVerdict:
-    return SavedVerdict(**_columns(row))
-
-
-def _same(before: Any, content: dict[str, Any]) -> Any:
-    """``before`` where it holds ``content``; a retry may come from another browser session."""
-    stored = _columns(before)
-    differing = [name for name, value in content.items() if name != "session_id" and stored[name] != value]
-    if differing:
-        raise StoreError(
-            f"This form's key was used for another answer ({', '.join(differing)}); reload the page."
-        )
-    return before
-
-
-def _lock_reader(session: Session, reader_id: int) -> None:
-    """One writer per reader where the database locks rows (SQLite has the whole file already)."""
-    if session.scalars(select(Reader).where(Reader.id == reader_id).with_for_update()).one_or_none() is None:
-        raise StoreError("Unknown reader; nothing was saved. Give your name again.")
-
-
-def _next_seq(session: Session, table: type[Verdict] | type[MissedFinding], reader_id: int) -> int:
-    return (session.scalar(select(func.max(table.seq)).where(table.reader_id == reader_id)) or 0) + 1
+    return SavedVerdict(**columns(row))
 
 
 def _verdict_rows(session: Session, reader_id: int, case_id: str, model: str) -> Iterable[Verdict]:
@@ -373,24 +256,3 @@ def _verdict_rows(session: Session, reader_id: int, case_id: str, model: str) ->
         Verdict.reader_id == reader_id, Verdict.case_id == case_id, Verdict.model == model
     )
     return session.scalars(query.order_by(Verdict.seq))
-
-
-def _append_missed(store: Store, content: dict[str, Any]) -> Missed:
-    _check_id(content["id"])
-    reader_id = content["reader_id"]
-    with transaction(store, write=True) as session:
-        before = session.get(MissedFinding, content["id"])
-        if before is not None:
-            return Missed(**_columns(_same(before, content)))
-        _lock_reader(session, reader_id)
-        if content["supersedes"] is not None:
-            old = session.get(MissedFinding, content["supersedes"])
-            heirs = select(MissedFinding).where(MissedFinding.supersedes == content["supersedes"])
-            if old is None or old.reader_id != reader_id or session.scalars(heirs).first() is not None:
-                raise StoreError("That missed finding was changed or taken back already; reload the page.")
-        row = MissedFinding(
-            **content, seq=_next_seq(session, MissedFinding, reader_id), created_utc=now_utc()
-        )
-        session.add(row)
-        session.flush()
-        return Missed(**_columns(row))

@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import identity
-from app.feedback.store import StoreError, list_readers, open_store, reader_for
+from app.feedback.store import SavedReader, StoreError, list_readers, open_store, reader_for
 from core.config import settings
 
 
@@ -117,3 +117,23 @@ def test_header_names_the_reader(data_dir: Path, monkeypatch: pytest.MonkeyPatch
     assert at.title[0].value == "ada"
     assert not at.text_input
     assert list_readers(open_store(settings().store_url), "header")[0].name == "ada"
+
+
+@pytest.mark.parametrize(
+    ("named", "reader", "expected"),
+    [
+        ("", SavedReader(1, "Ada", "typed"), True),
+        ("", SavedReader(1, "ada@x.org", "oidc"), False),
+        ("", SavedReader(1, "ada", "header"), False),
+        (" Bob ,ada@x.org", SavedReader(1, "ada@x.org", "oidc"), True),
+        ("Bob", SavedReader(1, "Ada", "typed"), False),
+        ("A. Reader", SavedReader(1, "Reader", "typed"), False),
+        ("", None, False),
+    ],
+)
+def test_coordinators(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, named: str, reader: SavedReader | None, expected: bool
+) -> None:
+    monkeypatch.setenv("FONTANELLE_COORDINATORS", named)
+    settings.cache_clear()
+    assert identity.is_coordinator(reader) is expected
