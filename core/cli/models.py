@@ -8,14 +8,14 @@ import typer
 
 from core.cli.console import say_json
 from core.config import settings
-from core.networks.zoo import NAMES, list_models
+from core.networks.zoo import NAMES, OURS, list_models
 
 
 def command(
     names: Annotated[bool, typer.Option("--names", help="The eight names only, one a line")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
 ) -> None:
-    """List the paper's eight networks, and which of them are here.
+    """List the paper's eight networks and ours beside them, and which of them are here.
 
     Example: python -m core models --json
     """
@@ -39,7 +39,7 @@ def command(
             ]
         )
         return
-    for name in [*NAMES, *(name for name in infos if name not in NAMES)]:
+    for name in dict.fromkeys([*NAMES, *OURS, *infos]):
         if name not in infos:
             print(f"{name:<16} not trained")
             continue

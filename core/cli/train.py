@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -28,10 +28,15 @@ from core.io.bids import Scan
 from core.io.derivatives import MAP_NAMES, CasePaths
 from core.io.volume import load_volume, save_volume
 from core.networks.card import model_card
+from core.networks.config import AnyConfig, NetworkConfig, RestorerConfig, model_config
+from core.networks.restorer_settings import RestorerTrainSettings, restorer_train_settings_from_dict
 from core.networks.train_settings import EpochRow, TrainSettings, train_settings_from_dict
-from core.networks.zoo import ModelInfo, NetworkConfig, model_info, network_config, save_model
+from core.networks.zoo import ModelInfo, model_info, save_model
 from core.predictor import predictor
 from core.preprocess.pipeline import PrepareSettings, settings_from_dict
+
+if TYPE_CHECKING:
+    from core.networks.training import Progress, TrainResult
 
 
 @contextmanager
@@ -143,7 +148,7 @@ def facts(normative: Normative) -> dict[str, str]:
 
 
 def card_of(
-    config: NetworkConfig,
+    config: AnyConfig,
     training: dict[str, Any],
     preprocess: dict[str, Any],
     synthetic: bool,
@@ -153,8 +158,10 @@ def card_of(
     return model_card(config, training, preprocess, synthetic=synthetic, normative=told)
 
 
-def training_settings_from(options: Sequence[str], given: dict[str, Any]) -> TrainSettings:
-    """Training settings of the command's options and of ``--set KEY=VALUE``.
+def training_settings_from(
+    kind: str, options: Sequence[str], given: dict[str, Any]
+) -> TrainSettings | RestorerTrainSettings:
+    """Training settings of the command's options and of ``--set KEY=VALUE``, for a kind of network.
 
     Raises
     ------
@@ -162,7 +169,8 @@ def training_settings_from(options: Sequence[str], given: dict[str, Any]) -> Tra
         For an unknown key, or a value that does not fit.
     """
     types: dict[str, type[int | float | str]] = {
-        name: type(value) for name, value in asdict(TrainSettings()).items()
+        name: type(value)
+        for name, value in asdict(RestorerTrainSettings() if kind == "restorer" else TrainSettings()).items()
     }
     raw = {name: value for name, value in given.items() if value is not None}
     for option in options:
@@ -173,11 +181,32 @@ def training_settings_from(options: Sequence[str], given: dict[str, Any]) -> Tra
             raw[name] = types[name](text)
         except ValueError:
             raise UsageError(f"--set {option}: expected {types[name].__name__}") from None
-    return train_settings_from_dict(raw)
+    return restorer_train_settings_from_dict(raw) if kind == "restorer" else train_settings_from_dict(raw)
+
+
+def trained(
+    config: AnyConfig,
+    options: TrainSettings | RestorerTrainSettings,
+    x: NDArray[np.float16],
+    held_out_x: NDArray[np.float16],
+    voxel_mm: float,
+    scratch: Path,
+    tell: Progress,
+) -> TrainResult:
+    """Train the network that ``config`` describes, by the loop of its kind."""
+    if isinstance(config, RestorerConfig) and isinstance(options, RestorerTrainSettings):
+        from core.networks.restorer_training import train_restorer  # torch
+
+        return train_restorer(config, options, x, held_out_x, voxel_mm, scratch, tell)
+    if isinstance(config, NetworkConfig) and isinstance(options, TrainSettings):
+        from core.networks.training import train  # torch
+
+        return train(config, options, x, held_out_x, scratch, tell)
+    raise TypeError(f"{type(options).__name__} can't train {config.name}")
 
 
 def train_command(
-    name: Annotated[str, typer.Argument(help="One of the eight, see `python -m core models`")],
+    name: Annotated[str, typer.Argument(help="One of the eight, or restorer; see `python -m core models`")],
     data: Annotated[
         Path | None, typer.Option(help="Manifest, or BIDS folder with splits; the demo's by default")
     ] = None,
@@ -187,7 +216,7 @@ def train_command(
         Path | None, typer.Option(help="A normal scan to register to; the demo's without")
     ] = None,
     reference_mask: Annotated[Path | None, typer.Option(help="Its brain mask")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="50 as the paper")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="50 as the paper; restorer: 150")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after the epoch that passes it")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and sampling")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "",
@@ -201,10 +230,10 @@ def train_command(
 
     Example: python -m core train vae_8x8_512 --epochs 30
     """
-    config = network_config(name, cube)
+    config = model_config(name, cube)
     chosen = device or settings().device
     given = {"epochs": epochs, "max_minutes": max_minutes, "seed": seed, "device": chosen}
-    training_settings = training_settings_from(option or [], given)
+    training_settings = training_settings_from(config.kind, option or [], given)
     folder = data if data is not None else settings().demo_dir
     source = source_of(reference, reference_mask)
     preprocess = settings_from_dict({"cube": cube})
@@ -217,7 +246,7 @@ def train_command(
         everyone = prepare_split(scans, source, preprocess, settings().derivatives_dir, jobs)
         train_paths, held_out_paths = everyone[: len(train_scans)], everyone[len(train_scans) :]
 
-        from core.networks.training import train, training_record  # torch
+        from core.networks.training import training_record  # torch
 
         with bar(f"train {name}", 1) as shown:
 
@@ -226,7 +255,8 @@ def train_command(
                 shown.at(step / steps, note)
 
             x, held_out_x = cubes(train_paths, cube), cubes(held_out_paths, cube)
-            result = train(config, training_settings, x, held_out_x, scratch, tell)
+            voxel_mm = preprocess.fov_mm / cube
+            result = trained(config, training_settings, x, held_out_x, voxel_mm, scratch, tell)
         record = training_record(result, training_settings, folder.name, len(x), len(held_out_x))
         del x, held_out_x  # gigabytes at 256³
         target = out if out is not None else settings().models_dir / name

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from core.networks.config import NetworkConfig
+from core.networks.config import AnyConfig, NetworkConfig
 
 CITATION = (
     "Raad et al. Unsupervised abnormality detection in neonatal MRI brain scans using deep learning. "
@@ -19,8 +19,38 @@ SYNTHETIC = (
 )
 
 
-def describe(config: NetworkConfig) -> str:
+RESTORER_CITATION = (
+    "Naval Marimont & Tarroni. Achieving state-of-the-art performance in the Medical Out-of-Distribution "
+    "(MOOD) challenge using plausible synthetic anomalies (2023), https://arxiv.org/abs/2308.01412. "
+    "Naval Marimont et al. Ensembled cold-diffusion restorations for unsupervised anomaly detection. MICCAI "
+    "(2024), https://arxiv.org/abs/2407.06635"
+)
+RESTORER_SOURCE = (
+    "Not one of the paper's eight. It learned from normals only: regions of random place, size, shape and",
+    "intensity are put into a normal scan, and the network learns to take them back. The idea is from works",
+    "cited below; here one step restores, on log intensity, with its normative z among the training normals",
+    "beside it. No lesion and no label took part.",
+    "",
+)
+AUTOENCODER_LIMITS = (
+    "- Trained on few normals, it reconstructs fine folds as blur: residuals at the cortex are normal.",
+    "- A wide bottleneck may reproduce an abnormality, so that it leaves no residual.",
+)
+RESTORER_LIMITS = (
+    "- It finds what looks like its synthetic corruption: changed intensity within an outline. Anatomy that",
+    "  is misshapen or missing, but of normal intensity, may stay as it is.",
+    "- It sees the scan itself, so a small residual doesn't prove that a region is as expected.",
+    "- A scan of another anatomy or contrast than its training normals' lies outside its training.",
+)
+
+
+def describe(config: AnyConfig) -> str:
     """One sentence on a network."""
+    if not isinstance(config, NetworkConfig):
+        return (
+            f"3D U-Net that restores what looks corrupted: {config.cube}³ voxels in, {config.levels} "
+            f"resolutions of {config.channels[0]} to {config.channels[-1]} channels, {config.cube}³ out."
+        )
     kind = "Variational 3D residual autoencoder" if config.kind == "vae" else "3D residual autoencoder"
     k = config.bottleneck
     nodes = f", variational layer of {config.latent} nodes" if config.kind == "vae" else ""
@@ -32,7 +62,7 @@ def table(facts: Mapping[str, Any]) -> list[str]:
 
 
 def model_card(
-    config: NetworkConfig,
+    config: AnyConfig,
     training: Mapping[str, Any],
     preprocess: Mapping[str, Any],
     *,
@@ -45,6 +75,8 @@ def model_card(
     ``training``: as ``training.training_record`` gives it. ``normative``: facts on the held-out normals; None
     before calibration. ``metrics``: (name, value, command that gives it).
     """
+    restorer = config.kind == "restorer"
+    measured = "MSE of restored corruption" if restorer else "MSE"
     settings = dict(training["settings"])
     facts = {
         "Data": training["data"],
@@ -52,8 +84,8 @@ def model_card(
         "Epochs": f"{training['epochs']}, weights of epoch {training['kept_epoch']}",
         "Steps": training["steps"],
         "Time": f"{training['minutes']} minutes",
-        "Training MSE": f"{training['train_mse']:.5f}",
-        "Validation MSE": f"{training['val_mse']:.5f} (these normals also chose the epoch)"
+        f"Training {measured}": f"{training['train_mse']:.5f}",
+        f"Validation {measured}": f"{training['val_mse']:.5f} (these normals also chose the epoch)"
         if settings["keep"] == "best"
         else f"{training['val_mse']:.5f}",
         "Date": training["date"],
@@ -61,6 +93,8 @@ def model_card(
     if config.kind == "vae":
         facts["KL"] = f"{training['kl']:.0f} nats a volume"
     lines = [f"# {config.name}", "", describe(config), ""]
+    if restorer:
+        lines += RESTORER_SOURCE
     if synthetic:
         lines += [SYNTHETIC, ""]
     lines += [
@@ -91,13 +125,12 @@ def model_card(
     lines += [
         "",
         "## Limits",
-        "- Trained on few normals, it reconstructs fine folds as blur: residuals at the cortex are normal.",
-        "- A wide bottleneck may reproduce an abnormality, so that it leaves no residual.",
+        *(RESTORER_LIMITS if restorer else AUTOENCODER_LIMITS),
         "- Other ages, contrasts, resolutions or preprocessing give residuals that are no finding.",
         "- A clean map doesn't rule out an abnormality.",
         "",
         "## Citation",
-        f"Method: {CITATION}",
+        f"Method: {RESTORER_CITATION if restorer else CITATION}",
         "",
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The paper's eight networks by name, and what fixes a network's shape."""
+"""The paper's eight networks by name, what is ours beside them, and what fixes a network's shape."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ NAMES = (
     "vae_16x16_512",
     "vae_16x16_1024",
 )
+OURS = ("restorer",)
 
 
 class ModelError(ValueError):
@@ -77,20 +78,65 @@ class NetworkConfig:
         return tuple(min(self.base_channels * 2**level, self.max_channels) for level in range(levels))
 
 
-def network_config_from_dict(raw: dict[str, Any]) -> NetworkConfig:
-    """Strict reading of ``config.json``'s "network".
+@dataclass(frozen=True)
+class RestorerConfig:
+    """Everything that fixes the shape of a restoration network, a U-Net (see ``restorer.py``)."""
+
+    name: str
+    kind: Literal["restorer"]
+    cube: int  # N: input and output are N³
+    base_channels: int = 12  # at full resolution; doubled at each halving of the grid
+    levels: int = 4  # resolutions
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, expected = getattr(self, field.name), str if field.name in ("name", "kind") else int
+            if type(value) is not expected:
+                raise ModelError(
+                    f"network {self.name!r}: {field.name} is {value!r}, expected {expected.__name__}"
+                )
+        if self.kind != "restorer":
+            raise ModelError(f"network {self.name!r}: kind is {self.kind!r}, expected 'restorer'")
+        for name in ("base_channels", "levels"):
+            if getattr(self, name) < 1:
+                raise ModelError(
+                    f"network {self.name!r}: {name} is {getattr(self, name)}, expected 1 or more"
+                )
+        if self.cube < self.multiple or self.cube % self.multiple:
+            raise ModelError(
+                f"network {self.name!r}: cube {self.cube} must be a multiple of {self.multiple}, since "
+                f"{self.levels - 1} levels halve the grid"
+            )
+
+    @property
+    def multiple(self) -> int:
+        """Voxels that each side of an input must be a multiple of."""
+        return 1 << (self.levels - 1)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Widths from full resolution to the coarsest."""
+        return tuple(self.base_channels * 2**level for level in range(self.levels))
+
+
+AnyConfig = NetworkConfig | RestorerConfig
+
+
+def network_config_from_dict(raw: dict[str, Any]) -> AnyConfig:
+    """Strict reading of ``config.json``'s "network"; its "kind" tells which one it is.
 
     Raises
     ------
     ModelError
         On unknown or missing keys, wrong types and impossible shapes.
     """
-    known = {field.name for field in fields(NetworkConfig)}
+    made: type[AnyConfig] = RestorerConfig if raw.get("kind") == "restorer" else NetworkConfig
+    known = {field.name for field in fields(made)}
     if unknown := sorted(set(raw) - known):
         raise ModelError(f"network: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     if missing := sorted(known - set(raw)):
         raise ModelError(f"network: missing key {', '.join(missing)}")
-    return NetworkConfig(**raw)
+    return made(**raw)
 
 
 def network_config(name: str, cube: int = 64) -> NetworkConfig:
@@ -112,3 +158,18 @@ def network_config(name: str, cube: int = 64) -> NetworkConfig:
     # Dense layers dominate a model's size: 16³ × 1 and 8³ × 2 keep the eight under 60 MB in half precision.
     latent_channels = 1 if bottleneck == 16 else 2
     return NetworkConfig(name, "vae", cube, bottleneck, int(nodes[0]), latent_channels=latent_channels)
+
+
+def model_config(name: str, cube: int = 64) -> AnyConfig:
+    """Configuration of one of the eight, or of what is ours beside them.
+
+    Raises
+    ------
+    ModelError
+        For a name that is in neither ``NAMES`` nor ``OURS``, or a cube that the network can't halve.
+    """
+    if name in OURS:
+        return RestorerConfig(name, "restorer", cube)
+    if name not in NAMES:
+        raise ModelError(f"unknown model {name!r}; known are {', '.join((*NAMES, *OURS))}")
+    return network_config(name, cube)

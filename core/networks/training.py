@@ -18,18 +18,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from core.io.atomic import atomic
 from core.networks.autoencoder import Network, VariationalAutoencoder, build_network
-from core.networks.config import NetworkConfig
+from core.networks.config import AnyConfig, NetworkConfig
 from core.networks.losses import elbo_loss, kl_divergence, reconstruction_error
+from core.networks.restorer_settings import RestorerTrainSettings
 from core.networks.train_settings import SHIFT, EpochRow, TrainingError, TrainSettings, learning_rate_factor
 from core.networks.zoo import choose_device
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    network: Network  # in evaluation mode, on the CPU, float32
+    network: nn.Module  # in evaluation mode, on the CPU, float32
     rows: tuple[EpochRow, ...]
     best_epoch: int
     kept_epoch: int
@@ -94,7 +96,7 @@ def validation_mse(
     return float(np.mean(errors))
 
 
-def check_data(config: NetworkConfig, data: NDArray[np.floating[Any]], name: str) -> None:
+def check_data(config: AnyConfig, data: NDArray[np.floating[Any]], name: str) -> None:
     if len(data) == 0 or tuple(data.shape[1:]) != (config.cube,) * 3:
         raise TrainingError(
             f"{name} has shape {tuple(data.shape)}, expected (n, {config.cube}, {config.cube}, {config.cube})"
@@ -190,7 +192,11 @@ def train(
 
 
 def training_record(
-    result: TrainResult, settings: TrainSettings, data: str, n_train: int, n_validation: int
+    result: TrainResult,
+    settings: TrainSettings | RestorerTrainSettings,
+    data: str,
+    n_train: int,
+    n_validation: int,
 ) -> dict[str, Any]:
     """What ``config.json`` keeps under "training". ``data``: the data set's name."""
     kept = result.rows[result.kept_epoch - 1]
@@ -226,8 +232,8 @@ def data_hash(data: NDArray[np.floating[Any]]) -> str:
 
 
 def fingerprint(
-    config: NetworkConfig,
-    settings: TrainSettings,
+    config: AnyConfig,
+    settings: TrainSettings | RestorerTrainSettings,
     train_x: NDArray[np.floating[Any]],
     val_x: NDArray[np.floating[Any]],
 ) -> str:
@@ -253,7 +259,7 @@ def differences(found: str, expected: str) -> str:
 
 
 def checkpoint(
-    out_dir: Path, mark: str, network: Network, optimizer: torch.optim.Optimizer, rows: list[EpochRow]
+    out_dir: Path, mark: str, network: nn.Module, optimizer: torch.optim.Optimizer, rows: list[EpochRow]
 ) -> None:
     """Write best.safetensors if this epoch is the best, last.pt and log.csv, each whole or not at all."""
     if best_row(rows) is rows[-1]:
@@ -274,7 +280,7 @@ def checkpoint(
         writer.writerows(asdict(row) for row in rows)
 
 
-def resume(out_dir: Path, mark: str, network: Network, optimizer: torch.optim.Optimizer) -> list[EpochRow]:
+def resume(out_dir: Path, mark: str, network: nn.Module, optimizer: torch.optim.Optimizer) -> list[EpochRow]:
     """Load last.pt, if there is one, into network and optimiser; the epochs done so far."""
     path = out_dir / "last.pt"
     if not path.exists():

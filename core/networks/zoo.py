@@ -12,20 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.io.atomic import write_bytes
-from core.networks.config import NAMES, ModelError, NetworkConfig, network_config, network_config_from_dict
+from core.networks.config import (
+    NAMES,
+    OURS,
+    AnyConfig,
+    ModelError,
+    NetworkConfig,
+    RestorerConfig,
+    network_config,
+    network_config_from_dict,
+)
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from core.anomaly.normative import Normative
-    from core.networks.autoencoder import Network
 
 __all__ = [
     "NAMES",
+    "OURS",
+    "AnyConfig",
     "Model",
     "ModelError",
     "ModelInfo",
     "NetworkConfig",
+    "RestorerConfig",
+    "build",
     "choose_device",
     "list_models",
     "load_model",
@@ -46,7 +59,7 @@ class ModelInfo:
 
     name: str
     folder: Path
-    config: NetworkConfig
+    config: AnyConfig
     preprocess: dict[str, Any]  # settings that its inputs were prepared with
     reference: str  # "demo", or the reference's file name
     reference_hash: str  # of the reference that its inputs were registered to
@@ -61,7 +74,7 @@ class Model:
     """A network ready to reconstruct, float32, in evaluation mode."""
 
     info: ModelInfo
-    network: Network
+    network: nn.Module
     normative: Normative | None  # None until calibrated
     device: torch.device
 
@@ -114,7 +127,7 @@ def model_info(folder: Path) -> ModelInfo:
 
 
 def list_models(models_dir: Path) -> list[ModelInfo]:
-    """All model folders in ``models_dir``: the eight in their order, then others by name.
+    """All model folders in ``models_dir``: the eight and ours in their order, then others by name.
 
     Raises
     ------
@@ -122,14 +135,14 @@ def list_models(models_dir: Path) -> list[ModelInfo]:
         Where a folder holds a config.json that can't be used.
     """
     infos = [model_info(path.parent) for path in models_dir.glob(f"*/{CONFIG}")]
-    order = {name: index for index, name in enumerate(NAMES)}
-    return sorted(infos, key=lambda info: (order.get(info.name, len(NAMES)), info.folder.name))
+    order = {name: index for index, name in enumerate((*NAMES, *OURS))}
+    return sorted(infos, key=lambda info: (order.get(info.name, len(order)), info.folder.name))
 
 
 def save_model(
     folder: Path,
-    network: Network,
-    config: NetworkConfig,
+    network: nn.Module,
+    config: AnyConfig,
     *,
     preprocess: dict[str, Any],
     reference: str,
@@ -172,6 +185,14 @@ def save_model(
     return model_info(folder)
 
 
+def build(config: AnyConfig) -> nn.Module:
+    """The network that a configuration describes, with fresh weights from torch's global generator."""
+    from core.networks.autoencoder import build_network
+    from core.networks.restorer import build_restorer
+
+    return build_restorer(config) if isinstance(config, RestorerConfig) else build_network(config)
+
+
 def load_model(folder: Path, device: str = "auto") -> Model:
     """Load a model folder, float32. Nothing is unpickled.
 
@@ -185,7 +206,6 @@ def load_model(folder: Path, device: str = "auto") -> Model:
     from safetensors.torch import load
 
     from core.anomaly.normative import load_normative
-    from core.networks.autoencoder import build_network
 
     info = model_info(folder)
     target = choose_device(device)
@@ -194,7 +214,7 @@ def load_model(folder: Path, device: str = "auto") -> Model:
         weights = load(content)
     except SafetensorError as error:
         raise ModelError(f"{folder}: {WEIGHTS}: {error}; expected a whole safetensors file") from error
-    network = build_network(info.config)
+    network = build(info.config)
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if found != expected:
@@ -236,12 +256,17 @@ def reconstruct(
         raise ModelError("x has voxels that are no number, expected values in [0, 1]")
     if precision not in ("float32", "bfloat16"):
         raise ModelError(f"precision is {precision!r}, expected 'float32' or 'bfloat16'")
-    batch = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))[None, None].to(model.device)
+    seen: list[NDArray[Any]] = [np.ascontiguousarray(x, dtype=np.float32)]
+    if model.info.config.kind == "restorer":
+        from core.networks.restorer import brain_mask
+
+        seen.append(brain_mask(x))
+    batches = [torch.from_numpy(one)[None, None].to(model.device) for one in seen]
     with (
         torch.inference_mode(),
         torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"),
     ):
-        return model.network(batch)[0, 0].float().cpu().numpy()
+        return model.network(*batches)[0, 0].float().cpu().numpy()
 
 
 def choose_device(name: str = "auto") -> torch.device:
