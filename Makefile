@@ -11,7 +11,9 @@ TORCH_INDEX ?=
 DEFAULT_MODEL := vae_8x8_512
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check demo train evaluate pictures browser clean
+BENCHMARKS := bands prepare_order networks workers budgets
+
+.PHONY: help app test check demo train evaluate bench pictures browser clean
 
 help:
 	@echo "make app     set up, make the synthetic test cases, open http://$(HOST):$(PORT)"
@@ -20,6 +22,7 @@ help:
 	@echo "make demo    the whole synthetic cohort: 80 training, 9 validation, 24 test scans"
 	@echo "make train   train the eight demo models on it (hours on 2 cores)"
 	@echo "make evaluate  every table and figure of the paper and ours, on the synthetic cohort and all models here"
+	@echo "make bench   speed and memory against named peers, side by side (docs/results/bench_*.csv)"
 	@echo "make pictures  redraw the pictures of README from the running app"
 	@echo "make clean   remove what make made, verdicts and uploads kept"
 
@@ -60,6 +63,11 @@ train: demo
 evaluate: $(VENV)/.runtime
 	@$(PY) -m core demo --which all --jobs $(JOBS)
 	@$(PY) -m core evaluate --jobs $(JOBS) --tables docs/results
+
+bench: $(VENV)/.dev
+	@$(PY) -m pip install --disable-pip-version-check -q --progress-bar off -r requirements-bench.txt
+	@$(PY) -m core demo --which test --jobs $(JOBS)
+	@for name in $(BENCHMARKS); do $(PY) -m benchmarks.$$name --tables docs/results || exit 1; done
 
 pictures: $(VENV)/.dev browser
 	@$(PY) docs/make_pictures.py
