@@ -1,18 +1,53 @@
-"""Notes still being written: one row a region and reader, overwritten as it goes. Never exported."""
+"""What is not said for good yet: notes, a class chosen, time spent. Rows are overwritten, never exported."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from app.feedback.database import Store, transaction
 from app.feedback.models import Draft
-from app.feedback.store import now_utc
+from app.feedback.rows import Phase
+from app.feedback.writing import now_utc
+
+PREFERENCES = "preferences"
 
 
 @dataclass(frozen=True)
 class SavedDraft:
     note: str
     updated_utc: str
+
+
+@dataclass(frozen=True)
+class ReadDraft:
+    """A read under way."""
+
+    classification: str = ""
+    confidence: int | None = None
+    note: str = ""
+    # Active seconds by run of the viewer: each only grows, so that a report that comes twice does no harm.
+    active: dict[str, float] = field(default_factory=dict)
+    order: str = ""  # of the worklist when the scan was opened
+
+    @property
+    def active_seconds(self) -> float:
+        return round(sum(self.active.values()), 1)
+
+
+@dataclass(frozen=True)
+class AnswerDraft:
+    """Finding type and confidence chosen for a region that has no verdict yet."""
+
+    finding_type: str = ""
+    confidence: int | None = None
+
+
+def scan_key(case_id: str, input_hash: str, pass_number: int) -> str:
+    """Names one reading of a scan, whichever model is open, as an analysis' address names an analysis."""
+    return hashlib.sha256(json.dumps([case_id, input_hash, pass_number]).encode()).hexdigest()
 
 
 def keep_draft(store: Store, *, reader_id: int, analysis: str, region_id: str, note: str) -> None:
@@ -36,3 +71,71 @@ def find_draft(store: Store, *, reader_id: int, analysis: str, region_id: str) -
     with transaction(store, write=False) as session:
         row = session.get(Draft, (reader_id, analysis, region_id))
         return None if row is None else SavedDraft(row.note, row.updated_utc)
+
+
+def read_draft(store: Store, *, reader_id: int, scan: str, phase: Phase) -> ReadDraft:
+    """The reader's read under way of one scan (``scan_key``); empty where there is none."""
+    found = find_draft(store, reader_id=reader_id, analysis=scan, region_id=_place(phase))
+    return ReadDraft() if found is None else _loaded(found.note)
+
+
+def change_read(store: Store, *, reader_id: int, scan: str, phase: Phase, **changes: Any) -> ReadDraft:
+    """Change fields of a read under way, the others stay. ``active`` is merged by run, the larger counts.
+
+    Raises
+    ------
+    StoreError
+        Where the database refuses.
+    """
+    key = (reader_id, scan, _place(phase))
+    with transaction(store, write=True) as session:
+        row = session.get(Draft, key)
+        draft = ReadDraft() if row is None else _loaded(row.note)
+        for run, seconds in changes.pop("active", {}).items():
+            draft.active[run] = max(float(seconds), draft.active.get(run, 0.0))
+        draft = replace(draft, **changes)
+        note = json.dumps(asdict(draft))
+        if row is None:
+            session.add(
+                Draft(
+                    reader_id=reader_id,
+                    analysis=scan,
+                    region_id=_place(phase),
+                    note=note,
+                    updated_utc=now_utc(),
+                )
+            )
+        elif row.note != note:
+            row.note, row.updated_utc = note, now_utc()
+    return draft
+
+
+def answer_draft(store: Store, *, reader_id: int, analysis: str, region_id: str) -> AnswerDraft:
+    """Type and confidence chosen for a region before its verdict."""
+    found = find_draft(store, reader_id=reader_id, analysis=analysis, region_id=f"{region_id}@answer")
+    return AnswerDraft() if found is None else AnswerDraft(**json.loads(found.note))
+
+
+def keep_answer(store: Store, *, reader_id: int, analysis: str, region_id: str, answer: AnswerDraft) -> None:
+    """Remember type and confidence chosen for a region before its verdict."""
+    place, note = f"{region_id}@answer", json.dumps(asdict(answer))
+    keep_draft(store, reader_id=reader_id, analysis=analysis, region_id=place, note=note)
+
+
+def preference(store: Store, reader_id: int, name: str) -> str:
+    """What the reader chose for themselves, as the worklist's order; empty where nothing."""
+    found = find_draft(store, reader_id=reader_id, analysis=PREFERENCES, region_id=name)
+    return "" if found is None else found.note
+
+
+def keep_preference(store: Store, reader_id: int, name: str, value: str) -> None:
+    """Remember a reader's choice."""
+    keep_draft(store, reader_id=reader_id, analysis=PREFERENCES, region_id=name, note=value)
+
+
+def _place(phase: Phase) -> str:
+    return f"@{phase}"
+
+
+def _loaded(note: str) -> ReadDraft:
+    return ReadDraft(**json.loads(note))

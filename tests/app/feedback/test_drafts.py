@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 
 from app.feedback import export
-from app.feedback.drafts import find_draft, keep_draft
+from app.feedback.drafts import (
+    AnswerDraft,
+    ReadDraft,
+    answer_draft,
+    change_read,
+    find_draft,
+    keep_answer,
+    keep_draft,
+    keep_preference,
+    preference,
+    read_draft,
+    scan_key,
+)
 from app.feedback.store import Store, StoreError, reader_for
 
 AT = "a" * 64
@@ -39,3 +51,34 @@ def test_drafts_are_not_exported(store: Store, tmp_path: Path) -> None:
     written = [*export.export_csv(store, tmp_path / "out"), export.export_json(store, tmp_path / "all.json")]
     assert "draft.csv" not in {path.name for path in written}
     assert not [path for path in written if "between us" in path.read_text()]
+
+
+def test_a_read_under_way_keeps_what_was_not_changed(store: Store) -> None:
+    ada = reader_for(store, "Ada", "typed").id
+    scan = scan_key("sub-a_ses-01", "i" * 64, 1)
+    where = {"reader_id": ada, "scan": scan, "phase": "first"}
+    assert read_draft(store, **where) == ReadDraft()
+    change_read(store, **where, classification="1B", confidence=4)
+    change_read(store, **where, note="two lesions")
+    assert read_draft(store, **where) == ReadDraft("1B", 4, "two lesions")
+    assert read_draft(store, reader_id=ada, scan=scan, phase="second") == ReadDraft()
+    assert scan != scan_key("sub-a_ses-01", "i" * 64, 2), "another reading of the scan starts anew"
+
+
+def test_seconds_of_a_run_only_grow_and_runs_add_up(store: Store) -> None:
+    ada = reader_for(store, "Ada", "typed").id
+    where = {"reader_id": ada, "scan": "s" * 64, "phase": "first"}
+    for run, seconds in (("a", 10.0), ("a", 20.0), ("a", 15.0), ("b", 4.0), ("b", 4.0)):
+        change_read(store, **where, active={run: seconds})
+    assert read_draft(store, **where).active_seconds == 24.0
+
+
+def test_answers_before_a_verdict_and_preferences(store: Store) -> None:
+    ada, bob = (reader_for(store, name, "typed").id for name in ("Ada", "Bob"))
+    place = {"analysis": "a" * 64, "region_id": "vr01"}
+    keep_answer(store, reader_id=ada, **place, answer=AnswerDraft("cyst", 3))
+    assert answer_draft(store, reader_id=ada, **place) == AnswerDraft("cyst", 3)
+    assert answer_draft(store, reader_id=bob, **place) == AnswerDraft()
+    assert find_draft(store, reader_id=ada, **place) is None, "the note is another draft"
+    keep_preference(store, ada, "order", "random")
+    assert (preference(store, ada, "order"), preference(store, bob, "order")) == ("random", "")

@@ -1,0 +1,211 @@
+"""Other readers' answers: the one place that hands them out, and only once they can sway nobody.
+
+A scan is closed when everybody who is to read it has saved the second read, in every pass that is asked for.
+Who that is, the assignments say; where a scan is assigned to nobody, it is closed once two readers or more
+have finished it and nobody who has begun it is unfinished. Others' answers to a closed scan are visible to a
+reader who has finished it, and to a coordinator; never to one who has still to read it, in any pass.
+One's own answers are always visible. Answers count once their reader has finished the scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from app.feedback.database import Store, transaction
+from app.feedback.models import Assignment, AssignmentBatch, CaseRead, MissedFinding, Reader, Verdict
+from app.feedback.reads import SavedRead
+from app.feedback.rows import Missed, SavedVerdict, standing_missed, standing_verdicts
+
+Scan = tuple[str, str]  # case id, input hash
+Sitting = tuple[int, str, str, int]  # reader, case id, input hash, pass
+
+LEAST_READERS = 2  # of a scan that is assigned to nobody
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one person may know: standing answers of readers who have finished the scan.
+
+    ``scans``: whose answers by others are among them. ``reads``: of both phases, in order. ``kinds``: of
+    assigned sittings, "case", "repeat" or "planted". ``known``: what an assignment says of a scan: a class,
+    "normal" or "abnormal". ``own_waiting``: scans that the viewer has begun or been assigned, and not finished.
+    """
+
+    viewer: int | None
+    scans: frozenset[Scan]
+    names: dict[int, str]
+    reads: list[SavedRead]
+    verdicts: list[SavedVerdict]
+    marks: list[Missed]
+    kinds: dict[Sitting, str]
+    known: dict[str, str]
+    own_waiting: int
+
+
+@dataclass(frozen=True)
+class _Everything:
+    """All standing answers, and who is to give any: never leaves this module."""
+
+    reads: list[SavedRead]
+    verdicts: list[SavedVerdict]
+    marks: list[Missed]
+    assigned: dict[Sitting, str]
+    known: dict[str, str]
+    names: dict[int, str]
+
+    @property
+    def finished(self) -> frozenset[Sitting]:
+        """Sittings with a standing second read, or whose first found the image inadequate: that ends them."""
+        return frozenset(
+            sitting(row) for row in self.reads if row.phase == "second" or row.classification == "inadequate"
+        )
+
+    @property
+    def begun(self) -> frozenset[Sitting]:
+        return frozenset(sitting(row) for row in [*self.reads, *self.verdicts, *self.marks])
+
+
+def sitting(row: SavedRead | SavedVerdict | Missed) -> Sitting:
+    """Whose reading of what a row belongs to."""
+    return row.reader_id, row.case_id, row.input_hash, row.pass_number
+
+
+def closed_scans(store: Store) -> frozenset[Scan]:
+    """Scans whose answers can sway none of their readers any more."""
+    with transaction(store, write=False) as session:
+        return _closed(_everything(session))
+
+
+def answers_visible(store: Store, viewer_id: int, *, coordinator: bool = False) -> Answers:
+    """What the reader ``viewer_id`` may know of all answers."""
+    with transaction(store, write=False) as session:
+        everything = _everything(session)
+    mine = {one for one in everything.begun | set(everything.assigned) if one[0] == viewer_id}
+    finished = {one for one in everything.finished if one[0] == viewer_id}
+    waiting = {one[1:3] for one in mine - finished}
+    done = {one[1:3] for one in finished}
+    scans = {scan for scan in _closed(everything) if scan not in waiting and (coordinator or scan in done)}
+    return _answers(everything, frozenset(scans), viewer_id, len(waiting))
+
+
+def answers_closed(store: Store) -> Answers:
+    """Answers to every closed scan, for exports that no reader sees."""
+    with transaction(store, write=False) as session:
+        everything = _everything(session)
+    return _answers(everything, _closed(everything), None, 0)
+
+
+def answers_finished(store: Store) -> Answers:
+    """Every finished reader's answers, of scans not closed too: for whoever keeps the database."""
+    with transaction(store, write=False) as session:
+        everything = _everything(session)
+    return _answers(everything, frozenset(one[1:3] for one in everything.finished), None, 0)
+
+
+def _closed(everything: _Everything) -> frozenset[Scan]:
+    finished, begun = everything.finished, everything.begun
+    asked: dict[Scan, set[Sitting]] = {}
+    for one in everything.assigned:
+        asked.setdefault(one[1:3], set()).add(one)
+    started: dict[Scan, set[Sitting]] = {}
+    for one in begun:
+        started.setdefault(one[1:3], set()).add(one)
+    closed = {scan for scan, sittings in asked.items() if sittings <= finished}
+    for scan, sittings in started.items():
+        readers = {one[0] for one in sittings}
+        if scan not in asked and sittings <= finished and len(readers) >= LEAST_READERS:
+            closed.add(scan)
+    return frozenset(closed)
+
+
+def _answers(everything: _Everything, scans: frozenset[Scan], viewer: int | None, waiting: int) -> Answers:
+    finished = everything.finished
+
+    def shown(one: Sitting) -> bool:
+        return one in finished and (one[1:3] in scans or one[0] == viewer)
+
+    reads = [row for row in everything.reads if shown(sitting(row))]
+    verdicts = [row for row in everything.verdicts if shown(sitting(row))]
+    marks = [row for row in everything.marks if shown(sitting(row))]
+    seen = {row.reader_id for row in [*reads, *verdicts, *marks]}
+    return Answers(
+        viewer=viewer,
+        scans=scans,
+        names={id: name for id, name in everything.names.items() if id in seen},
+        reads=reads,
+        verdicts=verdicts,
+        marks=marks,
+        # What an open scan is served for is not told: a planted scan must look like any other.
+        kinds={one: kind for one, kind in everything.assigned.items() if one[1:3] in scans},
+        known={case: known for case, known in everything.known.items() if case in {one[0] for one in scans}},
+        own_waiting=waiting,
+    )
+
+
+def _rows(session: Session, query: Select[Any]) -> Iterable[dict[str, Any]]:
+    return (dict(row) for row in session.execute(query).mappings())
+
+
+def _standing_reads(rows: Iterable[SavedRead]) -> list[SavedRead]:
+    """Locked first reads, and of second reads the last that is not taken back."""
+    firsts: list[SavedRead] = []
+    stacks: dict[Sitting, list[SavedRead]] = {}
+    for row in rows:
+        if row.phase == "first":
+            firsts.append(row)
+        elif row.retracted:
+            stacks[sitting(row)].pop()
+        else:
+            stacks.setdefault(sitting(row), []).append(row)
+    return firsts + [stack[-1] for stack in stacks.values() if stack]
+
+
+def _by_reader(verdicts: list[SavedVerdict]) -> list[SavedVerdict]:
+    """Standing verdicts of every reader; chains are each reader's own."""
+    chains: dict[int, list[SavedVerdict]] = {}
+    for row in verdicts:
+        chains.setdefault(row.reader_id, []).append(row)
+    return [row for rows in chains.values() for row in standing_verdicts(rows)]
+
+
+def _everything(session: Session) -> _Everything:
+    reads, verdicts, marks = CaseRead.__table__, Verdict.__table__, MissedFinding.__table__
+    batches = session.execute(
+        select(AssignmentBatch.id, AssignmentBatch.settings).where(AssignmentBatch.closed_utc.is_(None))
+    ).all()
+    columns = (
+        Assignment.batch_id,
+        Assignment.reader_id,
+        Assignment.case_id,
+        Assignment.input_hash,
+        Assignment.pass_number,
+        Assignment.kind,
+    )
+    open_batches = {id for id, _ in batches}
+    assigned = {
+        (row.reader_id, row.case_id, row.input_hash, row.pass_number): row.kind
+        for row in session.execute(select(*columns))
+        if row.batch_id in open_batches
+    }
+    return _Everything(
+        reads=_standing_reads(
+            SavedRead(**row) for row in _rows(session, select(reads).order_by(reads.c.reader_id, reads.c.seq))
+        ),
+        verdicts=_by_reader(
+            [
+                SavedVerdict(**row)
+                for row in _rows(session, select(verdicts).order_by(verdicts.c.reader_id, verdicts.c.seq))
+            ]
+        ),
+        marks=standing_missed(
+            Missed(**row) for row in _rows(session, select(marks).order_by(marks.c.reader_id, marks.c.seq))
+        ),
+        assigned=assigned,
+        known={case: str(known) for _, given in batches for case, known in given.get("known", {}).items()},
+        names={id: name for id, name in session.execute(select(Reader.id, Reader.name)).tuples()},
+    )
