@@ -9,6 +9,7 @@ from core.networks.corruption import CorruptionError, CorruptionSettings
 from core.networks.train_settings import CHOICES, TrainingError
 
 AUGMENT = ("none", "flip", "vary")
+LOSSES = ("l1", "l2")
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,14 @@ class RestorerTrainSettings:
     augment: str = "vary"  # none; flip: left and right by chance; vary: and contrast, bias, noise, shifts
     kinds: str = ",".join(CorruptionSettings().kinds)  # of corruption, by commas; see corruption.KINDS
     most_regions: int = CorruptionSettings().most_regions  # corrupted regions, at most, in a scan
-    corrupted_weight: float = 1.0  # of the error where the scan was corrupted, beside that in the whole brain
+    loss: str = "l2"  # of log intensity: l2 gives half-sure changes by half, l1 those it is sure of
+    corrupted_weight: float = 10.0  # of the error in corrupted voxels, beside 1 in the whole brain
     keep: str = "last"  # weights that the result holds: last, or best: least validation MSE
     device: str = "auto"
     max_minutes: float = 0.0  # stop at the end of the epoch that passes it; 0: never
 
     def __post_init__(self) -> None:
-        choices = {**CHOICES, "augment": AUGMENT}
+        choices = {**CHOICES, "augment": AUGMENT, "loss": LOSSES}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise TrainingError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}")

@@ -13,21 +13,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from core.anomaly.normative import fit_once
+from core.networks.checkpoints import best_row, checkpoint, fingerprint, resume
 from core.networks.config import RestorerConfig
 from core.networks.corruption import LOG_RANGE, Array, Mask, coarse_noise, corrupt
 from core.networks.restorer import Restorer, brain_mask, brain_median, build_restorer, log_intensity
 from core.networks.restorer_settings import RestorerTrainSettings
 from core.networks.train_settings import EpochRow, TrainingError, learning_rate_factor
-from core.networks.training import (
-    Progress,
-    TrainResult,
-    autocast,
-    best_row,
-    check_data,
-    checkpoint,
-    fingerprint,
-    resume,
-)
+from core.networks.training import Progress, TrainResult, autocast, check_data
 from core.networks.zoo import choose_device
 
 Volumes = NDArray[np.floating[Any]]
@@ -79,9 +71,9 @@ def restoration_loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss and MSE in [0, 1] of one normal, corrupted: scalars, the MSE without gradient.
 
-    The loss is the mean absolute error of log intensity in the brain, plus ``corrupted_weight`` times that in
-    the corrupted voxels. The normative z that the network sees is by the other normals' mean: it must not
-    learn that a scan lies nearer to a mean of which it is a part.
+    The loss is the mean error of log intensity in the brain, corrupted voxels weighing 1 +
+    ``corrupted_weight`` times as much. The normative z that the network sees is by the other normals' mean:
+    it must not learn that a scan lies nearer to a mean of which it is a part.
     """
     device = network.mean.device
     own, own_mask, median = log_and_mask(data[index])
@@ -101,10 +93,10 @@ def restoration_loss(
     flip = settings.augment in ("flip", "vary") and rng.random() < 0.5
     with autocast(settings.precision, device):
         restored = log + network.change(log, network.standardised(log, mean), inside, flip)
-    error = (restored - target).abs()
-    loss = error[inside].mean()
-    if changed.any():
-        loss = loss + settings.corrupted_weight * error[there].mean()
+    error = restored - target
+    error = error.abs() if settings.loss == "l1" else error**2
+    weight = inside * (1 + settings.corrupted_weight * there)
+    loss = (weight * error).sum() / inside.sum()
     mse = torch.mean((median * (restored.detach().exp() - target.exp())) ** 2)
     return loss, mse
 

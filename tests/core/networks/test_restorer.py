@@ -1,0 +1,159 @@
+"""The restorer keeps the paper's contract, x to x̂ in [0, 1], and describes itself by its weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from core.networks.config import ModelError, RestorerConfig
+from core.networks.restorer import (
+    Restorer,
+    brain_box,
+    brain_mask,
+    brain_median,
+    build_restorer,
+    log_intensity,
+    log_residual,
+)
+from core.networks.zoo import Model, ModelInfo
+
+CUBE = 16
+CONFIG = RestorerConfig("restorer", "restorer", CUBE, base_channels=4, levels=3)
+
+
+def volume(seed: int = 0) -> NDArray[np.float32]:
+    """A brain of radius 6 off the centre but for left and right, (N, N, N) in [0, 1]."""
+    grid = np.indices((CUBE,) * 3) - np.array([7.5, 8.0, 9.0])[:, None, None, None]
+    values = np.random.default_rng(seed).uniform(0.2, 0.9, (CUBE,) * 3)
+    return np.where((grid**2).sum(0) < 36, values, 0).astype(np.float32)
+
+
+def batch(*volumes: NDArray[np.float32]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(volumes))[:, None]
+
+
+def network(seed: int = 0, maps: bool = True) -> Restorer:
+    """With random weights also in its last layer, so that it changes something."""
+    torch.manual_seed(seed)
+    made = build_restorer(CONFIG).eval()
+    torch.nn.init.normal_(made.unet.last.weight, std=0.3)
+    if maps:
+        made.mean.normal_(0, 0.1)
+        made.sd.fill_(0.3)
+    return made
+
+
+def model(made: Restorer) -> Model:
+    info: Any = ModelInfo.__new__(ModelInfo)
+    object.__setattr__(info, "name", "restorer")
+    return Model(info, made, None, torch.device("cpu"))
+
+
+def test_fresh_network_changes_nothing() -> None:
+    x = batch(volume(0), volume(1))
+    with torch.inference_mode():
+        np.testing.assert_allclose(build_restorer(CONFIG).eval()(x).numpy(), x.numpy(), atol=1e-6)
+
+
+def test_output_is_a_volume_in_unit_range_and_the_outside_stays() -> None:
+    x = batch(volume(0), volume(1))
+    with torch.inference_mode():
+        y = network()(x)
+    assert y.shape == x.shape
+    assert y.dtype == torch.float32
+    assert y.min() >= 0
+    assert y.max() <= 1
+    assert (y[x == 0] == 0).all()
+    assert (y - x).abs().max() > 0.01
+
+
+def test_log_intensity_by_hand() -> None:
+    x = torch.zeros(1, 1, 2, 2, 2)
+    x.view(-1)[:5] = torch.tensor([0.1, 0.4, 0.4, 0.5, 1.0])
+    mask = x > 0
+    assert brain_median(x, mask).item() == pytest.approx(0.4)
+    found = log_intensity(x, mask).view(-1)
+    # 0.1 / 0.4 is below exp(−1.2), 1 / 0.4 above exp(0.9): both are clipped.
+    expected = [-1.2, 0, 0, math.log(1.25), 0.9, 0, 0, 0]
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-6)
+
+
+def test_scans_of_another_gain_get_the_same_log_and_the_same_residual() -> None:
+    x = volume()
+    made = model(network())
+    np.testing.assert_allclose(log_residual(made, x), log_residual(made, 0.5 * x), atol=1e-5)
+
+
+def test_restored_log_and_volume_agree() -> None:
+    x = batch(volume())
+    made = network()
+    with torch.inference_mode():
+        log, restored = made.restore_log(x)
+        y = made(x)
+    inside = (x > 0) & (y > 0) & (y < 1) & (log > -1.2) & (log < 0.9)
+    expected = torch.log(y / brain_median(x, x > 0))
+    assert inside.sum() > 300
+    np.testing.assert_allclose(restored[inside].numpy(), expected[inside].numpy(), atol=1e-4)
+    np.testing.assert_allclose(log_residual(model(made), volume()), (log - restored)[0, 0].numpy(), atol=1e-6)
+
+
+def test_box_holds_the_brain_and_its_sides_are_multiples() -> None:
+    mask = torch.zeros(1, 1, 16, 24, 32, dtype=torch.bool)
+    mask[0, 0, 3:8, 0:17, 30:32] = True
+    box = brain_box(mask, 8)
+    assert [part.stop - part.start for part in box] == [8, 24, 8]
+    assert mask[(..., *box)].sum() == mask.sum()
+    assert [part.stop - part.start for part in brain_box(mask & False, 8)] == [8, 8, 8]
+
+
+def test_z_is_that_of_the_maps_and_0_where_nothing_is_known() -> None:
+    made = network(maps=False)
+    made.mean[1, 2, 3], made.sd[1, 2, 3] = 0.2, 0.5
+    log = torch.full((1, 1, CUBE, CUBE, CUBE), 0.7)
+    z = made.standardised(log)
+    assert z[0, 0, 1, 2, 3].item() == pytest.approx(1.0)
+    assert z.abs().sum().item() == pytest.approx(1.0)
+    assert made.standardised(log * 100)[0, 0, 1, 2, 3].item() == 8.0
+
+
+def test_mirrored_answer_is_the_mean_of_both() -> None:
+    x = batch(volume())
+    made = network()
+    # Maps that are their own mirror image: then the mirrored scan's answer is the answer mirrored.
+    made.mean.copy_(0.5 * (made.mean + made.mean.flip(0)))
+    with torch.inference_mode():
+        log, restored = made.restore_log(x, mirror=True)
+        mirrored, other = made.restore_log(x.flip(2), mirror=True)
+    np.testing.assert_allclose(log.numpy(), mirrored.flip(2).numpy(), atol=1e-6)
+    np.testing.assert_allclose(restored.numpy(), other.flip(2).numpy(), atol=1e-4)
+    with torch.inference_mode():
+        plain = made.restore_log(x)[1]
+    assert (plain - restored).abs().max() > 0.001
+
+
+def test_mask_without_holes_and_a_given_mask() -> None:
+    x = volume()
+    x[7, 8, 9] = 0  # the darkest voxel of a brain
+    assert brain_mask(x)[7, 8, 9]
+    assert not brain_mask(x)[0, 0, 0]
+    made = model(network())
+    half = brain_mask(x) & (np.arange(CUBE) < 9)[:, None, None]
+    found = log_residual(made, x, half)
+    assert (found[~half] == 0).all()
+    assert (found[half] != 0).any()
+    assert log_residual(made, x)[7, 8, 9] != 0
+
+
+def test_errors_name_the_model() -> None:
+    with pytest.raises(
+        ModelError, match=r"x has shape \(8, 16, 16\), expected \(16, 16, 16\) for model rest"
+    ):
+        log_residual(model(network()), volume()[:8])
+    other: Any = torch.nn.Identity()
+    with pytest.raises(ModelError, match="restorer is no restorer"):
+        log_residual(model(other), volume())
