@@ -404,7 +404,7 @@ function mount(root) {
   const scrolls = { ArrowUp: 1, ArrowDown: -1, PageUp: 5, PageDown: -5 };
   on(window, "keydown", (event) => {
     if (["Enter", "Escape"].includes(event.key) && event.composedPath()[0] === noteField()) setTimeout(() => noteField()?.blur());
-    if (!base || event.ctrlKey || event.metaKey || event.altKey || typing(event)) return;
+    if (!base || event.ctrlKey || event.metaKey || event.altKey || typing(event) || globalThis.fontanelleClaims?.has(event.key)) return;
     if (event.key in scrolls && near()) { event.preventDefault(); scroll(scrolls[event.key]); return; }
     if (!(event.key in actions)) return;
     if (" e".includes(event.key)) event.preventDefault();
@@ -518,7 +518,15 @@ function mount(root) {
     component.setStateValue("loaded", JSON.parse(now));
   }
 
+  // What is on screen now: for whoever hears keys in the viewer's stead (`fontanelleClaims`), as app/review/desk.js.
+  const onScreen = () => ({
+    address: data.address, case: data.case, region: data.selected ?? null, map: state.map, hash: hashes.base,
+    ready: ui.box.dataset.state === "ready",
+  });
+  globalThis.fontanelleOnScreen = onScreen;
+
   function destroy() {
+    if (globalThis.fontanelleOnScreen === onScreen) delete globalThis.fontanelleOnScreen;
     listeners.abort();
     generation += 1;
     nv?.gl?.getExtension("WEBGL_lose_context")?.loseContext();
