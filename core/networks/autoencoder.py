@@ -6,12 +6,26 @@ from itertools import pairwise
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from core.networks.config import NetworkConfig
 from core.networks.resnet import Norm, ResBlock3d, down, up
 
 # Small first noise: exp(-4 / 2) = 0.14, so that the decoder learns anatomy before it learns to be robust.
 FIRST_LOG_VARIANCE = -4.0
+
+
+def through(layers: nn.Sequential, x: torch.Tensor, checkpointing: bool) -> torch.Tensor:
+    """``layers`` in order; with ``checkpointing`` residual blocks keep their input only, not what is inside.
+
+    Chen et al. 2016, Training deep nets with sublinear memory cost, arXiv 1604.06174.
+    """
+    for layer in layers:
+        if checkpointing and isinstance(layer, ResBlock3d) and torch.is_grad_enabled():
+            x = checkpoint(layer, x, use_reentrant=False)
+        else:
+            x = layer(x)
+    return x
 
 
 class Encoder(nn.Module):
@@ -28,9 +42,10 @@ class Encoder(nn.Module):
         layers += [Norm(config.norm_groups, channels[-1]), nn.SiLU()]
         layers.append(nn.Conv3d(channels[-1], config.latent_channels, 1))
         self.layers = nn.Sequential(*layers)
+        self.checkpointing = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers(x)
+        return through(self.layers, x, self.checkpointing)
 
 
 class Decoder(nn.Module):
@@ -47,10 +62,11 @@ class Decoder(nn.Module):
         layers += [Norm(config.norm_groups, channels[-1]), nn.SiLU()]
         layers.append(nn.Conv3d(channels[-1], 1, 3, padding=1))
         self.layers = nn.Sequential(*layers)
+        self.checkpointing = False
 
     def forward(self, code: torch.Tensor) -> torch.Tensor:
         # Float32 from here: bfloat16 has steps of 0.004 near 1, as large as the residuals looked for.
-        return torch.sigmoid(self.layers(code).float())
+        return torch.sigmoid(through(self.layers, code, self.checkpointing).float())
 
 
 class Autoencoder(nn.Module):
@@ -99,12 +115,18 @@ class VariationalAutoencoder(nn.Module):
         """(batch, n) to (batch, 1, N, N, N)."""
         return self.decoder(self.dense(nodes).unflatten(1, self.grid))
 
-    def posterior(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """x̂, mean and log-variance; x̂ from a sample in training, from the mean in evaluation."""
+    def posterior(
+        self, x: torch.Tensor, noise: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """x̂, mean and log-variance; x̂ from a sample in training, from the mean in evaluation.
+
+        ``noise`` (batch, n), standard normal, makes the sample; drawn here where none is given.
+        """
         mean, log_variance = self.encode(x)
         nodes = mean
         if self.training:
-            nodes = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+            drawn = torch.randn_like(mean) if noise is None else noise
+            nodes = mean + torch.exp(0.5 * log_variance) * drawn
         return self.decode(nodes), mean, log_variance
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,8 @@ CHOICES = {
     "schedule": ("constant", "onecycle", "cosine"),
     "augment": ("none", "flip", "flip_shift"),
     "keep": ("best", "last"),
+    "checkpointing": ("none", "blocks"),
+    "compile": ("none", "default"),
 }
 SHIFT = 2  # voxels, at most, along each axis, by "flip_shift"
 
@@ -26,12 +28,15 @@ class TrainSettings:
     epochs: int = 50
     learning_rate: float = 2e-3  # highest of the schedule
     weight_decay: float = 0.01
-    batch_size: int = 1
+    batch_size: int = 1  # volumes a process holds at once
+    accumulate: int = 1  # batches a process sums before a step: memory of one, gradient of all
     seed: int = 0
     kl_weight: float = 0.005  # 2σ² of the decoder's noise, see losses.elbo_loss
     kl_warmup_epochs: int = 5  # kl_weight rises from 0 over these
     precision: str = "bfloat16"  # of the convolutions: 4 times faster than float32 on CPUs with AVX512_BF16
     threads: int = 0  # 0: torch's own choice
+    checkpointing: str = "none"  # blocks: residual blocks are computed again on the way back, not kept
+    compile: str = "none"  # default: torch.compile of encoder and decoder
     schedule: str = "onecycle"  # constant; onecycle: linear warm-up over a tenth, then cosine; cosine
     augment: str = "none"  # as the paper; flip: left and right by chance; flip_shift: and up to SHIFT voxels
     keep: str = "best"  # weights that the result holds: least validation MSE, or last
@@ -42,7 +47,7 @@ class TrainSettings:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise TrainingError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}")
-        for name in ("epochs", "batch_size", "learning_rate"):
+        for name in ("epochs", "batch_size", "accumulate", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise TrainingError(f"{name} is {getattr(self, name)}, expected more than 0")
         for name in ("weight_decay", "seed", "kl_weight", "kl_warmup_epochs", "threads", "max_minutes"):

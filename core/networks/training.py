@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
-from core.io.atomic import atomic
 from core.networks.autoencoder import Network, VariationalAutoencoder, build_network
+from core.networks.checkpoints import best_row, checkpoint, fingerprint, resume
 from core.networks.config import AnyConfig, NetworkConfig
+from core.networks.distributed import ALONE, Processes
 from core.networks.losses import elbo_loss, kl_divergence, reconstruction_error
 from core.networks.restorer_settings import RestorerTrainSettings
 from core.networks.train_settings import SHIFT, EpochRow, TrainingError, TrainSettings, learning_rate_factor
@@ -67,13 +65,33 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
+def drawn(
+    data: NDArray[np.floating[Any]],
+    indices: NDArray[np.integer[Any]],
+    settings: TrainSettings,
+    epoch: int,
+    latent: int,
+    device: torch.device,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Volumes of an epoch (batch, 1, N, N, N), augmented, and noise (batch, ``latent``) for their samples.
+
+    Each volume has a generator of its own, so how volumes are grouped, and by how many processes, is free.
+    """
+    volumes, noise = [], []
+    for index in indices:
+        rng = np.random.default_rng([settings.seed, epoch, int(index)])
+        volumes.append(augmented(batch_of(data, np.array([index]), device), settings.augment, rng))
+        noise.append(torch.from_numpy(rng.standard_normal(latent, dtype=np.float32)))
+    return torch.cat(volumes), torch.stack(noise).to(device)
+
+
 def losses(
-    network: Network, x: torch.Tensor, kl_weight: float, precision: str
+    network: Network, x: torch.Tensor, kl_weight: float, precision: str, noise: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Loss, MSE and KL of a batch, scalars; the last two without gradient."""
     with autocast(precision, x.device):
         if isinstance(network, VariationalAutoencoder):
-            reconstruction, mean, log_variance = network.posterior(x)
+            reconstruction, mean, log_variance = network.posterior(x, noise)
             kl = kl_divergence(mean, log_variance)
         else:
             reconstruction, kl = network(x), x.new_zeros(())
@@ -83,17 +101,21 @@ def losses(
 
 
 def validation_mse(
-    network: Network, data: NDArray[np.floating[Any]], device: torch.device, precision: str
+    network: Network,
+    data: NDArray[np.floating[Any]],
+    device: torch.device,
+    precision: str,
+    processes: Processes = ALONE,
 ) -> float:
     """Mean MSE of volumes (n, N, N, N), a VAE at its mean."""
     network.eval()
     with torch.inference_mode():
         errors = [
             float(losses(network, batch_of(data, np.array([index]), device), 0.0, precision)[1])
-            for index in range(len(data))
+            for index in range(processes.rank, len(data), processes.size)
         ]
     network.train()
-    return float(np.mean(errors))
+    return processes.total([sum(errors)], device)[0] / len(data)
 
 
 def check_data(config: AnyConfig, data: NDArray[np.floating[Any]], name: str) -> None:
@@ -111,13 +133,18 @@ def train(
     val_x: NDArray[np.floating[Any]],
     out_dir: Path,
     progress: Progress | None = None,
+    processes: Processes = ALONE,
 ) -> TrainResult:
     """Train a network on normal volumes, or go on where an earlier call in ``out_dir`` was killed.
 
     ``train_x`` and ``val_x``: (n, N, N, N) in [0, 1], 0 outside the brain, axes RAS+. The loss is over the
     whole cube, as in the paper. ``out_dir`` receives log.csv, best.safetensors, and last.pt, from which a
     resumed run gives the same losses as one never interrupted (same machine and thread count): every epoch
-    seeds its own order, augmentation and sampling.
+    seeds its own order, and every volume in it its augmentation and sampling.
+
+    A step takes ``batch_size`` × ``accumulate`` volumes from each of ``processes``, and its gradient is the
+    mean over all of them: two processes give the losses of one with the doubled batch, up to rounding. All
+    processes call with the same data; only the first writes, and ``progress`` is called in the first alone.
 
     Raises
     ------
@@ -131,48 +158,56 @@ def train(
         torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     network = build_network(config).to(device)
+    network.encoder.checkpointing = network.decoder.checkpointing = settings.checkpointing == "blocks"
+    if settings.compile == "default":
+        network.encoder.compile()
+        network.decoder.compile()
     optimizer = torch.optim.AdamW(
         network.parameters(),
         lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
         fused=device.type != "mps",
     )
-    mark = fingerprint(config, settings, train_x, val_x)
+    mark = fingerprint(config, settings, train_x, val_x, processes.size)
     rows = resume(out_dir, mark, network, optimizer)
-    steps_an_epoch = math.ceil(len(train_x) / settings.batch_size)
+    steps_an_epoch = math.ceil(len(train_x) / (settings.batch_size * settings.accumulate * processes.size))
     steps = settings.epochs * steps_an_epoch
     stopped = "epochs"
 
     for epoch in range(len(rows), settings.epochs):
         start = time.perf_counter()
-        seeds = np.random.SeedSequence([settings.seed, epoch])
-        rng = np.random.default_rng(seeds)
-        torch.manual_seed(int(seeds.generate_state(1)[0]))
+        order = np.random.default_rng([settings.seed, epoch]).permutation(len(train_x))
         kl_weight = settings.kl_weight * min(1.0, (epoch + 1) / (settings.kl_warmup_epochs + 1))
-        sums = np.zeros(3)  # loss, MSE, KL
+        sums = np.zeros(3)  # loss, MSE, KL of the volumes that this process has seen
         network.train()
-        batches = np.array_split(rng.permutation(len(train_x)), steps_an_epoch)
-        for index, indices in enumerate(batches):
+        for index, together in enumerate(np.array_split(order, steps_an_epoch)):
             step = epoch * steps_an_epoch + index
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * learning_rate_factor(settings.schedule, step, steps)
-            x = augmented(batch_of(train_x, indices, device), settings.augment, rng)
-            parts = losses(network, x, kl_weight, settings.precision)
             optimizer.zero_grad()
-            parts[0].backward()
+            mine = together[processes.rank :: processes.size]
+            for first in range(0, len(mine), settings.batch_size):
+                indices = mine[first : first + settings.batch_size]
+                x, noise = drawn(train_x, indices, settings, epoch, config.latent, device)
+                parts = losses(network, x, kl_weight, settings.precision, noise)
+                (parts[0] * (len(indices) / len(together))).backward()
+                sums += [part.item() * len(indices) for part in parts]
+            processes.add_gradients(network)
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
-            sums += [part.item() * len(indices) for part in parts]
             if not np.isfinite(sums[0]):
                 raise TrainingError(
                     f"{config.name}: loss is no number in epoch {epoch + 1}; lower learning_rate"
                 )
-            if progress is not None:
+            if progress is not None and processes.first:
                 progress(step + 1, steps, rows[-1] if rows else None)
-        loss, mse, kl = (float(total) / len(train_x) for total in sums)
-        val_mse = validation_mse(network, val_x, device, settings.precision)
-        rows.append(EpochRow(epoch + 1, loss, mse, val_mse, kl, time.perf_counter() - start))
-        checkpoint(out_dir, mark, network, optimizer, rows)
+        loss, mse, kl = (total / len(train_x) for total in processes.total(sums.tolist(), device))
+        val_mse = validation_mse(network, val_x, device, settings.precision, processes)
+        seconds = processes.most(time.perf_counter() - start, device)
+        rows.append(EpochRow(epoch + 1, loss, mse, val_mse, kl, seconds))
+        if processes.first:
+            checkpoint(out_dir, mark, network, optimizer, rows)
+        processes.wait()
         if 0 < settings.max_minutes * 60 <= sum(row.seconds for row in rows):
             stopped = "max_minutes" if epoch + 1 < settings.epochs else "epochs"
             break
@@ -216,81 +251,3 @@ def training_record(
         "torch": str(torch.__version__),
         "settings": asdict(settings),
     }
-
-
-def best_row(rows: list[EpochRow]) -> EpochRow:
-    """The epoch of least validation MSE, the first of equals."""
-    return min(rows, key=lambda row: row.val_mse)
-
-
-def data_hash(data: NDArray[np.floating[Any]]) -> str:
-    """SHA-256 of volumes (n, N, N, N) with their shape and type."""
-    digest = hashlib.sha256(f"{data.shape} {data.dtype}".encode())
-    for volume in data:
-        digest.update(np.ascontiguousarray(volume).data)
-    return digest.hexdigest()
-
-
-def fingerprint(
-    config: AnyConfig,
-    settings: TrainSettings | RestorerTrainSettings,
-    train_x: NDArray[np.floating[Any]],
-    val_x: NDArray[np.floating[Any]],
-) -> str:
-    """What must be the same for a run to go on; where and how long it may run are not part of it."""
-    free = ("device", "threads", "max_minutes", "keep")
-    kept = {name: value for name, value in asdict(settings).items() if name not in free}
-    data = {"train": data_hash(train_x), "validation": data_hash(val_x)}
-    return json.dumps({"network": asdict(config), "settings": kept, "data": data}, sort_keys=True)
-
-
-def differences(found: str, expected: str) -> str:
-    """Values in which two fingerprints differ, in words."""
-    both = [
-        {
-            f"{group} {name}": value
-            for group, values in json.loads(mark).items()
-            for name, value in values.items()
-        }
-        for mark in (found, expected)
-    ]
-    names = sorted(name for name in both[0].keys() | both[1].keys() if both[0].get(name) != both[1].get(name))
-    return ", ".join(f"{name} {both[0].get(name)} (expected {both[1].get(name)})" for name in names)
-
-
-def checkpoint(
-    out_dir: Path, mark: str, network: nn.Module, optimizer: torch.optim.Optimizer, rows: list[EpochRow]
-) -> None:
-    """Write best.safetensors if this epoch is the best, last.pt and log.csv, each whole or not at all."""
-    if best_row(rows) is rows[-1]:
-        weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-        with atomic(out_dir / "best.safetensors") as temporary:
-            save_file(weights, temporary)
-    state = {
-        "fingerprint": mark,
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "rows": [asdict(row) for row in rows],
-    }
-    with atomic(out_dir / "last.pt") as temporary:
-        torch.save(state, temporary)
-    with atomic(out_dir / "log.csv") as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(EpochRow)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-
-
-def resume(out_dir: Path, mark: str, network: nn.Module, optimizer: torch.optim.Optimizer) -> list[EpochRow]:
-    """Load last.pt, if there is one, into network and optimiser; the epochs done so far."""
-    path = out_dir / "last.pt"
-    if not path.exists():
-        return []
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["fingerprint"] != mark:
-        raise TrainingError(
-            f"{path} belongs to other settings or data: {differences(state['fingerprint'], mark)}; "
-            "remove the folder or choose another"
-        )
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    return [EpochRow(**row) for row in state["rows"]]

@@ -27,6 +27,10 @@ TINY = NetworkConfig("tiny", "vae", CUBE, 8, 16, base_channels=4, latent_channel
 SETTINGS = TrainSettings(epochs=4, learning_rate=3e-3, kl_warmup_epochs=1, threads=1, device="cpu")
 
 
+def tiny_ae() -> NetworkConfig:
+    return NetworkConfig("tiny", "ae", CUBE, 8, 0, base_channels=4, logvar_rank=0)
+
+
 def balls(n: int, seed: int = 0) -> NDArray[np.float32]:
     """Balls of different centre and brightness, (n, N, N, N) in [0, 1]."""
     rng = np.random.default_rng(seed)
@@ -48,9 +52,7 @@ def losses(result: TrainResult) -> list[tuple[float, ...]]:
 
 @pytest.mark.parametrize("kind", ["ae", "vae"])
 def test_overfits_two_volumes(tmp_path: Path, kind: str) -> None:
-    config = (
-        TINY if kind == "vae" else NetworkConfig("tiny", "ae", CUBE, 8, 0, base_channels=4, logvar_rank=0)
-    )
+    config = TINY if kind == "vae" else tiny_ae()
     x = balls(2)
     settings = TrainSettings(epochs=40, learning_rate=1e-2, augment="none", threads=1, device="cpu")
     result = train(config, settings, x, x, tmp_path)
