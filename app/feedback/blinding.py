@@ -24,6 +24,8 @@ from app.feedback.rows import Missed, SavedVerdict, standing_missed, standing_ve
 Scan = tuple[str, str]  # case id, input hash
 Sitting = tuple[int, str, str, int]  # reader, case id, input hash, pass
 
+Answer = SavedRead | SavedVerdict | Missed
+
 LEAST_READERS = 2  # of a scan that is assigned to nobody
 
 
@@ -33,7 +35,7 @@ class Answers:
 
     ``scans``: whose answers by others are among them. ``reads``: of both phases, in order. ``kinds``: of
     assigned sittings, "case", "repeat" or "planted". ``known``: what an assignment says of a scan: a class,
-    "normal" or "abnormal". ``own_waiting``: scans that the viewer has begun or been assigned, and not finished.
+    "normal" or "abnormal". ``own_waiting``: scans that the viewer has begun or been assigned, not finished.
     """
 
     viewer: int | None
@@ -54,7 +56,8 @@ class _Everything:
     reads: list[SavedRead]
     verdicts: list[SavedVerdict]
     marks: list[Missed]
-    assigned: dict[Sitting, str]
+    asked: frozenset[Sitting]  # by assignments that run
+    kinds: dict[Sitting, str]  # of every assignment ever
     known: dict[str, str]
     names: dict[int, str]
 
@@ -67,10 +70,10 @@ class _Everything:
 
     @property
     def begun(self) -> frozenset[Sitting]:
-        return frozenset(sitting(row) for row in [*self.reads, *self.verdicts, *self.marks])
+        return frozenset(sitting(row) for rows in (self.reads, self.verdicts, self.marks) for row in rows)
 
 
-def sitting(row: SavedRead | SavedVerdict | Missed) -> Sitting:
+def sitting(row: Answer) -> Sitting:
     """Whose reading of what a row belongs to."""
     return row.reader_id, row.case_id, row.input_hash, row.pass_number
 
@@ -85,7 +88,7 @@ def answers_visible(store: Store, viewer_id: int, *, coordinator: bool = False) 
     """What the reader ``viewer_id`` may know of all answers."""
     with transaction(store, write=False) as session:
         everything = _everything(session)
-    mine = {one for one in everything.begun | set(everything.assigned) if one[0] == viewer_id}
+    mine = {one for one in everything.begun | everything.asked if one[0] == viewer_id}
     finished = {one for one in everything.finished if one[0] == viewer_id}
     waiting = {one[1:3] for one in mine - finished}
     done = {one[1:3] for one in finished}
@@ -110,7 +113,7 @@ def answers_finished(store: Store) -> Answers:
 def _closed(everything: _Everything) -> frozenset[Scan]:
     finished, begun = everything.finished, everything.begun
     asked: dict[Scan, set[Sitting]] = {}
-    for one in everything.assigned:
+    for one in everything.asked:
         asked.setdefault(one[1:3], set()).add(one)
     started: dict[Scan, set[Sitting]] = {}
     for one in begun:
@@ -132,7 +135,7 @@ def _answers(everything: _Everything, scans: frozenset[Scan], viewer: int | None
     reads = [row for row in everything.reads if shown(sitting(row))]
     verdicts = [row for row in everything.verdicts if shown(sitting(row))]
     marks = [row for row in everything.marks if shown(sitting(row))]
-    seen = {row.reader_id for row in [*reads, *verdicts, *marks]}
+    seen = {one[0] for one in finished if shown(one)}
     return Answers(
         viewer=viewer,
         scans=scans,
@@ -141,7 +144,7 @@ def _answers(everything: _Everything, scans: frozenset[Scan], viewer: int | None
         verdicts=verdicts,
         marks=marks,
         # What an open scan is served for is not told: a planted scan must look like any other.
-        kinds={one: kind for one, kind in everything.assigned.items() if one[1:3] in scans},
+        kinds={one: kind for one, kind in everything.kinds.items() if one[1:3] in scans},
         known={case: known for case, known in everything.known.items() if case in {one[0] for one in scans}},
         own_waiting=waiting,
     )
@@ -175,23 +178,23 @@ def _by_reader(verdicts: list[SavedVerdict]) -> list[SavedVerdict]:
 
 def _everything(session: Session) -> _Everything:
     reads, verdicts, marks = CaseRead.__table__, Verdict.__table__, MissedFinding.__table__
-    batches = session.execute(
-        select(AssignmentBatch.id, AssignmentBatch.settings).where(AssignmentBatch.closed_utc.is_(None))
-    ).all()
-    columns = (
-        Assignment.batch_id,
-        Assignment.reader_id,
-        Assignment.case_id,
-        Assignment.input_hash,
-        Assignment.pass_number,
-        Assignment.kind,
+    batches = list(
+        session.execute(select(AssignmentBatch.id, AssignmentBatch.settings, AssignmentBatch.closed_utc))
     )
-    open_batches = {id for id, _ in batches}
-    assigned = {
-        (row.reader_id, row.case_id, row.input_hash, row.pass_number): row.kind
-        for row in session.execute(select(*columns))
-        if row.batch_id in open_batches
-    }
+    running = {id for id, _, closed in batches if closed is None}
+    assignments = [
+        ((row.reader_id, row.case_id, row.input_hash, row.pass_number), row.kind, row.batch_id)
+        for row in session.execute(
+            select(
+                Assignment.batch_id,
+                Assignment.reader_id,
+                Assignment.case_id,
+                Assignment.input_hash,
+                Assignment.pass_number,
+                Assignment.kind,
+            )
+        )
+    ]
     return _Everything(
         reads=_standing_reads(
             SavedRead(**row) for row in _rows(session, select(reads).order_by(reads.c.reader_id, reads.c.seq))
@@ -205,7 +208,8 @@ def _everything(session: Session) -> _Everything:
         marks=standing_missed(
             Missed(**row) for row in _rows(session, select(marks).order_by(marks.c.reader_id, marks.c.seq))
         ),
-        assigned=assigned,
-        known={case: str(known) for _, given in batches for case, known in given.get("known", {}).items()},
-        names={id: name for id, name in session.execute(select(Reader.id, Reader.name)).tuples()},
+        asked=frozenset(one for one, _, batch in assignments if batch in running),
+        kinds={one: kind for one, kind, _ in assignments},
+        known={case: str(known) for _, given, _ in batches for case, known in given.get("known", {}).items()},
+        names={id: name for id, name in session.execute(select(Reader.id, Reader.name))},
     )
