@@ -8,14 +8,13 @@ from functools import cache
 
 import numpy as np
 
+from core.anomaly.intensity import LOG_RANGE, log_intensity
 from core.anomaly.normative import SMOOTH_Z_MM, Normative, fit_normative
-from core.anomaly.residual import Array, Mask, check_mask
+from core.anomaly.residual import Array, Mask
 from core.evaluation.statistics import EvaluationError
 from core.predictor import Predictor
 from core.prepared import content_key
 
-# Of intensity over the brain's median: fluid and the mask's rim must not rule the spread.
-LOG_RANGE = (-1.2, 0.9)
 COMPONENTS = 32  # of the 80 normals' at most 79
 VOLUME = "volume"  # z within the volume: needs no normals
 # Names of the normative maps by what their mean and SD come from.
@@ -57,24 +56,6 @@ def network_scorer(model: Predictor) -> Scorer:
         maps[HELD_OUT] = lambda: model.normative
     key = content_key({"model": model.name, "hash": model.hash})
     return Scorer(model.name, key, True, lambda x, mask: x - model.reconstruct(x), maps)
-
-
-def log_intensity(x: Array, mask: Mask) -> Array:
-    """Log of intensity over the brain's median, clipped to [−1.2, 0.9]; 0 outside.
-
-    Raises
-    ------
-    AnomalyError, EvaluationError
-        On an empty mask, or a brain whose median is 0.
-    """
-    inside = check_mask(x, mask, "scan")
-    middle = float(np.median(x[inside]))
-    if middle <= 0:
-        raise EvaluationError("the brain's median intensity is 0; expected positive intensities")
-    values = np.zeros(x.shape, np.float32)
-    with np.errstate(divide="ignore"):
-        values[inside] = np.clip(np.log(x[inside] / np.float32(middle)), *LOG_RANGE)
-    return values
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,7 @@ def test_log_intensity_needs_a_brain() -> None:
     x = np.zeros((3, 4, 5), np.float32)
     with pytest.raises(AnomalyError, match="empty"):
         log_intensity(x, x > 0)
-    with pytest.raises(EvaluationError, match="median intensity is 0"):
+    with pytest.raises(AnomalyError, match="median intensity is 0"):
         log_intensity(x, x == 0)
 
 

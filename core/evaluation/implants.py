@@ -1,0 +1,203 @@
+"""Lesions implanted into prepared normals, to choose settings on scans whose truth is known.
+
+They need no tissue maps and know nothing of the demo's generator, so that any cohort's held-out normals serve
+and what is chosen with them is not chosen on test scans. Kinds and sizes follow a trial on real newborns: a
+cyst, punctate spots, a cortical infarct, a haemorrhage beside the ventricle, diffuse white matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import (
+    binary_opening,
+    distance_transform_edt,
+    gaussian_filter,
+    generate_binary_structure,
+)
+
+from core.anomaly.residual import Array, Mask, check_mask, smooth_inside
+from core.evaluation.baselines import Cube
+from core.evaluation.statistics import EvaluationError
+
+DEPTH_MM = 18.0  # fluid deeper than this below the mask's surface is ventricle
+CORTEX_MM = (2.0, 8.0)  # below the mask's surface
+
+
+@dataclass(frozen=True, eq=False)
+class Implant:
+    """A normal scan with lesions in it: ``labels`` (N, N, N), 1 to L; all L are of one kind."""
+
+    kind: str
+    cube: Cube
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Where what lies, guessed from intensity and depth."""
+
+    mask: Mask
+    depth: Array  # mm below the mask's surface
+    fluid: Mask
+    ventricle: Mask
+    to_ventricle: Array  # mm
+    white: Mask
+    fluid_level: float
+    white_level: float
+    voxel_mm: float
+
+
+def _places(x: Array, mask: Mask, voxel_mm: float) -> _Places:
+    depth = np.asarray(distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1, 1:-1] * voxel_mm, np.float32)
+    values = x[mask]
+    middle, high = (float(value) for value in np.quantile(values, [0.5, 0.995]))
+    fluid = mask & (x > (middle + high) / 2)
+    ventricle = fluid & (depth > DEPTH_MM)
+    if not ventricle.any():  # a slit: the brightest of what is deep
+        deep = mask & (depth > DEPTH_MM)
+        if not deep.any():
+            raise EvaluationError(f"no voxel lies {DEPTH_MM:g} mm below the mask's surface; expected a brain")
+        ventricle = deep & (x >= np.quantile(x[deep], 0.99))
+    # Newborn white matter is brighter than cortex in T2 and comes in sheets, not in specks.
+    white = mask & ~fluid & (x > middle) & (depth > CORTEX_MM[1])
+    opened = binary_opening(white, generate_binary_structure(3, 1))
+    white = np.asarray(opened if opened.any() else white, bool)
+    if not white.any():
+        raise EvaluationError("no white matter was found; expected a T2 scan of a newborn")
+    return _Places(
+        mask=mask,
+        depth=depth,
+        fluid=fluid,
+        ventricle=ventricle,
+        to_ventricle=np.asarray(distance_transform_edt(~ventricle) * voxel_mm, np.float32),
+        white=white,
+        fluid_level=float(np.median(x[fluid])) if fluid.any() else high,
+        white_level=float(np.median(x[white])),
+        voxel_mm=voxel_mm,
+    )
+
+
+def _blob(
+    places: _Places, at: Mask, radius_mm: float, edge_mm: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Weight 0 to 1 (N, N, N) of an uneven ball around a random voxel of ``at``; 0.5 at its rim."""
+    candidates = np.argwhere(at)
+    centre = candidates[rng.integers(len(candidates))] + rng.uniform(-0.5, 0.5, 3)
+    axes = np.ogrid[tuple(slice(n) for n in at.shape)]
+    squeeze = rng.uniform(0.8, 1.25, 3)
+    squeeze /= np.prod(squeeze) ** (1 / 3)
+    square = sum(
+        ((axis - c) * places.voxel_mm / s) ** 2 for axis, c, s in zip(axes, centre, squeeze, strict=True)
+    )
+    distance = np.sqrt(np.asarray(square, np.float32))
+    bumps = gaussian_filter(
+        rng.standard_normal(at.shape).astype(np.float32), max(radius_mm / places.voxel_mm / 2, 0.6)
+    )
+    distance = distance * (1 + 0.15 * bumps / max(float(bumps.std()), 1e-6))
+    weight = 1 / (1 + np.exp(np.clip((distance - radius_mm) / (edge_mm / 2), -30, 30)))
+    return np.asarray(np.where(places.mask, weight, 0), np.float32)
+
+
+Made = tuple[Array, list[Mask]]
+
+
+def _towards(x: Array, weight: Array, target: Array | float) -> Array:
+    return np.asarray(x + weight * (target - x), np.float32)
+
+
+def _cyst(x: Array, places: _Places, rng: np.random.Generator) -> Made:
+    weight = _blob(places, places.white, rng.uniform(3, 6), 1.0, rng)
+    return _towards(x, weight, places.fluid_level * rng.uniform(0.85, 1.0)), [weight >= 0.5]
+
+
+def _spots(x: Array, places: _Places, factor: float, rng: np.random.Generator) -> Made:
+    found: list[Mask] = []
+    free = places.white
+    for _ in range(int(rng.integers(2, 5))):
+        if not free.any():
+            break
+        weight = _blob(places, free, rng.uniform(1.8, 3), 0.8, rng)
+        x = _towards(x, weight, x * factor)
+        found.append(weight >= 0.5)
+        far = distance_transform_edt(~found[-1]) * places.voxel_mm > 8
+        free = free & far if found[-1].any() else free
+    return x, found
+
+
+def _bright(x: Array, places: _Places, rng: np.random.Generator) -> Made:
+    return _spots(x, places, rng.uniform(1.35, 1.7), rng)
+
+
+def _dark(x: Array, places: _Places, rng: np.random.Generator) -> Made:
+    return _spots(x, places, rng.uniform(0.35, 0.65), rng)
+
+
+def _infarct(x: Array, places: _Places, rng: np.random.Generator) -> Made:
+    cortex = places.mask & ~places.fluid & (places.depth > CORTEX_MM[0]) & (places.depth < CORTEX_MM[1])
+    weight = _blob(places, cortex, rng.uniform(8, 14), 2.0, rng)
+    tissue = places.mask & ~places.fluid
+    weight = np.where(tissue, weight, 0)
+    # Cortex lost: its ribbon blurs into swollen, brighter tissue.
+    blurred = smooth_inside(x, tissue, 3.0 / places.voxel_mm)
+    target = 0.5 * blurred + 0.5 * places.white_level
+    return _towards(x, weight, target * rng.uniform(1.15, 1.35)), [weight >= 0.5]
+
+
+def _haemorrhage(x: Array, places: _Places, rng: np.random.Generator) -> Made:
+    beside = places.mask & (places.to_ventricle > 0) & (places.to_ventricle < 6)
+    weight = _blob(places, beside, rng.uniform(3, 7), 1.0, rng)
+    target = np.minimum(x, np.float32(places.white_level)) * np.float32(rng.uniform(0.35, 0.6))
+    return _towards(x, weight, target), [weight >= 0.5]
+
+
+def _diffuse(x: Array, places: _Places, rng: np.random.Generator) -> Made:
+    weight = _blob(places, places.white, rng.uniform(12, 18), 4.0, rng)
+    weight = np.where(places.mask & ~places.fluid & (places.depth > CORTEX_MM[1] - 2), weight, 0)
+    return _towards(x, weight, x * rng.uniform(1.15, 1.3)), [weight >= 0.5]
+
+
+KINDS: dict[str, Callable[[Array, _Places, np.random.Generator], Made]] = {
+    "cyst": _cyst,
+    "punctate_bright": _bright,
+    "punctate_dark": _dark,
+    "infarct": _infarct,
+    "haemorrhage": _haemorrhage,
+    "diffuse_white_matter": _diffuse,
+}
+
+
+def implant(cube: Cube, kind: str, seed: int) -> Implant:
+    """A copy of a prepared normal with a lesion of one kind, or a few spots; the same seed gives the same.
+
+    Sizes are radii in mm: cyst 3 to 6, as bright as fluid, in white matter; two to four punctate spots 1.8 to
+    3; cortical infarct 8 to 14, brighter, its ribbon blurred away; haemorrhage 3 to 7, dark, within 6 mm of
+    the ventricle; diffuse white matter 12 to 18, mildly bright. A lesion's voxels are those changed by half
+    or more; where none is, the voxel that changed most.
+
+    Raises
+    ------
+    AnomalyError, EvaluationError
+        For an unknown kind, an empty mask, or a scan in which no place for it is found.
+    """
+    if kind not in KINDS:
+        raise EvaluationError(f"unknown lesion {kind!r}; known are {', '.join(KINDS)}")
+    mask = check_mask(cube.x, cube.mask, "scan")
+    rng = np.random.default_rng([seed, list(KINDS).index(kind)])
+    places = _places(cube.x, mask, cube.voxel_mm)
+    x, lesions = KINDS[kind](cube.x.astype(np.float32), places, rng)
+    x = np.where(mask, np.clip(x, 0, 1), 0).astype(np.float32)
+    labels = np.zeros(x.shape, np.int64)
+    for label, lesion in enumerate((one for one in lesions if (one & mask).any()), 1):
+        labels[lesion & mask] = label
+    if not labels.any():
+        labels[np.unravel_index(int(np.abs(x - cube.x).argmax()), x.shape)] = 1
+    return Implant(kind, replace(cube, x=x, key=f"{cube.key}+{kind}{seed}"), labels)
+
+
+def implants(cube: Cube, seed: int) -> list[Implant]:
+    """One implant of each kind in one scan."""
+    return [implant(cube, kind, seed) for kind in KINDS]
