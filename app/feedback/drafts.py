@@ -30,7 +30,6 @@ class ReadDraft:
     note: str = ""
     # Active seconds by run of the viewer: each only grows, so that a report that comes twice does no harm.
     active: dict[str, float] = field(default_factory=dict)
-    order: str = ""  # of the worklist when the scan was opened
 
     @property
     def active_seconds(self) -> float:

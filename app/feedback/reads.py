@@ -76,6 +76,7 @@ class Event:
     input_hash: str
     pass_number: int
     kind: EventKind
+    detail: str  # why it was skipped; in which order of the worklist it was opened
     created_utc: str
     seq: int
 
@@ -161,6 +162,7 @@ def add_event(
     case_id: str,
     input_hash: str,
     kind: EventKind,
+    detail: str = "",
     session_id: str = "",
     pass_number: int = 1,
 ) -> None:
@@ -185,6 +187,7 @@ def add_event(
                 input_hash=input_hash,
                 pass_number=pass_number,
                 kind=kind,
+                detail=detail,
                 session_id=session_id,
                 created_utc=now_utc(),
             )
@@ -196,7 +199,15 @@ def events_of(store: Store, reader_id: int) -> list[Event]:
     query = select(CaseEvent).where(CaseEvent.reader_id == reader_id).order_by(CaseEvent.seq)
     with transaction(store, write=False) as session:
         return [
-            Event(row.case_id, row.input_hash, row.pass_number, _kind(row.kind), row.created_utc, row.seq)
+            Event(
+                row.case_id,
+                row.input_hash,
+                row.pass_number,
+                _kind(row.kind),
+                row.detail or "",
+                row.created_utc,
+                row.seq,
+            )
             for row in session.scalars(query)
         ]
 

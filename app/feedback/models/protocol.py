@@ -87,6 +87,8 @@ class CaseEvent(Base):
     input_hash: Mapped[str] = mapped_column(String(64))
     pass_number: Mapped[int]
     kind: Mapped[str] = mapped_column(String(10))
+    # Why it was skipped; in which order of the worklist it was opened.
+    detail: Mapped[str | None] = mapped_column(Text)
     session_id: Mapped[str] = mapped_column(String(100))
     created_utc: Mapped[str] = mapped_column(String(32))
 
