@@ -29,7 +29,11 @@ class Lesson(Base):
     join_code: Mapped[str] = mapped_column(String(12))
     # In order: {"case_id", "input_hash", "address" of the analysis}.
     cases: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    # Of the random order; null where the order is the teacher's.
+    seed: Mapped[int | None]
     seconds_per_case: Mapped[int]  # 0: no limit
+    # A mark this near to a lesion is on it.
+    tolerance_mm: Mapped[float | None]
     # Of "truth", "readers", "model": what a reveal shows.
     reveal: Mapped[list[str]] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(String(10))
