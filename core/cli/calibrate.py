@@ -1,0 +1,153 @@
+"""``calibrate``: what a model's residuals are in held-out normals, kept in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from core.anomaly.bands import REGION_BANDS
+from core.anomaly.normative import SMOOTH_Z_MM, Normative, false_alarms, save_normative
+from core.anomaly.regions import FLOOR_MM3
+from core.calibration import calibrate
+from core.case import AnalyzeSettings
+from core.cli.console import UsageError, bar, say, say_json
+from core.cli.prepare import Source, Task, prepare_all, waiting
+from core.cli.sources import model_named, scans_of
+from core.config import settings
+from core.io.atomic import write_bytes
+from core.io.bids import Scan
+from core.io.derivatives import MAP_NAMES, CasePaths
+from core.networks.card import model_card
+from core.networks.config import AnyConfig
+from core.networks.zoo import ModelInfo
+from core.predictor import predictor
+from core.preprocess.pipeline import PrepareSettings, settings_from_dict
+
+
+def split_of(scans: Sequence[Scan], split: str, data: Path, least: int) -> list[Scan]:
+    """The scans of one split, none of them abnormal.
+
+    Raises
+    ------
+    UsageError
+        Where there are fewer than ``least``, or one has a radiology score other than 1.
+    """
+    chosen = [scan for scan in scans if scan.split == split]
+    if len(chosen) < least:
+        raise UsageError(
+            f"{data}: {len(chosen)} scans with split {split!r}; expected {least} or more (from "
+            "`python -m core cohort import`; the demo's come with `python -m core demo --which all`)"
+        )
+    if bad := [scan for scan in chosen if scan.radiology_score not in (None, 1)]:
+        raise UsageError(
+            f"{data}: {bad[0].subject} of split {split!r} has radiology score {bad[0].radiology_score}; "
+            "expected normals (1) only"
+        )
+    return chosen
+
+
+def prepare_split(
+    scans: Sequence[Scan], source: Source, options: PrepareSettings, root: Path, jobs: int
+) -> list[CasePaths]:
+    """Prepare what is not prepared yet; one scan that fails stops the command.
+
+    Raises
+    ------
+    UsageError
+        Naming the scan that failed.
+    """
+    tasks = [Task(scan, source, root, options) for scan in scans]
+    if left := waiting(tasks):
+        _, errors = prepare_all(left, jobs)
+        if errors:
+            case, error = next(iter(errors.items()))
+            raise UsageError(f"{case}: {error}") from error
+    return [task.paths for task in tasks]
+
+
+def calibrated(
+    info: ModelInfo, normals: Sequence[CasePaths], options: AnalyzeSettings, device: str
+) -> Normative:
+    """Calibrate a model folder: write its normative.npz, and say so in its card."""
+    with bar("calibrate", 1) as shown:
+        normative = calibrate(
+            predictor(info, device), normals, options, lambda step, fraction: shown.at(fraction, step)
+        )
+    save_normative(normative, info.folder / "normative.npz")
+    card = card_of(info.config, info.training, info.preprocess, info.synthetic, normative)
+    write_bytes(info.folder / "MODEL_CARD.md", card.encode())
+    return normative
+
+
+def facts(normative: Normative) -> dict[str, str]:
+    """What the card tells of a calibration."""
+    rates = false_alarms(normative, MAP_NAMES, normative.floor_mm3)
+    found = {
+        "Held-out normals": f"{normative.n}, each left out of its own mean and SD",
+        "Smoothing of the normative z": f"σ {normative.smooth_z_mm:g} mm",
+        "Smallest region": f"{normative.floor_mm3:g} mm³",
+        "MSE": " to ".join(f"{edge(normative.validation['mse']):.5f}" for edge in (np.min, np.max)),
+    }
+    for name, bands in rates.items():
+        rate = ", ".join(f"{bands[band]:.1f} of {band}" for band in REGION_BANDS)
+        found[f"Regions a normal scan, {name} map"] = rate
+    return found
+
+
+def card_of(
+    config: AnyConfig,
+    training: dict[str, Any],
+    preprocess: dict[str, Any],
+    synthetic: bool,
+    normative: Normative | None = None,
+) -> str:
+    told = None if normative is None else facts(normative)
+    return model_card(config, training, preprocess, synthetic=synthetic, normative=told)
+
+
+def calibrate_command(
+    model: Annotated[str, typer.Argument(help="Model name, or its folder")],
+    data: Annotated[
+        Path | None, typer.Option(help="Manifest, or BIDS folder with splits; the demo's by default")
+    ] = None,
+    floor_mm3: Annotated[float, typer.Option(help="Smallest region that counts, mm³")] = FLOOR_MM3,
+    smooth_z_mm: Annotated[float, typer.Option(help="σ of the normative z, mm")] = SMOOTH_Z_MM,
+    device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="Scans prepared at a time")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
+) -> None:
+    """Measure a model's residuals in held-out normals: normative map, percentiles, false alarms.
+
+    Example: python -m core calibrate vae_8x8_512 --data data/demo
+    """
+    info = model_named(model)
+    folder = data if data is not None else settings().demo_dir
+    held_out = split_of(scans_of([folder]), "validation", folder, 3)
+    preprocess = settings_from_dict(info.preprocess)
+    source = Source(folder=info.folder, name=info.reference)
+    paths = prepare_split(held_out, source, preprocess, settings().derivatives_dir, jobs)
+    options = AnalyzeSettings(floor_mm3=floor_mm3, smooth_z_mm=smooth_z_mm)
+    done(info, calibrated(info, paths, options, device or settings().device), as_json)
+
+
+def done(info: ModelInfo, normative: Normative, as_json: bool) -> None:
+    """Say what a model folder holds now."""
+    if as_json:
+        rates = false_alarms(normative, MAP_NAMES, normative.floor_mm3)
+        say_json(
+            {
+                "model": info.name,
+                "folder": str(info.folder),
+                "training": info.training,
+                "validation": {name: values.tolist() for name, values in normative.validation.items()},
+                "false_alarms": rates,
+            }
+        )
+        return
+    say(f"{info.folder}: written")
+    for fact, text in facts(normative).items():
+        print(f"{fact}: {text}")
