@@ -50,6 +50,7 @@ DICTIONARY: dict[str, str] = {
     "classification": "normal, 1A, 1B, 2A, 2B, 3 (scheme of the paper's reference 33), or inadequate image",
     "active_seconds": "Seconds at work in this phase: tab visible, reader active",
     "kind": "Of an event: opened, skipped, resumed; of an assignment: case, repeat, planted",
+    "detail": "Of an event: why the scan was skipped, or in which order of the worklist it was opened",
     "label": "Finding type as readers see it",
     "position": "Place in the list, from 1",
     "retired": "1 where the term is offered no more",
