@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -226,9 +227,16 @@ def _resampled(tables: Array, scans: NDArray[np.int64], seed: int, draws: int) -
     total = by_scan.sum(axis=0, keepdims=True)
     if count < LEAST_SCANS or draws == 0:
         return total
+    return np.concatenate([total, _times(count, seed, draws) @ by_scan])
+
+
+@lru_cache(maxsize=8)
+def _times(count: int, seed: int, draws: int) -> Array:
+    """How often each of ``count`` scans is in each resample, (draws, count); read-only, shared."""
     rng = np.random.default_rng(seed)
-    times = rng.multinomial(count, np.full(count, 1 / count), size=draws)
-    return np.concatenate([total, times.astype(np.float64) @ by_scan])
+    times = rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)
+    times.flags.writeable = False
+    return times
 
 
 def _coefficient(
@@ -335,18 +343,19 @@ def clustered_share(
 ) -> Coefficient:
     """Σ hits / Σ totals of rows that belong to scans (n,), with the interval from resampling scans.
 
-    A share where ``hits`` counts part of ``totals``; a rate where ``totals`` are readings.
+    A share where ``hits`` counts part of ``totals``; a rate where ``totals`` are readings. Scans without any
+    (totals 0) are resampled too: in another sample they could be as many or as few.
     """
     top, bottom = np.asarray(hits, np.float64), np.asarray(totals, np.float64)
     of = np.asarray(scans, np.int64)
     nan = float("nan")
-    count = int(np.unique(of).size)
+    count = int(np.unique(of[bottom > 0]).size)
     if bottom.sum() == 0:
         return Coefficient("share", nan, nan, nan, 0, count, "Nothing to count.")
     sums = _resampled(np.stack([top, bottom], 1), of, seed, draws)
     values = _ratio(sums[:, 0], sums[:, 1])
     number = int(bottom.sum())
-    if len(values) == 1:
+    if len(values) == 1 or count < LEAST_SCANS:
         few = f"No interval: {count} scans, at least {LEAST_SCANS} are needed."
         return Coefficient("share", float(values[0]), nan, nan, number, count, few)
     low, high = np.nanquantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

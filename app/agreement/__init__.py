@@ -1,0 +1,1 @@
+"""What Agreement and Adjudication show."""
