@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,13 @@ def case_lock(paths: CasePaths, cancel: Cancel = never) -> Iterator[None]:
             else:
                 stale.unlink(missing_ok=True)
         yield
+
+
+def sweep(paths: CasePaths) -> None:
+    """Remove what a killed run left of the case, unless somebody works on it."""
+    if paths.folder.is_dir():
+        with suppress(Cancelled), case_lock(paths, cancel=lambda: True):
+            pass
 
 
 def whole(folder: Path, files: Mapping[str, str]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,14 +13,18 @@ import typer
 from core.anomaly.normative import SMOOTH_Z_MM
 from core.anomaly.regions import FLOOR_MM3
 from core.case import AnalyzeSettings, analyze, cached_record, case_key
+from core.cli.batch import line, work_off
 from core.cli.console import ProgressFile, bar, exit_code, say, say_json
-from core.cli.pool import outcomes, stopping
 from core.cli.sources import model_named, predictor_of, reference_of_model, scans_of
+from core.cluster import remote, stopping
 from core.config import settings
+from core.io import ledger
 from core.io.bids import Scan
 from core.io.derivatives import MAP_NAMES, CasePaths, CaseRecord, read_regions
 from core.networks.zoo import ModelInfo
 from core.prepared import Progress, input_hashes
+
+STEP = "analyze"  # in the ledger
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,14 @@ def run(task: Task, progress: Progress | None = None) -> CaseRecord:
     return analyze(task.scan, model, reference, task.out, task.settings, tell, stopping, task.replace_scan)
 
 
+def name_of(task: Task) -> str:
+    """Name of the model."""
+    return predictor_of(task.model, task.device).name
+
+
 def finished(task: Task) -> CaseRecord | None:
     """The record, where the analysis is on disk; torch is not needed to say so."""
-    if not task.paths.case_json(predictor_of(task.model, task.device).name).exists():
+    if not task.paths.case_json(name_of(task)).exists():
         return None
     model = predictor_of(task.model, task.device)
     reference = reference_of_model(task.model, task.reference)
@@ -75,28 +83,28 @@ def run_all(
             waiting.append(task)
         else:
             records[task.paths.stem] = record
+    if tasks:
+        known = [line(task, STEP, name_of(task)) for task in tasks if task.paths.stem in records]
+        ledger.record(tasks[0].paths.root, known)
     done = len(records)
-    if not waiting:
-        return [records[task.paths.stem] for task in tasks], errors
-    with bar("analyse", len(tasks)) as shown:
-        shown.at(done)
+    if waiting:
+        with bar("analyse", len(tasks)) as shown:
+            shown.at(done)
 
-        def step(case: str, name: str, fraction: float) -> None:
-            shown.at(done + fraction, f"{case} {name}")
-            file.write("running", name, (done + fraction) / len(tasks), case)
+            def step(case: str, name: str, fraction: float) -> None:
+                shown.at(done + fraction, f"{case} {name}")
+                file.write("running", name, (done + fraction) / len(tasks), case)
 
-        alone = jobs == 1 or len(waiting) == 1
-        work: Callable[[Task], CaseRecord] = partial(_run_here, step) if alone else run
-        with closing(outcomes(work, waiting, 1 if alone else jobs)) as results:
-            for task, future in results:
-                error = future.exception()
-                if error is None:
-                    records[task.paths.stem] = future.result()
-                else:
-                    errors[task.paths.stem] = error
-                done += 1
-                shown.at(done, task.paths.stem)
-                file.write("running", "done", done / len(tasks), task.paths.stem)
+            def tell(over: int, case: str) -> None:
+                nonlocal done
+                done = len(tasks) - len(waiting) + over
+                shown.at(done, case)
+                file.write("running", "done", done / len(tasks), case)
+
+            alone = not remote() and (jobs == 1 or len(waiting) == 1)
+            work: Callable[[Task], CaseRecord] = partial(_run_here, step) if alone else run
+            found, errors = work_off(work, waiting, jobs, STEP, name_of(waiting[0]), tell)
+            records |= found
     return [records[task.paths.stem] for task in tasks if task.paths.stem in records], errors
 
 
@@ -157,7 +165,7 @@ def command(
     inputs: Annotated[list[Path], typer.Argument(help="Scan files, BIDS folders, manifests (.tsv)")],
     model: Annotated[str, typer.Option(help="Model name, or its folder")] = "vae_8x8_512",
     out: Annotated[Path | None, typer.Option(help="Derivatives folder; the data folder's by default")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Scans at a time, one process each")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; a cluster has its own")] = 1,
     floor_mm3: Annotated[float, typer.Option(help="Smallest flagged region, mm³")] = FLOOR_MM3,
     smooth_z_mm: Annotated[
         float, typer.Option(help="σ of the normative z; as the model was calibrated")

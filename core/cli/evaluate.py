@@ -15,10 +15,10 @@ import typer
 from core.anomaly.normative import Normative, load_normative
 from core.anomaly.regions import FLOOR_MM3
 from core.cli.console import UsageError, bar, say, say_json
-from core.cli.pool import outcomes
 from core.cli.prepare import Source, prepare_all, waiting
 from core.cli.prepare import Task as PrepareTask
 from core.cli.sources import model_named, predictor_of, scans_of
+from core.cluster import outcomes
 from core.config import settings
 from core.evaluation import cohort, localisation
 from core.evaluation.baselines import Cube, Scorer, baseline_scorers, network_scorer

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from core.cli.batch import work_off
 from core.cli.console import UsageError, bar, exit_code, say, say_json
-from core.cli.pool import outcomes
 from core.cli.sources import (
     DEMO,
     REFERENCE,
@@ -72,30 +71,30 @@ def run(task: Task) -> dict[str, Any]:
 
 def prepare_all(tasks: Sequence[Task], jobs: int) -> tuple[list[dict[str, Any]], dict[str, BaseException]]:
     """Prepare many; summaries in order, and the error of each case that failed."""
-    done: dict[str, dict[str, Any]] = {}
-    errors: dict[str, BaseException] = {}
-    with bar("prepare", len(tasks)) as shown, closing(outcomes(run, tasks, jobs)) as results:
-        for task, future in results:
-            error = future.exception()
-            if error is None:
-                done[task.paths.stem] = future.result()
-            else:
-                errors[task.paths.stem] = error
-            shown.at(len(done) + len(errors), task.paths.stem)
+    if not tasks:
+        return [], {}
+    with bar("prepare", len(tasks)) as shown:
+        target = f"cube{tasks[0].settings.cube}"
+        done, errors = work_off(run, tasks, jobs, "prepare", target, shown.at)
     return [done[task.paths.stem] for task in tasks if task.paths.stem in done], errors
 
 
 def waiting(tasks: Sequence[Task]) -> list[Task]:
-    """Tasks whose prepared scan is not on disk yet."""
+    """Tasks whose prepared scan is not on disk yet; those that can't be read too, for ``run`` to say."""
     if not tasks:
         return []
     reference = tasks[0].reference.load()
-    left = []
-    for task in tasks:
-        key = prepared_key(task.scan, input_hashes(task.scan), reference, task.settings)
-        if not is_prepared(task.paths, task.settings.cube, key):
-            left.append(task)
-    return left
+
+    def there(task: Task) -> bool:
+        try:
+            inputs = input_hashes(task.scan)
+        except OSError:
+            return False
+        return is_prepared(
+            task.paths, task.settings.cube, prepared_key(task.scan, inputs, reference, task.settings)
+        )
+
+    return [task for task in tasks if not there(task)]
 
 
 def source_of(reference: Path | None, reference_mask: Path | None) -> Source:
@@ -129,7 +128,7 @@ def command(
     reference: Annotated[Path | None, typer.Option(help="A normal scan to register to")] = None,
     reference_mask: Annotated[Path | None, typer.Option(help="Its brain mask")] = None,
     out: Annotated[Path | None, typer.Option(help="Derivatives folder; the data folder's by default")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Scans at a time, one process each")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; a cluster has its own")] = 1,
     replace_scan: Annotated[
         bool, typer.Option("--replace", help="Remove results of another scan with the same label")
     ] = False,
