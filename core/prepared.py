@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from core.preprocess.pipeline import (
     Reference,
     prepare,
     read_prepared,
+    settings_to_dict,
     write_prepared,
 )
 
@@ -78,7 +78,7 @@ def prepared_key(
             **inputs,
             "synthetic": scan.synthetic,  # stands on the QC picture
             "reference": reference.hash,
-            "settings": asdict(settings),
+            "settings": settings_to_dict(settings),
             "brain_extractor": extractor(inputs, settings),
         }
     )
@@ -122,7 +122,7 @@ def prepare_locked(
         "key": key,
         "inputs": dict(inputs),
         "reference": {"name": reference.name, "hash": reference.hash},
-        "settings": asdict(settings),
+        "settings": settings_to_dict(settings),
         "synthetic": scan.synthetic,
     }
     with staging(paths, "prepared", paths.prepared_json(cube)) as staged:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from typing import Any
 
@@ -18,12 +18,13 @@ from core.io.derivatives import CasePaths
 from core.io.volume import Volume, load_mask, load_volume, same_grid, save_volume
 from core.preprocess import bias, brain, intensity
 from core.preprocess.errors import PrepareError
+from core.preprocess.harmonise import Landmarks, check_landmarks, harmonised
 from core.preprocess.qc import qc_picture
 from core.preprocess.register import Reference, cube_affine, dice, overlap, register
 from core.preprocess.resample import bounding_box, index_map, resample, resample_inside, resample_masked
 
 __all__ = ["VERSION", "PrepareError", "PrepareSettings", "Prepared", "Reference", "prepare", "read_prepared"]
-__all__ += ["settings_from_dict", "to_scan_grid", "write_prepared"]
+__all__ += ["settings_from_dict", "settings_to_dict", "to_scan_grid", "write_prepared"]
 
 VERSION = 1  # enters the case's key; raise it when the same settings give other voxels
 _MARGIN_MM = 6.0  # kept around the brain for bias field and registration
@@ -36,7 +37,8 @@ class PrepareSettings:
     """How a scan is prepared; every field enters the case's key.
 
     ``cube`` voxels a side over ``fov_mm``; ``bias`` n4, n3 or none; ``intensity`` minmax (paper) or robust;
-    ``mask`` auto, given, stripped, bet or command.
+    ``mask`` auto, given, stripped, bet or command. ``landmarks``: a site's, and the model's that they are
+    brought to (``harmonise``); none as in the paper.
 
     Raises
     ------
@@ -49,6 +51,7 @@ class PrepareSettings:
     bias: str = "n4"
     intensity: str = "minmax"
     mask: str = "auto"
+    landmarks: Landmarks = ()
 
     def __post_init__(self) -> None:
         choices = {"bias": bias.METHODS, "intensity": intensity.METHODS, "mask": brain.METHODS}
@@ -59,6 +62,7 @@ class PrepareSettings:
             raise PrepareError(f"cube: {self.cube}; expected 8 to 512 voxels")
         if not 32 <= self.fov_mm <= 512:
             raise PrepareError(f"fov_mm: {self.fov_mm}; expected 32 to 512 mm")
+        check_landmarks(self.landmarks)
 
 
 def settings_from_dict(raw: dict[str, Any]) -> PrepareSettings:
@@ -73,7 +77,16 @@ def settings_from_dict(raw: dict[str, Any]) -> PrepareSettings:
     unknown = sorted(set(raw) - known)
     if unknown:
         raise PrepareError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    return PrepareSettings(**raw)
+    pair = tuple(tuple(float(value) for value in values) for values in raw.get("landmarks", ()))
+    return PrepareSettings(**{**raw, "landmarks": pair})
+
+
+def settings_to_dict(settings: PrepareSettings) -> dict[str, Any]:
+    """Settings for JSON and keys; landmarks only where there are some, so that older keys hold."""
+    raw = asdict(settings)
+    if settings.landmarks == ():
+        del raw["landmarks"]
+    return raw
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +165,7 @@ def prepare(
             )
     with _timed(times, "intensity"):
         unit = intensity.to_unit(sampled, cube_mask, settings.intensity)
+        unit = harmonised(unit, cube_mask, settings.landmarks)
     cube = Volume(unit, target)
     with _timed(times, "qc"):
         caption = f"mask: {source}   overlap with reference (Dice): {fit:.3f}" + (

@@ -210,7 +210,7 @@ def test_whole_numbers_are_kept_short_and_exact(prepared: Prepared, tmp_path: Pa
         ({"mask": True}, r"mask: True; expected one of auto, given, stripped, bet, command"),
         ({"cube": 4}, r"cube: 4; expected 8 to 512 voxels"),
         ({"fov_mm": 1.0}, r"fov_mm: 1\.0; expected 32 to 512 mm"),
-        ({"spline": 3}, r"unknown setting spline; known are bias, cube, fov_mm, intensity, mask"),
+        ({"spline": 3}, r"unknown setting spline; known are bias, cube, fov_mm, intensity, landmarks, mask"),
     ],
 )
 def test_settings_that_are_none(change: dict[str, object], text: str) -> None:
