@@ -85,7 +85,7 @@ class RestorerConfig:
     name: str
     kind: Literal["restorer"]
     cube: int  # N: input and output are N³
-    base_channels: int = 12  # at full resolution; doubled at each halving of the grid
+    base_channels: int = 8  # at full resolution; doubled at each halving of the grid
     levels: int = 4  # resolutions
 
     def __post_init__(self) -> None:

@@ -42,7 +42,7 @@ class CorruptionSettings:
     """How much is corrupted, and in which ways; each region draws one of ``kinds`` with equal chance."""
 
     kinds: tuple[str, ...] = ("brighter", "darker", "constant", "patch")
-    most_regions: int = 4  # 1 to this many a scan
+    most_regions: int = 8  # 1 to this many a scan
 
     def __post_init__(self) -> None:
         if not self.kinds or not set(self.kinds) <= set(KINDS):

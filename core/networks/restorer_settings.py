@@ -16,7 +16,7 @@ LOSSES = ("l1", "l2")
 class RestorerTrainSettings:
     """How to train ``restorer``; names mean the same as in ``TrainSettings``."""
 
-    epochs: int = 150
+    epochs: int = 90
     learning_rate: float = 2e-3  # highest of the schedule
     weight_decay: float = 0.01
     batch_size: int = 1
@@ -34,7 +34,8 @@ class RestorerTrainSettings:
     max_minutes: float = 0.0  # stop at the end of the epoch that passes it; 0: never
 
     def __post_init__(self) -> None:
-        choices = {**CHOICES, "augment": AUGMENT, "loss": LOSSES}
+        choices = {name: CHOICES[name] for name in ("precision", "schedule", "keep")}
+        choices |= {"augment": AUGMENT, "loss": LOSSES}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise TrainingError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}")
