@@ -92,6 +92,53 @@ def _region_id(key: str, name: MapName, sign: int, band: str, peak: NDArray[np.i
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def _labelled(
+    z: Volume, mask: NDArray[np.generic], floor_mm3: float
+) -> tuple[NDArray[np.int64], list[int], tuple[slice, ...], NDArray[np.int64]]:
+    """Region labels within the mask's box, the level of each label, the box, and its first voxel (3,)."""
+    inside = check_mask(z.data, mask, "z map")
+    if not floor_mm3 > 0:
+        raise AnomalyError(f"floor_mm3 is {floor_mm3}; expected more than 0")
+    # Only the box around the mask is labelled.
+    box = tuple(
+        slice(int(hits[0]), int(hits[-1]) + 1)
+        for hits in (np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3))
+    )
+    labels = band_labels(z.data[box], inside[box])
+    # 1 darker, 2 brighter at each level; cc3d never joins voxels of unequal value.
+    darker = [np.array([0] + [1 if b.sign < 0 and b.low >= low else 0 for b in BANDS]) for low, _ in LEVELS]
+    brighter = [np.array([0] + [2 if b.sign > 0 and b.low >= low else 0 for b in BANDS]) for low, _ in LEVELS]
+    levels = [(d + b).astype(np.uint8)[labels] for d, b in zip(darker, brighter, strict=True)]
+    regions, level_of = _leaves(levels, floor_mm3 / z.voxel_volume - 1e-6)
+    return regions, level_of, box, np.array([part.start for part in box])
+
+
+def region_labels(
+    z: Volume, mask: NDArray[np.generic], name: MapName, key: str, floor_mm3: float
+) -> tuple[NDArray[np.int32], dict[str, int]]:
+    """The voxels of the regions that ``flagged_regions`` lists for the same arguments.
+
+    Returns labels (X, Y, Z), 0 outside every region, and the label of each region's id.
+
+    Raises
+    ------
+    AnomalyError
+        As ``flagged_regions``.
+    """
+    regions, level_of, box, offset = _labelled(z, mask, floor_mm3)
+    values = z.data[box]
+    whole = np.zeros(z.shape, np.int32)
+    whole[box] = regions
+    ids = {}
+    for label in range(1, len(level_of)):
+        voxels = np.argwhere(regions == label)
+        scores = values[tuple(voxels.T)].astype(np.float64)
+        peak = int(np.argmax(np.abs(scores)))
+        sign, band = (1 if scores[peak] > 0 else -1), LEVELS[level_of[label]][1]
+        ids[_region_id(key, name, sign, band, voxels[peak] + offset)] = label
+    return whole, ids
+
+
 def flagged_regions(
     z: Volume,
     mask: NDArray[np.generic],
@@ -116,21 +163,8 @@ def flagged_regions(
     AnomalyError
         On a mask of another shape or empty, or a floor that is not positive.
     """
-    inside = check_mask(z.data, mask, "z map")
-    if not floor_mm3 > 0:
-        raise AnomalyError(f"floor_mm3 is {floor_mm3}; expected more than 0")
-    # Only the box around the mask is labelled.
-    box = tuple(
-        slice(int(hits[0]), int(hits[-1]) + 1)
-        for hits in (np.flatnonzero(inside.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3))
-    )
-    values, offset = z.data[box], np.array([part.start for part in box])
-    labels = band_labels(values, inside[box])
-    # 1 darker, 2 brighter at each level; cc3d never joins voxels of unequal value.
-    darker = [np.array([0] + [1 if b.sign < 0 and b.low >= low else 0 for b in BANDS]) for low, _ in LEVELS]
-    brighter = [np.array([0] + [2 if b.sign > 0 and b.low >= low else 0 for b in BANDS]) for low, _ in LEVELS]
-    levels = [(d + b).astype(np.uint8)[labels] for d, b in zip(darker, brighter, strict=True)]
-    regions, level_of = _leaves(levels, floor_mm3 / z.voxel_volume - 1e-6)
+    regions, level_of, box, offset = _labelled(z, mask, floor_mm3)
+    values = z.data[box]
 
     flat = regions.ravel()
     foreground = np.flatnonzero(flat)

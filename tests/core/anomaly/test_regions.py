@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from core.anomaly.bands import BANDS, band_labels
-from core.anomaly.regions import FLOOR_MM3, flagged_regions, slice_clusters
+from core.anomaly.regions import FLOOR_MM3, flagged_regions, region_labels, slice_clusters
 from core.anomaly.residual import AnomalyError
 from core.io.volume import Volume
 
@@ -230,3 +230,23 @@ def test_paper_size_takes_seconds_not_minutes() -> None:
     flagged_regions(grid(z, (0.5, 0.5, 0.5)), mask, "volume", "k", floor_mm3=0.25)
     print(f"clusters and regions at 256³: {time.perf_counter() - start:.2f} s")
     assert time.perf_counter() - start < 20  # white noise, the worst case; other work may share the machine
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_are_the_listed_regions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise = ndimage.gaussian_filter(rng.normal(size=SHAPE), 1.2)
+    z = grid(4.5 * noise / noise.std() / 2, (2.0, 1.5, 2.5))
+    mask = np.zeros(SHAPE)
+    mask[2:15, 1:20, 4:30] = 1  # its box does not begin at 0
+    found = flagged_regions(z, mask, "volume", "key", 60.0)
+    labels, ids = region_labels(z, mask, "volume", "key", 60.0)
+    assert len(found) > 5
+    assert {region.id for region in found} == set(ids)
+    for region in found:
+        inside = labels == ids[region.id]
+        assert inside.sum() * z.voxel_volume == pytest.approx(region.volume_mm3)
+        peak = np.linalg.inv(z.affine) @ [region.peak_x_mm, region.peak_y_mm, region.peak_z_mm, 1]
+        assert inside[tuple(np.rint(peak[:3]).astype(int))]
+    assert not labels[mask == 0].any()
+    assert set(region_labels(z, mask, "volume", "other", 60.0)[1]).isdisjoint(ids)
