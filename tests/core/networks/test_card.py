@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.networks.card import describe, model_card
-from core.networks.config import network_config
+from core.networks.config import model_config, network_config
 
 TRAINING: dict[str, Any] = {
     "data": "fontanelle-demo",
@@ -65,3 +65,21 @@ def test_calibration_and_metrics_are_the_callers() -> None:
     assert "| Normals | 9 |" in text
     assert "| AUC | 0.81 | `python -m core evaluate` |" in text
     assert "Not calibrated" not in text
+
+
+def test_restorer_says_what_it_is_and_whence() -> None:
+    text = model_card(model_config("restorer"), TRAINING, {"cube": 64}, synthetic=True)
+    for phrase in (
+        "3D U-Net that restores what looks corrupted: 64³ voxels in, 4 resolutions of 8 to 64 channels, ",
+        "Not one of the paper's eight",
+        "No lesion and no label took part",
+        "Synthetic data only",
+        "| Validation MSE of restored corruption |",
+        "lies outside its training",
+        "arxiv.org/abs/2308.01412",
+        "arxiv.org/abs/2407.06635",
+    ):
+        assert phrase in text, phrase
+    for phrase in ("A wide bottleneck", "10.1038/s41598-023-38430-0", "| KL |"):
+        assert phrase not in text, phrase
+    assert "Not one of the paper's eight" not in card()

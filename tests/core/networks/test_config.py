@@ -9,7 +9,15 @@ import pytest
 import torch
 
 from core.networks.autoencoder import build_network
-from core.networks.config import NAMES, ModelError, network_config, network_config_from_dict
+from core.networks.config import (
+    NAMES,
+    OURS,
+    ModelError,
+    RestorerConfig,
+    model_config,
+    network_config,
+    network_config_from_dict,
+)
 
 
 def raw(**changes: Any) -> dict[str, Any]:
@@ -97,3 +105,34 @@ def test_the_eight_build_at_256() -> None:
     # A dense layer depends on the bottleneck only: 256³ costs a few more convolutions.
     for name in NAMES:
         assert half_precision_bytes(name, 64) < half_precision_bytes(name, 256) < 25e6
+
+
+def test_ours_stand_beside_the_eight() -> None:
+    assert OURS == ("restorer",)
+    assert not set(OURS) & set(NAMES)
+    config = model_config("restorer", 128)
+    assert isinstance(config, RestorerConfig)
+    assert network_config_from_dict(asdict(config)) == config
+    assert config.channels == (8, 16, 32, 64)
+    assert model_config("std_8x8", 128) == network_config("std_8x8", 128)
+    with pytest.raises(ModelError, match=r"unknown model 'unet'; known are std_8x8, .*, restorer"):
+        model_config("unet")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"bottleneck": 8},
+            r"network: unknown key bottleneck; known are base_channels, cube, kind, levels, name",
+        ),
+        ({"cube": 60}, r"'restorer': cube 60 must be a multiple of 8, since 3 levels halve the grid"),
+        ({"cube": 0}, r"cube 0 must be a multiple of 8"),
+        ({"levels": "4"}, r"levels is '4', expected int"),
+        ({"levels": 0}, r"levels is 0, expected 1 or more"),
+        ({"base_channels": -8}, r"base_channels is -8, expected 1 or more"),
+    ],
+)
+def test_bad_restorers_say_what_is_wrong(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        network_config_from_dict({**asdict(model_config("restorer")), **changes})

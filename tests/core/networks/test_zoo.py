@@ -17,6 +17,8 @@ from safetensors.torch import load_file, save_file
 from core.anomaly.normative import Normative, save_normative
 from core.networks import zoo
 from core.networks.autoencoder import Network, build_network
+from core.networks.config import model_config
+from core.networks.restorer import Restorer, log_residual
 from core.networks.zoo import (
     ModelError,
     choose_device,
@@ -54,6 +56,22 @@ def write(folder: Path, name: str = "vae_8x8_256", network: Network | None = Non
 def folder(tmp_path: Path) -> Path:
     write(tmp_path / "vae_8x8_256")
     return tmp_path / "vae_8x8_256"
+
+
+def write_restorer(folder: Path) -> zoo.ModelInfo:
+    """One whose last layer changes something."""
+    torch.manual_seed(0)
+    config = model_config("restorer", CUBE)
+    network = zoo.build(config).eval()
+    assert isinstance(network, Restorer)
+    torch.nn.init.normal_(network.unet.last.weight, std=0.3)
+    network.mean.fill_(0.25)
+    network.sd.fill_(0.5)
+    options: dict[str, Any] = {"reference": "demo", "reference_hash": "1" * 64, "training": {"epochs": 1}}
+    preprocess = {"cube": CUBE, "fov_mm": 128.0}
+    return save_model(
+        folder, network, config, preprocess=preprocess, synthetic=True, card="# card", **options
+    )
 
 
 def volume(seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -108,6 +126,36 @@ def test_list_is_in_the_papers_order(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("models")
     assert [info.name for info in list_models(tmp_path)] == ["std_8x8", "vae_8x8_256"]
     assert list_models(tmp_path / "absent") == []
+
+
+def test_restorer_is_a_model_like_the_others(tmp_path: Path) -> None:
+    info = write_restorer(tmp_path / "restorer")
+    write(tmp_path / "aaa", "vae_8x8_256")
+    assert [one.name for one in list_models(tmp_path)] == ["vae_8x8_256", "restorer"]
+    assert info.config == model_config("restorer", CUBE)
+    model = load_model(tmp_path / "restorer", "cpu")
+    x = np.where(brain(), 0.2 + 0.6 * volume(), 0).astype(np.float32)
+    x[8, 8, 8] = 0  # the darkest voxel, inside the brain
+    y = reconstruct(model, x)
+    assert y.dtype == np.float32
+    assert y.min() >= 0
+    assert y.max() <= 1
+    assert (y[~brain()] == 0).all()
+    assert np.abs(y - x).max() > 0.01
+    # As its weights say: mean and SD of the training normals travel with them.
+    assert isinstance(model.network, Restorer)
+    assert set(model.network.mean.unique().tolist()) == {0.25}
+    assert set(model.network.sd.unique().tolist()) == {0.5}
+    found = log_residual(model, x)
+    assert found[8, 8, 8] != 0  # the hole in x > 0 is filled
+    # Darker than restored in both, by the same voxels.
+    clear = brain() & (np.abs(found) > 0.02) & (y > 0) & (y < 1)
+    np.testing.assert_array_equal(np.sign(found[clear]), np.sign((x - y)[clear]))
+
+
+def brain() -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """A ball of radius 6 in the cube."""
+    return np.asarray(((np.indices((CUBE,) * 3) - (CUBE - 1) / 2) ** 2).sum(0) < 36)
 
 
 def test_truncated_weights(folder: Path) -> None:
