@@ -28,7 +28,9 @@ page = st.navigation(
     [
         st.Page("pages/worklist.py", title="Worklist", icon=":material/list:", default=True),
         st.Page("pages/review.py", title="Review", icon=":material/visibility:"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/view_module:"),
         st.Page("pages/upload.py", title="Upload", icon=":material/upload_file:"),
+        st.Page("pages/qc.py", title="QC", icon=":material/grid_view:"),
         st.Page("pages/cohort.py", title="Cohort", icon=":material/monitoring:"),
         st.Page("pages/about.py", title="About", icon=":material/info:"),
     ]

@@ -15,6 +15,7 @@ from core.anomaly.regions import FLOOR_MM3
 from core.case import AnalyzeSettings, analyze, cached_record, case_key
 from core.cli.batch import line, work_off
 from core.cli.console import ProgressFile, bar, exit_code, say, say_json
+from core.cli.prepare import STEP as PREPARE
 from core.cli.sources import model_named, predictor_of, reference_of_model, scans_of
 from core.cluster import remote, stopping
 from core.config import settings
@@ -23,8 +24,6 @@ from core.io.bids import Scan
 from core.io.derivatives import MAP_NAMES, CasePaths, CaseRecord, read_regions
 from core.networks.zoo import ModelInfo
 from core.prepared import Progress, input_hashes
-
-STEP = "analyze"  # in the ledger
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,12 @@ def name_of(task: Task) -> str:
     return predictor_of(task.model, task.device).name
 
 
+def steps_of(task: Task) -> list[tuple[str, str]]:
+    """What an analysis stands for in the ledger: the scan is prepared too."""
+    model = predictor_of(task.model, task.device)
+    return [("analyze", model.name), (PREPARE, f"cube{model.cube}")]
+
+
 def finished(task: Task) -> CaseRecord | None:
     """The record, where the analysis is on disk; torch is not needed to say so."""
     if not task.paths.case_json(name_of(task)).exists():
@@ -84,8 +89,9 @@ def run_all(
         else:
             records[task.paths.stem] = record
     if tasks:
-        known = [line(task, STEP, name_of(task)) for task in tasks if task.paths.stem in records]
-        ledger.record(tasks[0].paths.root, known)
+        steps = steps_of(tasks[0])
+        known = [task for task in tasks if task.paths.stem in records]
+        ledger.record(tasks[0].paths.root, [line(task, *step) for task in known for step in steps])
     done = len(records)
     if waiting:
         with bar("analyse", len(tasks)) as shown:
@@ -103,7 +109,7 @@ def run_all(
 
             alone = not remote() and (jobs == 1 or len(waiting) == 1)
             work: Callable[[Task], CaseRecord] = partial(_run_here, step) if alone else run
-            found, errors = work_off(work, waiting, jobs, STEP, name_of(waiting[0]), tell)
+            found, errors = work_off(work, waiting, jobs, steps, tell)
             records |= found
     return [records[task.paths.stem] for task in tasks if task.paths.stem in records], errors
 

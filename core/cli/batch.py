@@ -38,14 +38,14 @@ def work_off(
     work: Callable[[Task], Result],
     tasks: Sequence[Task],
     jobs: int,
-    step: str,
-    target: str,
+    steps: Sequence[tuple[str, str]],
     tell: Callable[[int, str], None],
 ) -> tuple[dict[str, Result], dict[str, BaseException]]:
     """Results and errors by case, as ``core.cluster.outcomes`` gives them; all tasks have one root.
 
-    ``tell`` hears how many are over, and the last case. Failures stand in the ledger as soon as they are
-    known. Where the block is left early (Ctrl-C), what killed processes had begun to write is removed.
+    ``steps`` are what success stands for in the ledger, each with its target; a failure is the first one's,
+    and stands there as soon as it is known. ``tell`` hears how many are over, and the last case. Where the
+    block is left early (Ctrl-C), what killed processes had begun to write is removed.
 
     Raises
     ------
@@ -66,12 +66,13 @@ def work_off(
                     results[case] = future.result()
                 else:
                     errors[case] = error
-                    ledger.record(root, [line(task, step, target, error)])
+                    ledger.record(root, [line(task, *steps[0], error)])
                 tell(len(results) + len(errors), case)
         finished = True
     finally:
         if not finished and not remote():
             for task in tasks:
                 sweep(task.paths)
-        ledger.record(root, [line(task, step, target) for task in tasks if task.paths.stem in results])
+        done = [task for task in tasks if task.paths.stem in results]
+        ledger.record(root, [line(task, *step) for task in done for step in steps])
     return results, errors

@@ -26,6 +26,8 @@ from core.io.derivatives import CasePaths
 from core.prepared import input_hashes, is_prepared, prepare_scan, prepared_key
 from core.preprocess.pipeline import PrepareSettings, Reference, settings_from_dict
 
+STEP = "prepare"  # in the ledger
+
 
 @dataclass(frozen=True)
 class Source:
@@ -74,8 +76,8 @@ def prepare_all(tasks: Sequence[Task], jobs: int) -> tuple[list[dict[str, Any]],
     if not tasks:
         return [], {}
     with bar("prepare", len(tasks)) as shown:
-        target = f"cube{tasks[0].settings.cube}"
-        done, errors = work_off(run, tasks, jobs, "prepare", target, shown.at)
+        steps = [(STEP, f"cube{tasks[0].settings.cube}")]
+        done, errors = work_off(run, tasks, jobs, steps, shown.at)
     return [done[task.paths.stem] for task in tasks if task.paths.stem in done], errors
 
 

@@ -206,9 +206,15 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
     assert left["here"] == left["there"]
     assert not any(name.endswith(".part") for name in left["there"])
     lines = read_ledger(tmp_path / "there")
-    assert [line.subject for line in lines] == [f"sub-{number}" for number in range(SCANS)]
-    assert [line.subject for line in lines if line.reason != ""] == ["sub-2"]
-    assert {(line.step, line.target, line.split) for line in lines} == {("analyze", "vae_8x8_512", "test")}
+    assert lines == read_ledger(tmp_path / "here")
+    failed, *rest = sorted(lines, key=lambda line: line.reason == "")
+    assert (failed.subject, failed.step, failed.target) == ("sub-2", "analyze", "vae_8x8_512")
+    assert "not an image" in failed.reason
+    assert [(line.subject, line.step, line.target, line.split, line.reason) for line in rest] == [
+        (f"sub-{number}", *step, "test", "")
+        for number in (0, 1, 3, 4, 5)
+        for step in (("analyze", "vae_8x8_512"), ("prepare", "cube32"))
+    ]
 
 
 def test_a_scheduler_that_goes_away_is_told(
@@ -298,7 +304,7 @@ if __name__ == "__main__":
     scans = [Scan(f"sub-{number}", "ses-1", Path("x")) for number in range(4)]
     tasks = [Sleep(CasePaths(root, scan.subject, scan.session), scan, marks) for scan in scans]
     try:
-        work_off(sleep, tasks, 2, "prepare", "cube8", lambda done, case: None)
+        work_off(sleep, tasks, 2, [("prepare", "cube8")], lambda done, case: None)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)

@@ -1,0 +1,192 @@
+"""QC: every prepared scan in three planes, so that failed registrations are seen; and what failed."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from app import state
+from app.cases import FIRST_MODEL, Case, stamp
+from app.preparations import ORDERS, Preparation, matching, read_preparations, splits
+from core.config import settings
+from core.io.ledger import Line, read_ledger
+from core.io.tables import BidsError
+from core.preprocess.qc import WEAK_OVERLAP, last_row
+
+REVIEW = "pages/review.py"
+PER_PAGE = 24
+COLUMNS = 4
+NO_SPLIT = "none told"
+# The whole card opens the case: its button's edge is stretched over the picture.
+STYLE = """<style>
+[class*="st-key-qc_card"] {position: relative; gap: .2rem;}
+[class*="st-key-qc_card"] [data-testid="stElementContainer"], [class*="st-key-qc_card"] .stButton,
+[class*="st-key-qc_card"] button {position: static;}
+[class*="st-key-qc_card"] button {padding: 0 .3rem; min-height: 1.8rem;}
+[class*="st-key-qc_card"] button:not(:disabled)::after
+ {content: ""; position: absolute; inset: 0; cursor: pointer; border-radius: .4rem;}
+[class*="st-key-qc_card"]:has(button:not(:disabled)):hover img {opacity: .85;}
+[class*="st-key-qc_card"] [data-testid="stElementToolbar"] {display: none;}
+[class*="st-key-qc_card_weak"] {outline: 2px solid #ff6c6c; outline-offset: 4px; border-radius: .4rem;}
+</style>"""
+
+
+@st.cache_data(show_spinner=False, max_entries=1000)
+def thumbnail(path: str, changed: tuple[int, int]) -> bytes | None:
+    """The cube's three planes; None where the picture can't be read. ``changed`` only keys the cache."""
+    try:
+        with open(path, "rb") as stream:
+            return last_row(stream.read())
+    except (OSError, ValueError):
+        return None
+
+
+def analysed() -> dict[str, Case]:
+    """One analysis a scan: that of the first model, else any."""
+    found: dict[str, Case] = {}
+    for case in state.cases():
+        if case.record.case_id not in found or case.record.model == FIRST_MODEL:
+            found[case.record.case_id] = case
+    return found
+
+
+def card(one: Preparation, split: str, case: Case | None) -> None:
+    """One scan: its planes, what was measured, and the way into Review."""
+    kind = "weak" if one.weak else "fine"
+    with st.container(key=f"qc_card_{kind}_{one.case}_{one.cube}"):
+        picture = thumbnail(str(one.picture), stamp(one.picture))
+        if picture is None:
+            st.caption("The picture is missing; prepare the scan again.")
+        else:
+            st.image(picture, width="stretch", alt=f"{one.case}: axial, coronal and sagittal plane")
+        told = [f"overlap {one.overlap:.3f}", f"mask {one.mask_source}", split or NO_SPLIT]
+        mark = f":red-badge[:material/warning: below {WEAK_OVERLAP:g}] " if one.weak else ""
+        st.caption(mark + " · ".join(told) + (" · synthetic" if one.synthetic else ""))
+        if st.button(
+            one.case,
+            key=f"qc_open_{one.case}_{one.cube}",
+            type="tertiary",
+            disabled=case is None,
+            help=None if case is not None else "Not analysed yet: `python -m core analyze`",
+        ):
+            assert case is not None
+            state.select_case(case)
+            st.switch_page(REVIEW)
+
+
+def show_failures(failures: list[Line]) -> None:
+    """Scans without a result, each with its reason."""
+    if not failures:
+        return
+    many = "1 scan" if len(failures) == 1 else f"{len(failures)} scans"
+    with st.expander(f"{many} failed", expanded=True, icon=":material/error:"):
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "Case": [f"{line.subject}_{line.session}" for line in failures],
+                    "Step": [line.step for line in failures],
+                    "For": [line.target for line in failures],
+                    "Split": [line.split or NO_SPLIT for line in failures],
+                    "Reason": [line.reason for line in failures],
+                }
+            ),
+            hide_index=True,
+            height=min(38 + 36 * len(failures), 260),
+            column_config={"Reason": st.column_config.TextColumn(width="large")},
+        )
+
+
+def first_page() -> None:
+    """Another filter or order starts at the beginning."""
+    st.session_state["qc_page"] = 1
+
+
+def nothing_yet() -> None:
+    """What to do where nothing is prepared."""
+    st.info(
+        "No scan is prepared yet. Run `make demo` for the synthetic cohort, or "
+        "`python -m core prepare FOLDER` for a data set of your own.",
+        icon=":material/info:",
+    )
+
+
+def chosen(preparations: list[Preparation], split_of: dict[str, str]) -> list[Preparation]:
+    """Search, filters and order."""
+    search, order, source, split, weak = st.columns([0.2, 0.22, 0.2, 0.22, 0.16], vertical_alignment="bottom")
+    words = search.text_input("Search", key="qc_search", placeholder="Case id", on_change=first_page)
+    sorting = order.selectbox("Order", list(ORDERS), key="qc_order", on_change=first_page)
+    sources = source.multiselect(
+        "Mask", sorted({one.mask_source for one in preparations}), key="qc_source", on_change=first_page
+    )
+    there = sorted({split_of.get(one.case, "") for one in preparations})
+    wanted = split.multiselect(
+        "Split",
+        there,
+        format_func=lambda name: name or NO_SPLIT,
+        key="qc_split",
+        on_change=first_page,
+    )
+    only = weak.toggle(f"Below {WEAK_OVERLAP:g} only", key="qc_weak", on_change=first_page)
+    return matching(preparations, split_of, words.strip(), sources, wanted, only, sorting)
+
+
+def page_of(shown: list[Preparation]) -> list[Preparation]:
+    """The part that one page holds: of hundreds of pictures the browser gets a few."""
+    pages = max(-(-len(shown) // PER_PAGE), 1)
+    if pages == 1:
+        return shown
+    st.session_state["qc_page"] = min(st.session_state.get("qc_page", 1), pages)  # fewer than before
+    number = st.pagination(pages, key="qc_page")
+    return shown[(number - 1) * PER_PAGE : number * PER_PAGE]
+
+
+def draw() -> None:
+    """The page."""
+    st.title("QC", anchor=False)
+    st.html(STYLE)
+    root = settings().derivatives_dir
+    preparations, damaged = read_preparations(root)
+    try:
+        ledger = read_ledger(root)
+    except BidsError as error:
+        st.error(f"{error}. Run prepare again to write it anew.", icon=":material/error:")
+        ledger = []
+    failures = [line for line in ledger if line.reason != ""]
+    if not preparations and not failures and not damaged:
+        nothing_yet()
+        return
+    st.caption(
+        "Each scan as the network sees it, in the reference's cube; the yellow line is the reference's "
+        f"brain. An overlap of the two brains (Dice) below {WEAK_OVERLAP:g} is marked: the registration may "
+        "have failed. Click a scan to open it in Review."
+    )
+    show_failures(failures)
+    if damaged:
+        st.warning(
+            f"Can't be read, prepare again: {', '.join(damaged[:5])}{', …' if len(damaged) > 5 else ''}",
+            icon=":material/warning:",
+        )
+    if not preparations:
+        return
+    cubes = sorted({one.cube for one in preparations})
+    if len(cubes) > 1:
+        cube = st.segmented_control(
+            "Voxels a side", cubes, default=cubes[0], key="qc_cube", on_change=first_page
+        )
+        preparations = [one for one in preparations if one.cube == (cube or cubes[0])]
+    split_of = splits(ledger)
+    shown = chosen(preparations, split_of)
+    if not shown:
+        st.info("No scan matches the search and filters.")
+        return
+    weak = sum(one.weak for one in preparations)
+    st.caption(f"{len(shown)} of {len(preparations)} scans shown; {weak} below {WEAK_OVERLAP:g}.")
+    known = analysed()
+    part = page_of(shown)
+    for start in range(0, len(part), COLUMNS):
+        for column, one in zip(st.columns(COLUMNS), part[start : start + COLUMNS], strict=False):
+            with column:
+                card(one, split_of.get(one.case, ""), known.get(one.case))
+
+
+draw()

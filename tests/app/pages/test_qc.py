@@ -1,0 +1,163 @@
+"""QC: the lowest overlap first, failures with their reason, filters, and few pictures at a time."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from app.cases import address
+from core.config import ROOT, settings
+from core.io.ledger import NAME, Line, record
+from core.preprocess.qc import TILE, WEAK_OVERLAP, last_row
+from tests.app.pages.test_worklist import MAIN
+from tests.casefactory import write_case
+from tests.qcfactory import write_preparation
+
+PAGE = str(ROOT / "app" / "pages" / "qc.py")
+
+
+def run() -> AppTest:
+    at = AppTest.from_file(PAGE, default_timeout=30).run()
+    assert not at.exception, at.exception
+    return at
+
+
+def cases(at: AppTest) -> list[str]:
+    return [button.label for button in at.button]
+
+
+def told(at: AppTest) -> str:
+    return " ".join(caption.value for caption in at.caption)
+
+
+@pytest.fixture
+def root(data_dir: Path) -> Path:
+    """Three subjects, one of them badly registered, and one that failed."""
+    root = settings().derivatives_dir
+    write_preparation(root, "sub-a", 0.95)
+    write_preparation(root, "sub-b", 0.62, mask_source="bet", shift=6)
+    write_preparation(root, "sub-c", WEAK_OVERLAP)
+    step = ("ses-01", "prepare", "cube64")
+    record(
+        root,
+        [
+            Line("sub-a", *step, "train"),
+            Line("sub-b", *step, "test"),
+            Line("sub-d", *step, "test", "scan.nii.gz: all voxels are 0; expected an image"),
+        ],
+    )
+    return root
+
+
+def test_without_preparations_it_says_what_to_do(data_dir: Path) -> None:
+    assert "`make demo`" in run().info[0].value
+
+
+def test_the_lowest_overlap_stands_first_and_is_marked(root: Path) -> None:
+    at = run()
+    assert cases(at) == ["sub-b_ses-01", "sub-c_ses-01", "sub-a_ses-01"]
+    marked = [caption.value for caption in at.caption if "red-badge" in caption.value]
+    assert marked == [
+        ":red-badge[:material/warning: below 0.85] overlap 0.620 · mask bet · test · synthetic"
+    ]  # the threshold itself is not below it
+    assert "3 of 3 scans shown; 1 below 0.85." in told(at)
+    assert "overlap 0.850 · mask given · none told · synthetic" in told(at)
+    at.selectbox(key="qc_order").set_value("Overlap, highest first").run()
+    assert cases(at) == ["sub-a_ses-01", "sub-c_ses-01", "sub-b_ses-01"]
+    at.selectbox(key="qc_order").set_value("Case").run()
+    assert cases(at) == ["sub-a_ses-01", "sub-b_ses-01", "sub-c_ses-01"]
+
+
+def test_failures_are_listed_with_their_reason(root: Path) -> None:
+    at = run()
+    assert at.expander[0].label == "1 scan failed"
+    (line,) = at.dataframe[0].value.to_dict("records")
+    assert line == {
+        "Case": "sub-d_ses-01",
+        "Step": "prepare",
+        "For": "cube64",
+        "Split": "test",
+        "Reason": "scan.nii.gz: all voxels are 0; expected an image",
+    }
+    record(root, [Line("sub-d", "ses-01", "prepare", "cube64", "test")])
+    assert not run().dataframe, "it went well since"
+
+
+def test_search_and_filters(root: Path) -> None:
+    at = run()
+    at.multiselect(key="qc_source").set_value(["given"]).run()
+    assert cases(at) == ["sub-c_ses-01", "sub-a_ses-01"]
+    at.multiselect(key="qc_split").set_value([""]).run()
+    assert cases(at) == ["sub-c_ses-01"]
+    at.text_input(key="qc_search").set_value("SUB-A").run()
+    assert at.info[0].value == "No scan matches the search and filters."
+    at.multiselect(key="qc_split").set_value(["train"]).run()
+    assert cases(at) == ["sub-a_ses-01"]
+    at.text_input(key="qc_search").set_value("").run()
+    at.multiselect(key="qc_source").set_value([]).run()
+    at.multiselect(key="qc_split").set_value([]).run()
+    at.toggle(key="qc_weak").set_value(True).run()
+    assert cases(at) == ["sub-b_ses-01"]
+
+
+def test_hundreds_come_a_page_at_a_time(root: Path) -> None:
+    for number in range(30):
+        paths = write_preparation(root, f"sub-n{number:02d}", 0.9 + number / 1000)
+        paths.qc(64).write_bytes(b"no picture") if number == 0 else None
+    at = run()
+    assert len(cases(at)) == len(at.get("image")) + 1 == 24
+    assert "The picture is missing; prepare the scan again." in told(at)
+    at.session_state["qc_page"] = 2
+    at.run()
+    assert (len(cases(at)), cases(at)[-1]) == (9, "sub-a_ses-01")
+    at.text_input(key="qc_search").set_value("n0").run()
+    assert len(cases(at)) == 10
+
+
+def test_a_scan_opens_in_review_where_it_is_analysed(root: Path) -> None:
+    write_case(root, "sub-b", model="std_8x8")
+    wanted = write_case(root, "sub-b", model="vae_8x8_512")
+    at = AppTest.from_file(MAIN, default_timeout=30).run()
+    at.switch_page("pages/qc.py").run()
+    assert not at.exception, at.exception
+    assert at.button(key="qc_open_sub-a_ses-01_64").disabled
+    at.button(key="qc_open_sub-b_ses-01_64").click().run()
+    assert not at.exception, at.exception
+    assert at.session_state["case"] == address(wanted)[:16]
+
+
+def test_what_is_damaged_is_named(root: Path) -> None:
+    (root / NAME).write_text("x\n")
+    path = next(root.glob("sub-a/ses-01/anat/*_T2w.json"))
+    path.write_text("{")
+    at = run()
+    assert cases(at) == ["sub-b_ses-01", "sub-c_ses-01"]
+    assert path.name in at.warning[0].value
+    assert at.error[0].value.startswith("ledger.tsv")
+
+
+def test_several_cube_sizes_are_told_apart(root: Path) -> None:
+    write_preparation(root, "sub-a", 0.91, cube=256)
+    at = run()
+    assert at.get("button_group")
+    assert "3 of 3 scans shown" in told(at)
+    at.session_state["qc_cube"] = 256
+    at.run()
+    assert cases(at) == ["sub-a_ses-01"]
+
+
+def test_last_row_is_the_cubes(tmp_path: Path) -> None:
+    sheet = Image.new("RGB", (3 * TILE, 3 * (TILE + 22) + 22), "red")
+    sheet.paste((0, 0, 255), (0, 2 * (TILE + 22) + 22, 3 * TILE, 3 * (TILE + 22)))
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG")
+    with Image.open(io.BytesIO(last_row(stream.getvalue()))) as row:
+        assert row.size == (495, 165)
+        red, _, blue = row.convert("RGB").split()
+        assert (red.getextrema()[1] < 5, blue.getextrema()[0] > 250) == (True, True)
+    with pytest.raises(OSError, match="cannot identify image"):
+        last_row(b"no picture")
