@@ -7,6 +7,7 @@ process is gone is told from one that works, whatever became of its process id.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
@@ -16,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 MAX_RUNNING = 1
 GRACE_SECONDS = 3.0
 POLL_SECONDS = 0.2
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 KEEP_SECONDS = 7 * 24 * 3600
 NOISE = re.compile(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]")
 
@@ -291,6 +293,24 @@ def _stop(process: subprocess.Popen[bytes] | None) -> None:
         process.wait()
 
 
+def _with_parent(parent: int) -> Callable[[], None]:
+    """What a child does before it becomes the command: ask Linux for SIGTERM when ``parent`` dies.
+
+    Without, the analysis of a job whose runner was killed would go on beside the next one. Other systems have
+    no such call; there it ends by itself.
+    """
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+    def ask() -> None:
+        if libc is None:
+            return
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # died before it was asked
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return ask
+
+
 def work(folder: Path) -> State:
     """Run a job's commands one after the other and write ``end.json``."""
     process: subprocess.Popen[bytes] | None = None
@@ -307,7 +327,13 @@ def work(folder: Path) -> State:
             (folder / "progress.json").unlink(missing_ok=True)
             _write(folder / "turn.json", turn)
             with (folder / "result.txt").open("ab") as result:
-                process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=result)
+                process = subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=result,
+                    preexec_fn=_with_parent(os.getpid()),  # this process has no threads
+                )
             if process.wait() != 0:
                 state = "cancelled" if (folder / "cancel").exists() else "failed"
                 break

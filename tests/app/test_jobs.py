@@ -107,6 +107,26 @@ def test_cancel_ends_even_a_stubborn_process(tmp_path: Path) -> None:
     assert status(tmp_path, job_id).state == "cancelled"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the call that ties a child to its parent is Linux's")
+def test_a_killed_runner_takes_its_analysis_with_it(tmp_path: Path) -> None:
+    """SIGKILL: the runner can't stop its child, and the next job would have started beside it."""
+    child = python(
+        "import os, pathlib, sys, time\n"
+        "(pathlib.Path(sys.argv[1]).parent / 'child').write_text(str(os.getpid())); time.sleep(60)"
+    )
+    job_id = submit(tmp_path, SCAN, ["m1"], [child])
+    told = tmp_path / job_id / "child"
+    until(tmp_path, job_id, lambda job: told.exists() and told.read_text() != "")
+    running = Path(f"/proc/{told.read_text()}")
+    assert running.exists()
+    os.kill(int((tmp_path / job_id / "pid.json").read_text()), signal.SIGKILL)
+    assert "stopped unexpectedly" in until(tmp_path, job_id, lambda job: job.over).message
+    end = time.monotonic() + 5
+    while running.exists() and "\nState:\tZ" not in (running / "status").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def test_only_a_job_that_is_over_is_dismissed(tmp_path: Path) -> None:
     job_id = submit(tmp_path, SCAN, ["m1", "m2"], [OK, HALF])
     until(tmp_path, job_id, lambda job: job.state == "running")
