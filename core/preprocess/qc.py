@@ -11,9 +11,9 @@ from scipy import ndimage
 from core.io.volume import Volume
 from core.preprocess.resample import bounding_box
 
-# Dice of scan and reference below which a registration needs a look. Of 113 demo scans the lowest is 0.93;
-# docs/method.md says what a brain that is turned or shifted in the cube gives.
-WEAK_OVERLAP = 0.85
+# Dice of scan and reference below which a registration needs a look. What shifts, turns and other sizes give
+# is in docs/cluster.md ("Look at what came out").
+WEAK_OVERLAP = 0.9
 TILE = 220  # pixels
 _BAR = 22
 _OUTLINE = (255, 196, 0)
