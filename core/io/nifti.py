@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import zlib
 from pathlib import Path
@@ -18,6 +19,7 @@ from core.io.checks import VolumeError, check_affine, check_grid
 _NIFTI1, _NIFTI2, _MGH = 348, 540, 284  # bytes of each header
 _LEAD = 16 << 20  # most bytes before the voxels: NIfTI extensions
 _TRAIL = 1 << 20  # most bytes after them: MGH tags, padding
+_CHUNK = 16 << 20  # bytes of voxels read at a time
 _SAME_SIDE = 0.9  # cosine, 26 degrees
 _UNIT_MM = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}  # unknown (as good as always mm), metre, mm, micrometre
 
@@ -27,7 +29,7 @@ def read_nifti(path: Path, extension: str) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    data : (X, Y, Z) float32, axes as stored
+    data : (X, Y, Z) float32, axes as stored; where all voxels are one value, a view of it without memory
     affine : (4, 4) float64, voxel index as stored to RAS+ mm
 
     Raises
@@ -40,7 +42,7 @@ def read_nifti(path: Path, extension: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         with cast(IO[bytes], gzip.open(path) if zipped else path.open("rb")) as stream:
             head = stream.read(_NIFTI2)
-            image_class, header, offset = _parse(name, extension, head)
+            header, offset = _parse(name, extension, head)
             dtype = header.get_data_dtype()
             shape = check_grid(name, tuple(header.get_data_shape()), dtype)
             affine = np.asarray(header.get_best_affine(), dtype=np.float64)
@@ -49,32 +51,69 @@ def read_nifti(path: Path, extension: str) -> tuple[np.ndarray, np.ndarray]:
             check_affine(name, affine)
             if extension != ".mgz":
                 _check_sides(name, header)
-            promised = offset + math.prod(shape) * dtype.itemsize
-            # Never more than the header promises, whatever the gzip stream would unpack to.
-            content = head + stream.read(max(promised - len(head), 0))
-            trail = max(len(content) - promised, 0) + len(stream.read(_TRAIL + 1))
+            data, trail = _voxels(name, stream, head, offset, header, shape)
     except EOFError as error:
         raise VolumeError(f"{name}: gzip stream is cut off (truncated); expected a whole file") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise VolumeError(f"{name}: not an image, no sound gzip ({error}); expected {extension}") from error
     except (HeaderDataError, MGHError, KeyError, OverflowError) as error:
         raise VolumeError(f"{name}: not an image, unusable header ({error}); expected {extension}") from error
-    if len(content) < promised:
-        raise VolumeError(
-            f"{name}: holds {len(content)} bytes; expected the {promised} that its header promises"
-        )
     if trail > _TRAIL:
         raise VolumeError(
-            f"{name}: goes on past its voxels; expected the {promised} bytes that its header promises"
+            f"{name}: goes on past its voxels; expected the {offset + math.prod(shape) * dtype.itemsize} "
+            "bytes that its header promises"
         )
-    image = image_class.from_bytes(content)
-    with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which the caller reports
-        data = image.get_fdata(caching="unchanged", dtype=np.float32)
-    return np.asarray(data).reshape(shape), affine
+    return data, affine
 
 
-def _parse(name: str, extension: str, head: bytes) -> tuple[Any, Any, int]:
-    """Image class, header and offset of the voxels in bytes."""
+def _voxels(
+    name: str, stream: IO[bytes], head: bytes, offset: int, header: Any, shape: tuple[int, int, int]
+) -> tuple[np.ndarray, int]:
+    """Voxels as float32, and the number of bytes after them (at most one more than ``_TRAIL``).
+
+    Slices are read and scaled a few at a time, and memory is taken only once a second value turns up: a
+    small file that unpacks to a huge even block costs next to nothing.
+
+    Raises
+    ------
+    VolumeError
+        Where the file ends before the voxels that its header promises.
+    """
+    dtype = header.get_data_dtype()
+    slope, inter = header.get_slope_inter()
+    scaling = 1.0 if slope is None else slope, 0.0 if inter is None else inter
+    depth = shape[0] * shape[1] * dtype.itemsize  # bytes of a slice
+    step = max(_CHUNK // depth, 1)
+    lead = head + stream.read(max(offset - len(head), 0))
+    ahead, found = lead[offset:], min(len(lead), offset)
+    data: np.ndarray | None = None
+    value = np.float32(0)
+    for start in range(0, shape[2], step):
+        stop = min(start + step, shape[2])
+        wanted = (stop - start) * depth
+        raw = ahead[:wanted] + stream.read(max(wanted - len(ahead), 0))
+        ahead, found = ahead[wanted:], found + len(raw)
+        if len(raw) < wanted:
+            raise VolumeError(
+                f"{name}: holds {found} bytes; expected the {offset + shape[2] * depth} that its header "
+                "promises"
+            )
+        place = (shape[0], shape[1], stop - start), dtype, 0, *scaling
+        with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which the caller reports
+            part = np.asanyarray(nib.arrayproxy.ArrayProxy(io.BytesIO(raw), place), dtype=np.float32)
+        if start == 0:
+            value = part[0, 0, 0]
+        if data is None:
+            if (part == value).all():
+                continue
+            data = np.full(shape, value, np.float32, order="F")
+        data[:, :, start:stop] = part
+    trail = len(ahead) + len(stream.read(_TRAIL + 1))
+    return np.broadcast_to(value, shape) if data is None else data, trail
+
+
+def _parse(name: str, extension: str, head: bytes) -> tuple[Any, int]:
+    """Header, and offset of the voxels in bytes."""
     if extension == ".mgz":
         if len(head) < _MGH or head[:4] != b"\x00\x00\x00\x01":
             raise VolumeError(f"{name}: not an image, no MGH header; expected .mgz")
@@ -82,11 +121,11 @@ def _parse(name: str, extension: str, head: bytes) -> tuple[Any, Any, int]:
             raise VolumeError(
                 f"{name}: orientation is not set (goodRASFlag 0); expected to know left from right"
             )
-        return nib.MGHImage, MGHHeader(head[:_MGH], check=False), _MGH
+        return MGHHeader(head[:_MGH], check=False), _MGH
     if len(head) >= _NIFTI1 and head[344:348] == b"n+1\x00":
-        image_class, header = nib.Nifti1Image, nib.Nifti1Header(head[:_NIFTI1], check=False)
+        header = nib.Nifti1Header(head[:_NIFTI1], check=False)
     elif len(head) >= _NIFTI2 and head[4:8] == b"n+2\x00":
-        image_class, header = nib.Nifti2Image, nib.Nifti2Header(head[:_NIFTI2], check=False)
+        header = nib.Nifti2Header(head[:_NIFTI2], check=False)
     else:
         raise VolumeError(f"{name}: not an image, no NIfTI header; expected {extension}")
     offset = float(header["vox_offset"])
@@ -96,7 +135,7 @@ def _parse(name: str, extension: str, head: bytes) -> tuple[Any, Any, int]:
         raise VolumeError(
             f"{name}: orientation is not set (sform and qform codes are 0); expected to know left from right"
         )
-    return image_class, header, int(offset)
+    return header, int(offset)
 
 
 def _unit_mm(name: str, header: Any) -> float:

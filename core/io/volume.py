@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -129,12 +130,7 @@ def load_volume(path: Path) -> Volume:
         on an axis, singular affine, spacing outside 0.1 to 10 mm, NaN, infinite or constant voxels.
         The grid is checked from the header before voxels are read.
     """
-    path = Path(path)
-    volume = _read(path)
-    low, high = float(volume.data.min()), float(volume.data.max())
-    if low == high:
-        raise VolumeError(f"{path.name}: all voxels are {low:g}; expected an image")
-    return volume
+    return _read(Path(path), lambda value: f"all voxels are {value:g}; expected an image")
 
 
 def load_mask(path: Path, like: Volume) -> Volume:
@@ -147,7 +143,7 @@ def load_mask(path: Path, like: Volume) -> Volume:
         another grid (corners more than a tenth of a voxel off), is empty, or fills the grid.
     """
     path = Path(path)
-    mask = _read(path)
+    mask = _read(path, _no_mask)
     values = np.unique(mask.data)
     if len(values) > 2 or values[0] < 0 or (len(values) == 2 and values[0] != 0):
         raise VolumeError(
@@ -156,11 +152,16 @@ def load_mask(path: Path, like: Volume) -> Volume:
         )
     if not same_grid(mask, like):
         raise VolumeError(f"{path.name}: mask on {describe_grid(mask)}; expected {describe_grid(like)}")
-    if not mask.data.any():
-        raise VolumeError(f"{path.name}: empty mask; expected the brain's voxels to be 1")
-    if mask.data.all():
-        raise VolumeError(f"{path.name}: mask fills the whole grid; expected 0 outside the brain")
     return like.with_data((mask.data > 0).astype(np.float32))
+
+
+def _no_mask(value: float) -> str:
+    """Why a mask of this value alone is none."""
+    if value == 0:
+        return "empty mask; expected the brain's voxels to be 1"
+    if value > 0:
+        return "mask fills the whole grid; expected 0 outside the brain"
+    return f"all voxels are {value:g}; expected a mask of 0 and one positive value"
 
 
 def same_grid(a: Volume, b: Volume) -> bool:
@@ -214,8 +215,8 @@ def _extension(path: Path) -> str:
     return ".nii.gz" if name.endswith(".nii.gz") else Path(name).suffix
 
 
-def _read(path: Path) -> Volume:
-    """Any accepted file as a ``Volume`` with finite voxels, constant or not."""
+def _read(path: Path, even: Callable[[float], str]) -> Volume:
+    """Any accepted file as a ``Volume`` with finite voxels; ``even`` words the refusal of one value alone."""
     extension, name = _extension(path), path.name
     if extension not in READ:
         raise VolumeError(
@@ -231,6 +232,9 @@ def _read(path: Path) -> Volume:
         data, affine = read_itk(path)
     else:
         data, affine = read_nifti(path, extension)
+    low, high = data.min(), data.max()
+    if low == high and np.isfinite(low):  # before a copy of it is made
+        raise VolumeError(f"{name}: {even(float(low))}")
     if not np.isfinite(data).all():
         count = int(np.size(data) - np.isfinite(data).sum())
         raise VolumeError(f"{name}: {count} voxels are NaN or infinite; expected finite numbers")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import struct
+import tracemalloc
 from pathlib import Path
 
 import nibabel as nib
@@ -387,3 +388,49 @@ def test_volume_refuses_wrong_geometry() -> None:
         Volume(noise(), np.diag([-1.0, 1, 1, 1]))
     with pytest.raises(VolumeError, match=r"data of shape \(24, 16, 32\); expected \(16, 24, 32\)"):
         Volume(noise(), AFFINE).with_data(noise((24, 16, 32)))
+
+
+def test_a_small_file_that_unpacks_to_a_huge_even_block_takes_little_memory(tmp_path: Path) -> None:
+    """512³ zeros of four bytes: 0.5 MB as gzip, 512 MiB unpacked."""
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.float32)
+    header.set_data_shape((512, 512, 512))
+    header.set_sform(np.diag([0.5, 0.5, 0.5, 1.0]), code=1)
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    path = tmp_path / "even.nii.gz"
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        stream.write(header.binaryblock + b"\0" * 4)
+        for _ in range(32):
+            stream.write(bytes(16 << 20))
+    assert path.stat().st_size < 4 << 20
+    tracemalloc.start()
+    try:
+        with pytest.raises(VolumeError, match=r"even\.nii\.gz: all voxels are 0; expected an image"):
+            load_volume(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 128 << 20
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("offset", [352, 368, 4096])
+def test_voxels_read_in_parts_are_nibabels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str, offset: int
+) -> None:
+    monkeypatch.setattr("core.io.nifti._CHUNK", 5 * 16 * 24 * 2 + 7)  # five slices, of 32
+    data = np.rint(noise()).astype(np.int16)
+    data[:, :, :11] = 90  # even at first: the second value turns up in the third part
+    header = nib.Nifti1Header(endianness=order)
+    header.set_data_dtype(np.dtype(f"{order}i2"))
+    image = nib.Nifti1Image(data, AFFINE, header)
+    image.header.set_slope_inter(0.3, -7.25)
+    image.header["vox_offset"] = offset
+    path = tmp_path / "scan.nii"
+    path.write_bytes(image.header.binaryblock + bytes(offset - 348))
+    raw = data.astype(np.dtype(f"{order}i2"))
+    path.write_bytes(path.read_bytes() + raw.tobytes(order="F"))
+    expected = np.asarray(nib.Nifti1Image.from_filename(path).get_fdata(dtype=np.float32))
+    assert np.ptp(expected[:, :, :11]) == 0
+    assert np.ptp(expected) > 1
+    assert np.array_equal(load_volume(path).data, expected)
