@@ -62,7 +62,7 @@ train: demo
 
 evaluate: $(VENV)/.runtime
 	@$(PY) -m core demo --which all --jobs $(JOBS)
-	@$(PY) -m core evaluate --jobs $(JOBS) --tables docs/results
+	@$(PY) -m core evaluate --jobs $(JOBS) --cards --tables docs/results
 
 bench: $(VENV)/.dev
 	@$(PY) -m pip install --disable-pip-version-check -q --progress-bar off -r requirements-bench.txt

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
+import plotly.graph_objects as go
 import typer
 
 from core.anomaly.normative import Normative, load_normative
 from core.anomaly.regions import FLOOR_MM3
+from core.cli import calibrate
 from core.cli.console import UsageError, bar, say, say_json
 from core.cli.prepare import Source, prepare_all, waiting
 from core.cli.prepare import Task as PrepareTask
@@ -22,15 +24,19 @@ from core.cluster import outcomes
 from core.config import settings
 from core.evaluation import cohort, localisation
 from core.evaluation.baselines import Cube, Scorer, baseline_scorers, network_scorer
+from core.evaluation.cards import metrics_of
 from core.evaluation.cohort import Measured, group_of
 from core.evaluation.lesions import Lesions, case_of, find_lesions
 from core.evaluation.measure import MeasureSettings, Row, cached_row, measured, read_cube, row_key
 from core.evaluation.report import Evaluation, Facts, write_evaluation, write_tables
+from core.evaluation.sheets import sheets_of
 from core.evaluation.statistics import DRAWS
 from core.evaluation.wording import VARIANTS
+from core.io.atomic import write_bytes
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
-from core.networks.zoo import ModelInfo, list_models
+from core.networks.card import model_card
+from core.networks.zoo import CARD, ModelInfo, list_models
 from core.prepared import content_key, stored_key, versions
 from core.preprocess.pipeline import settings_from_dict
 
@@ -208,6 +214,20 @@ def tables_of(
     return tables
 
 
+def drawn_sheets(
+    subjects: pd.DataFrame, infos: Sequence[ModelInfo], scans: Sequence[Scan], root: Path, device: str
+) -> dict[str, go.Figure]:
+    """Figures 5 to 8 of the scans that the rules of ``sheets`` choose."""
+    places = {case_of(scan): CasePaths(root, scan.subject, scan.session) for scan in scans}
+    cube = infos[0].config.cube
+    return sheets_of(
+        subjects,
+        [predictor_of(info.folder, device) for info in infos],
+        lambda case: read_cube(places[case], cube),
+        any(scan.synthetic for scan in scans),
+    )
+
+
 def told(info: ModelInfo) -> dict[str, object]:
     """What the page says of a model."""
     training = info.training
@@ -230,6 +250,7 @@ def command(
     models: Annotated[str, typer.Option(help="all, or names by comma")] = "all",
     out: Annotated[Path | None, typer.Option(help="Folder; evaluation/NAME of the data folder")] = None,
     tables: Annotated[Path | None, typer.Option(help="Also write the small tables here")] = None,
+    cards: Annotated[bool, typer.Option("--cards", help="Write the figures into the models' cards")] = False,
     floor_mm3: Annotated[float, typer.Option(help="Smallest region and component, mm³")] = FLOOR_MM3,
     seed: Annotated[int, typer.Option(help="Of the bootstrap")] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Scans at a time, one process each")] = 1,
@@ -290,10 +311,25 @@ def command(
         settings=asdict(options),
         versions=versions("torch", "numpy", "scipy", "scikit-learn", "plotly"),
     )
-    evaluation = Evaluation(facts, found)
+    with bar("figures 5 to 8", 1):
+        sheets = drawn_sheets(found["subjects"], infos, scans, root, device or settings().device)
+    evaluation = Evaluation(facts, found, sheets)
     write_evaluation(evaluation, target)
     if tables is not None:
         write_tables(evaluation, tables)
+    if cards:
+        for info in infos:
+            metrics = metrics_of(info.name, found, facts)
+            told_of = None if info.name not in normatives else calibrate.facts(normatives[info.name])
+            text = model_card(
+                info.config,
+                info.training,
+                info.preprocess,
+                synthetic=info.synthetic,
+                normative=told_of,
+                metrics=metrics,
+            )
+            write_bytes(info.folder / CARD, text.encode())
     if as_json:
         say_json({"folder": str(target), "tables": sorted(found), "left_out": facts.left_out})
     else:

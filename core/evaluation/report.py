@@ -5,12 +5,13 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.io import from_json
 from plotly.offline import get_plotlyjs
 
 from core.evaluation import figures
@@ -20,6 +21,7 @@ from core.io.atomic import write_bytes
 
 SCHEMA = 1
 FACTS, PAGE = "evaluation.json", "index.html"
+SHEETS = ("figure_5", "figure_6", "figure_7", "figure_8")
 # Small enough to be kept with the source; the others hold a line a subject or a threshold.
 SMALL = ("summary", "significance", "auc", "paper", "localisation", "lesions", "case_auc", "false_alarms")
 
@@ -47,10 +49,11 @@ class Facts:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Tables by name, in the order of ``TITLES``, and their facts."""
+    """Tables by name, in the order of ``TITLES``, their facts, and figures 5 to 8 by name."""
 
     facts: Facts
     tables: Mapping[str, pd.DataFrame]
+    sheets: Mapping[str, go.Figure] = field(default_factory=dict)
 
 
 def csv_text(name: str, evaluation: Evaluation) -> str:
@@ -84,6 +87,10 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     for stale in folder.glob("*.csv"):
         if stale.name not in written and stale.stem in TITLES:
             stale.unlink()
+    for name in SHEETS:
+        (folder / f"{name}.json").unlink(missing_ok=True)
+        if name in evaluation.sheets:
+            write_bytes(folder / f"{name}.json", evaluation.sheets[name].to_json().encode())
     write_bytes(folder / PAGE, page(evaluation).encode())
     document = {"schema": SCHEMA, **asdict(evaluation.facts)}
     write_bytes(folder / FACTS, (json.dumps(document, indent=1) + "\n").encode())
@@ -112,7 +119,15 @@ def read_evaluation(folder: Path) -> Evaluation:
         raise EvaluationError(f"{folder.name}: {error}; expected a folder that evaluate wrote") from error
     if "subjects" not in tables or "auc" not in tables:
         raise EvaluationError(f"{folder.name}: no subjects.csv or auc.csv; run evaluate again")
-    return Evaluation(facts, tables)
+    sheets = {}
+    for name in SHEETS:
+        file = folder / f"{name}.json"
+        if file.is_file():
+            try:
+                sheets[name] = from_json(file.read_text())
+            except ValueError as error:
+                raise EvaluationError(f"{file.name}: {error}; run evaluate again") from error
+    return Evaluation(facts, tables, sheets)
 
 
 def figures_of(evaluation: Evaluation) -> dict[str, list[go.Figure]]:
@@ -135,6 +150,8 @@ def figures_of(evaluation: Evaluation) -> dict[str, list[go.Figure]]:
     ]
     if rocs:
         found["ROC"] = rocs
+    if evaluation.sheets:
+        found["Overlays"] = [evaluation.sheets[name] for name in SHEETS if name in evaluation.sheets]
     if "localisation" in tables:
         table = tables["localisation"]
         found["Localisation"] = [

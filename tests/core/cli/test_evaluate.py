@@ -30,6 +30,8 @@ from tests.core.conftest import Run
 
 SPLITS = [("train", 1)] * 3 + [("validation", 1)] * 3 + [("test", 1)] * 2 + [("test", 5)] * 2
 
+SHEETS = 3  # scans of figures 5 to 7, which are drawn anew each time
+
 
 def cohort_of_phantoms(root: Path) -> None:
     """Normals differ by noise; each abnormal scan has the bright blob, and its mask."""
@@ -94,7 +96,8 @@ def test_a_cohort_is_evaluated_once(run: Run, network: CountingNetwork, tmp_path
     made = read_evaluation(folder)
     assert made.facts.synthetic
     assert made.facts.groups == {"train": 3, "validation": 3, "test normal": 2, "test abnormal": 2}
-    assert network.calls == 10
+    assert network.calls == 10 + SHEETS
+    assert sorted(made.sheets) == ["figure_5", "figure_6", "figure_7", "figure_8"]
     assert (folder / "index.html").is_file()
     assert {path.stem for path in (tmp_path / "small").iterdir()} == {
         "summary",
@@ -118,7 +121,7 @@ def test_a_cohort_is_evaluated_once(run: Run, network: CountingNetwork, tmp_path
 
     before = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
     assert run("evaluate", tmp_path / "bids")[0] == 0
-    assert network.calls == 10, "measured before"
+    assert network.calls == 10 + 2 * SHEETS, "measured before"
     assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == before
 
 
@@ -132,7 +135,7 @@ def test_the_split_may_change_without_measuring_again(
     table.write_text(table.read_text().replace("sub-0\ttrain", "sub-0\tvalidation"))
     # Two training normals are too few for the baselines; the rest goes on.
     assert run("evaluate", "--out", tmp_path / "again")[0] == 0
-    assert network.calls == 10
+    assert network.calls == 10 + 2 * SHEETS
     assert read_evaluation(tmp_path / "data" / "evaluation" / "demo").facts.groups["train"] == 3
     made = read_evaluation(tmp_path / "again")
     assert made.facts.groups["validation"] == 4

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
 from core.evaluation.report import (
@@ -34,6 +36,20 @@ def test_folder_comes_back_as_it_was_written(tmp_path: Path, made: Evaluation) -
     for name, table in made.tables.items():
         pd.testing.assert_frame_equal(read.tables[name], table, check_dtype=False, rtol=1e-5)
     assert {path.suffix for path in (tmp_path / "demo").iterdir()} == {".csv", ".html", ".json"}
+
+
+def test_sheets_come_back_and_stale_ones_go(tmp_path: Path, made: Evaluation) -> None:
+    figure = go.Figure(layout={"title": "Figure 7 (synthetic data)"})
+    write_evaluation(replace(made, sheets={"figure_7": figure}), tmp_path)
+    read = read_evaluation(tmp_path)
+    assert list(read.sheets) == ["figure_7"]
+    assert figures_of(read)["Overlays"][0].layout.title.text == "Figure 7 (synthetic data)"
+    assert "Figure 7 (synthetic data)" in (tmp_path / "index.html").read_text()
+    write_evaluation(made, tmp_path)
+    assert read_evaluation(tmp_path).sheets == {}
+    (tmp_path / "figure_5.json").write_text("{")
+    with pytest.raises(EvaluationError, match=r"figure_5.json: .*run evaluate again"):
+        read_evaluation(tmp_path)
 
 
 def test_csv_tells_how_it_was_made(tmp_path: Path, made: Evaluation) -> None:
