@@ -10,13 +10,14 @@ from core.networks.train_settings import CHOICES, TrainingError
 
 AUGMENT = ("none", "flip", "vary")
 LOSSES = ("l1", "l2")
+BALANCES = ("none", "size")
 
 
 @dataclass(frozen=True)
 class RestorerTrainSettings:
     """How to train ``restorer``; names mean the same as in ``TrainSettings``."""
 
-    epochs: int = 90
+    epochs: int = 130
     learning_rate: float = 2e-3  # highest of the schedule
     weight_decay: float = 0.01
     batch_size: int = 1
@@ -28,14 +29,15 @@ class RestorerTrainSettings:
     kinds: str = ",".join(CorruptionSettings().kinds)  # of corruption, by commas; see corruption.KINDS
     most_regions: int = CorruptionSettings().most_regions  # corrupted regions, at most, in a scan
     loss: str = "l2"  # of log intensity: l2 gives half-sure changes by half, l1 those it is sure of
-    corrupted_weight: float = 10.0  # of the error in corrupted voxels, beside 1 in the whole brain
+    corrupted_weight: float = 20.0  # of the error in corrupted voxels, beside 1 in the whole brain
+    balance: str = "size"  # of that weight between regions: none, or size: more in small ones
     keep: str = "last"  # weights that the result holds: last, or best: least validation MSE
     device: str = "auto"
     max_minutes: float = 0.0  # stop at the end of the epoch that passes it; 0: never
 
     def __post_init__(self) -> None:
         choices = {name: CHOICES[name] for name in ("precision", "schedule", "keep")}
-        choices |= {"augment": AUGMENT, "loss": LOSSES}
+        choices |= {"augment": AUGMENT, "loss": LOSSES, "balance": BALANCES}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise TrainingError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(known)}")

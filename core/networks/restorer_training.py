@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cc3d
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ from core.networks.zoo import choose_device
 
 Volumes = NDArray[np.floating[Any]]
 VALIDATION_ROUNDS = 1  # corruptions of each validation normal, the same in every epoch
-CONTRAST, BIAS, NOISE = 0.1, 0.08, 0.04  # SD of the log of a gain; largest SD of a bias field and of noise
+CONTRAST, BIAS, NOISE = 0.08, 0.05, 0.03  # SD of the log of a gain; largest SD of a bias field and of noise
+TYPICAL_SIZE = 100.0  # voxels of a region that weighs 1
 VARY_SHIFT = 1  # voxels, at most, along each axis
 
 
@@ -45,6 +47,21 @@ def varied(log: Array, mask: Mask, rng: np.random.Generator) -> tuple[Array, Mas
     shift = [int(step) for step in rng.integers(-VARY_SHIFT, VARY_SHIFT + 1, 3)]
     log, mask = np.roll(log, shift, (0, 1, 2)), np.roll(mask, shift, (0, 1, 2))
     return np.where(mask, log, 0).astype(np.float32), mask
+
+
+def importance(changed: Mask, balance: str) -> Array:
+    """How much each corrupted voxel's error weighs, 0 elsewhere: 1, or by "size" more in a small region.
+
+    By the root of TYPICAL_SIZE over the region's voxels, a third to three times: else a large region, of
+    thousands of voxels, drowns punctate ones.
+    """
+    if balance == "none":
+        return changed.astype(np.float32)
+    regions = cc3d.connected_components(changed, connectivity=26)
+    sizes = np.maximum(np.bincount(regions.ravel()), 1)
+    weights = np.clip(np.sqrt(TYPICAL_SIZE / sizes), 1 / 3, 3).astype(np.float32)
+    weights[0] = 0
+    return weights[regions]
 
 
 def fit_maps(network: Restorer, data: Volumes) -> NDArray[np.float32]:
@@ -71,9 +88,9 @@ def restoration_loss(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss and MSE in [0, 1] of one normal, corrupted: scalars, the MSE without gradient.
 
-    The loss is the mean error of log intensity in the brain, corrupted voxels weighing 1 +
-    ``corrupted_weight`` times as much. The normative z that the network sees is by the other normals' mean:
-    it must not learn that a scan lies nearer to a mean of which it is a part.
+    The loss is the mean error of log intensity in the brain, corrupted voxels weighing more by
+    ``corrupted_weight`` times their ``importance``. The normative z that the network sees is by the other
+    normals' mean: it must not learn that a scan lies nearer to a mean of which it is a part.
     """
     device = network.mean.device
     own, own_mask, median = log_and_mask(data[index])
@@ -89,7 +106,8 @@ def restoration_loss(
     others = on_device(np.maximum(count - own_mask, 1).astype(np.float32))
     moved = network.mean - (on_device(own) - network.mean) / others
     mean = torch.where(on_device(own_mask) & known, moved, network.mean)
-    log, target, inside, there = (on_device(one) for one in (spoiled, clean, mask, changed))
+    counts_more = importance(changed, settings.balance)
+    log, target, inside, there = (on_device(one) for one in (spoiled, clean, mask, counts_more))
     flip = settings.augment in ("flip", "vary") and rng.random() < 0.5
     with autocast(settings.precision, device):
         restored = log + network.change(log, network.standardised(log, mean), inside, flip)

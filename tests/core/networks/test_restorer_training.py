@@ -17,6 +17,7 @@ from core.networks.restorer import build_restorer
 from core.networks.restorer_settings import RestorerTrainSettings, restorer_train_settings_from_dict
 from core.networks.restorer_training import (
     fit_maps,
+    importance,
     log_and_mask,
     restoration_loss,
     train_restorer,
@@ -134,7 +135,7 @@ def test_loss_weighs_corrupted_voxels() -> None:
     count = fit_maps(network, x)
 
     def loss(**changes: float | str) -> float:
-        settings = replace(SETTINGS, augment="none", **changes)  # type: ignore[arg-type]
+        settings = replace(SETTINGS, augment="none", balance="none", **changes)  # type: ignore[arg-type]
         rng = np.random.default_rng(3)
         with torch.inference_mode():
             return restoration_loss(network, x, 1, count, MM, settings, rng)[0].item()
@@ -142,6 +143,20 @@ def test_loss_weighs_corrupted_voxels() -> None:
     # A network that changes nothing errs in corrupted voxels only, but for changes too small to be told.
     assert loss(corrupted_weight=9.0) == pytest.approx(10 * loss(corrupted_weight=0.0), rel=0.02)
     assert loss(loss="l1") > loss(loss="l2") > 0
+
+
+def test_small_regions_weigh_more() -> None:
+    changed = np.zeros((20, 20, 20), bool)
+    changed[:5, :5, :4] = True  # 100 voxels
+    changed[10, 10, 10] = True
+    changed[8:20, 0:20, 16:20] = True  # 960
+    weights = importance(changed, "size")
+    assert weights[0, 0, 0] == pytest.approx(1)
+    assert weights[10, 10, 10] == pytest.approx(3)  # the root of 100 is cut
+    assert weights[9, 1, 17] == pytest.approx(1 / 3)  # so is that of 100 / 960, 0.32
+    np.testing.assert_array_equal(weights > 0, changed)
+    np.testing.assert_array_equal(importance(changed, "none"), changed)
+    assert not importance(changed & False, "size").any()
 
 
 def test_varied_scans_stay_normal() -> None:
@@ -167,6 +182,7 @@ def test_varied_scans_stay_normal() -> None:
         ({"kinds": "brighter,blur"}, r"kinds are \('brighter', 'blur'\), expected one or more of"),
         ({"augment": "flip_shift"}, "augment is 'flip_shift', expected one of none, flip, vary"),
         ({"loss": "l3"}, "loss is 'l3', expected one of l1, l2"),
+        ({"balance": "volume"}, "balance is 'volume', expected one of none, size"),
         ({"epochs": 0}, "epochs is 0, expected more than 0"),
         ({"most_regions": 0}, "most_regions is 0, expected 1 or more"),
         ({"corrupted_weight": -1.0}, "corrupted_weight is -1.0, expected 0 or more"),
