@@ -38,6 +38,7 @@ class Scan:
     segmentation: Path | None = None  # tissue labels
     family: str | None = None  # as the data set names it; the same for twins
     poor_quality: bool = False  # dHCP: radiology_score Q
+    t1w: Path | None = None  # T1-weighted scan of the session
 
 
 def check_label(label: str, entity: str) -> str:
@@ -73,8 +74,9 @@ def find_scans(bids_root: Path, family_column: str | None = None) -> list[Scan]:
 
     Reads ``participants.tsv`` and dHCP's ``sub-*_sessions.tsv`` where they are (columns session_id, age or
     scan_age, sex, radiology_score, split, and ``family_column``). A subject without session folders counts
-    as ses-01. Of several T2w files in a session the plainest name is taken. Mask and tissue segmentation are
-    looked for beside the scan, then at the same place in ``derivatives/*/``.
+    as ses-01. Of several T2w files in a session the plainest name is taken, of T1w files the plainest that is
+    resampled to the T2w scan (dHCP's space-T2w), else the plainest. Mask and tissue segmentation are looked
+    for beside the scan, then at the same place in ``derivatives/*/``.
 
     Raises
     ------
@@ -111,6 +113,7 @@ def find_scans(bids_root: Path, family_column: str | None = None) -> list[Scan]:
                 segmentation=_beside(root, folder, _SEGMENTATIONS),
                 family=None if family_column is None else facts.text(family_column),
                 poor_quality=score == POOR_QUALITY,
+                t1w=_t1w(folder),
             )
         )
     if family_column is not None and family_column not in tables.columns:
@@ -175,6 +178,14 @@ def _plainest(folder: Path) -> Path | None:
     found = [*folder.glob("sub-*_T2w.nii.gz"), *folder.glob("sub-*_T2w.nii")]
     own = [path for path in found if _of_the_scan(path)]
     return min(own, key=lambda path: (path.name.count("_"), path.name), default=None)
+
+
+def _t1w(folder: Path) -> Path | None:
+    """The session's T1w: on the T2w's grid where there is one, with the fewest entities."""
+    found = [*folder.glob("sub-*_T1w.nii.gz"), *folder.glob("sub-*_T1w.nii")]
+    moved = [path for path in found if "_space-T2w_" in path.name]
+    own = [path for path in found if "_space-" not in path.name]
+    return min(moved or own, key=lambda path: (path.name.count("_"), path.name), default=None)
 
 
 def _of_the_scan(path: Path) -> bool:

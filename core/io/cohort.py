@@ -85,7 +85,8 @@ class Cohort:
 def import_cohort(root: Path, options: SplitSettings, family_column: str | None = None) -> Cohort:
     """Read a BIDS folder or a dHCP release and split it by subject.
 
-    Of each subject the latest session counts, as in the paper. Radiology score 1: ``train`` and
+    Of each subject the latest session counts: the paper does not say how it chose among repeated sessions
+    (Raad et al. 2023, Data description, tells of 80, 9 and 8 scans). Radiology score 1: ``train`` and
     ``validation`` are drawn, the others are test normals; score 5: test; 2 to 4 (unless in
     ``options.include``), poor quality and none are left out. Families (``family_column``; dHCP's twins by
     their label) stay together: normals with an abnormal sibling are test normals. A split column in the data

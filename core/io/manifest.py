@@ -46,6 +46,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     },
     "left_out": {"Description": "Why the scan is in no split"},
     "synthetic": {"Description": "true where the data set says that its scans are made, not acquired"},
+    "t1w": {"Description": "T1w scan of the same session, where the data set has one"},
 }
 
 
@@ -125,6 +126,7 @@ def _row(entry: Entry, folder: Path) -> dict[str, str]:
         "split": scan.split or "",
         "left_out": entry.left_out,
         "synthetic": "true" if scan.synthetic else "false",
+        "t1w": place(scan.t1w),
     }
     return {name: value or "n/a" for name, value in values.items()}
 
@@ -165,5 +167,6 @@ def _entry(row: Mapping[str, str], table: str, folder: Path) -> Entry:
         segmentation=place("segmentation"),
         family=facts.text("family"),
         poor_quality=score == POOR_QUALITY,
+        t1w=place("t1w"),
     )
     return Entry(scan, values.get("left_out", ""))

@@ -74,14 +74,24 @@ def test_dhcp_layout(tmp_path: Path) -> None:
     )
     plain = touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201"))
     touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201", "desc-restore_T2w.nii.gz"))
-    touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201", "desc-restore_space-T2w_T1w.nii.gz"))
+    moved = touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201", "desc-restore_space-T2w_T1w.nii.gz"))
+    touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201", "T1w.nii.gz"))
     segmentation = touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201", "desc-drawem9_dseg.nii.gz"))
     mask = touch(anat_path(tmp_path, "sub-CC00050XX01", "ses-7201", "brainmask_drawem.nii.gz"))
     (scan,) = find_scans(tmp_path)
-    assert scan.path == plain
+    assert (scan.path, scan.t1w) == (plain, moved)
     assert (scan.mask, scan.segmentation, scan.family, scan.poor_quality) == (mask, segmentation, None, False)
     assert find_scans(tmp_path, "birth_age")[0].family == "38.1"
     assert (scan.age, scan.radiology_score, scan.sex, scan.synthetic) == (41.25, 2, "female", False)
+
+
+def test_t1w_beside_t2w(tmp_path: Path) -> None:
+    for name in "abc":
+        touch(anat_path(tmp_path, f"sub-{name}", "ses-1"))
+    touch(anat_path(tmp_path, "sub-a", "ses-1", "acq-mprage_T1w.nii.gz"))
+    own = touch(anat_path(tmp_path, "sub-a", "ses-1", "T1w.nii.gz"))
+    touch(anat_path(tmp_path, "sub-b", "ses-1", "space-MNI_T1w.nii.gz"))  # on a grid of neither
+    assert [scan.t1w for scan in find_scans(tmp_path)] == [own, None, None]
 
 
 def test_poor_quality_is_no_score(tmp_path: Path) -> None:

@@ -35,7 +35,14 @@ def infant(root: Path, label: str, *sessions: tuple[str, str, str], sex: str = "
     for number, (session, age, score) in enumerate(sessions, 1):
         lines.append(f"{session}\t{age}\t35.0\t{number}\t{score}\t0")
         nifti(anat_path(root, subject, f"ses-{session}"))
-        for tail in ("desc-brain_mask", "desc-drawem9_dseg", "desc-restore_T2w"):
+        names = (
+            "desc-brain_mask",
+            "desc-drawem9_dseg",
+            "desc-restore_T2w",
+            "T1w",
+            "desc-restore_space-T2w_T1w",
+        )
+        for tail in names:
             nifti(anat_path(root, subject, f"ses-{session}", f"{tail}.nii.gz"))
     (root / subject / f"{subject}_sessions.tsv").write_text("\n".join(lines) + "\n")
 
@@ -88,6 +95,8 @@ def test_release_is_split_by_score_subject_and_family(tmp_path: Path) -> None:
     assert twin.mask.name == "sub-CC00087AN14_ses-38801_desc-brain_mask.nii.gz"
     assert twin.segmentation is not None
     assert twin.segmentation.name == "sub-CC00087AN14_ses-38801_desc-drawem9_dseg.nii.gz"
+    assert twin.t1w is not None
+    assert twin.t1w.name == "sub-CC00087AN14_ses-38801_desc-restore_space-T2w_T1w.nii.gz"
     assert (twin.age, twin.sex, twin.family) == (41.2, "Female", "sub-CC00087AN14")
 
 

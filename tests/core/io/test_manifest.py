@@ -28,6 +28,7 @@ def entries(folder: Path) -> list[Entry]:
         synthetic=True,
         segmentation=folder / "seg.nii.gz",
         family="sub-a",
+        t1w=folder / "bids" / "sub-a" / "a_T1w.nii.gz",
     )
     poor = Scan("sub-b", "ses-2", folder.parent / "far" / "b.nii.gz", poor_quality=True)
     return [Entry(full), Entry(poor, "radiology score Q (poor image quality)")]
