@@ -1,0 +1,1 @@
+"""Compare: one scan as all models that analysed it see it."""

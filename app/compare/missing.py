@@ -1,0 +1,139 @@
+"""Models that have not analysed the scan: run them here as one job, or say the command that does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from app import jobs
+from app.compare.analyses import Analyses
+from core.config import settings
+from core.networks.zoo import NAMES, ModelError, list_models
+
+JOB = "compare_job"  # (job id, case id): the one that this session watches
+
+
+def raw_scan(analyses: Analyses) -> Path | None:
+    """The scan's file among the uploads or the demo cohort; None where neither holds it."""
+    paths = analyses.paths
+    for root in (settings().uploads_dir, settings().demo_dir):
+        path = root / paths.subject / paths.session / "anat" / f"{analyses.case_id}_T2w.nii.gz"
+        if path.is_file():
+            return path
+    return None
+
+
+def missing_models(analyses: Analyses) -> tuple[list[str], list[str]]:
+    """Installed models without a whole analysis of the scan; of the paper's eight, those not installed.
+
+    Raises
+    ------
+    ModelError
+        Where a model folder can't be used.
+    """
+    have = set(analyses.models)
+    installed = list_models(settings().models_dir)
+    names = {info.name for info in installed}
+    return (
+        [info.folder.name for info in installed if info.name not in have],
+        [name for name in NAMES if name not in have | names],
+    )
+
+
+def command(scan: Path | None, models: list[str]) -> str:
+    """The shell command that analyses the scan with ``models``."""
+    what = "SCAN.nii.gz" if scan is None else str(scan)
+    if len(models) == 1:
+        return f"python -m core analyze {what} --model {models[0]}"
+    return f"for model in {' '.join(models)}; do\n  python -m core analyze {what} --model $model\ndone"
+
+
+def running(scan: Path) -> jobs.Job | None:
+    """A job under way on this scan, whoever started it."""
+    found = (job for job in jobs.list_jobs(settings().jobs_dir) if str(scan.resolve()) in job.inputs)
+    return next((job for job in found if not job.over), None)
+
+
+def offer(analyses: Analyses) -> None:
+    """Offer to run the missing models; show how far a run is."""
+    try:
+        absent, elsewhere = missing_models(analyses)
+    except ModelError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    scan = raw_scan(analyses)
+    watched = st.session_state.get(JOB)
+    if watched is None and scan is not None and (job := running(scan)) is not None:
+        watched = st.session_state[JOB] = (job.id, analyses.case_id)
+    if watched is not None and watched[1] == analyses.case_id:
+        _progress(watched[0])
+        return
+    if elsewhere:
+        st.caption(
+            f"Not installed: {', '.join(elsewhere)}. Put their folders into models/, or train them with "
+            "`python -m core train`."
+        )
+    if not absent:
+        return
+    text, action = st.columns([0.76, 0.24], vertical_alignment="center")
+    count = f"{len(absent)} model{'' if len(absent) == 1 else 's'}"
+    text.info(f"{count} here {_have(absent)} no result for this scan: {', '.join(absent)}.")
+    if scan is None:
+        st.caption("The scan's original file is not here. Where it is, run:")
+        st.code(command(None, absent), language="bash")
+        return
+    action.button(
+        f"Run {count}",
+        key="compare_run",
+        type="primary",
+        on_click=_submit,
+        args=(scan, absent),
+        width="stretch",
+    )
+    with st.expander("Or by command"):
+        st.code(command(scan, absent), language="bash")
+
+
+def _have(models: list[str]) -> str:
+    return "has" if len(models) == 1 else "have"
+
+
+def _submit(scan: Path, models: list[str]) -> None:
+    try:
+        job = jobs.submit(settings().jobs_dir, [scan], models)
+    except jobs.JobError as error:
+        st.toast(str(error), icon=":material/error:")
+        return
+    st.session_state[JOB] = (job, scan.name.removesuffix("_T2w.nii.gz"))
+
+
+def _forget() -> None:
+    st.session_state.pop(JOB, None)
+
+
+@st.fragment(run_every=1.0)
+def _progress(job_id: str) -> None:
+    try:
+        job = jobs.status(settings().jobs_dir, job_id)
+    except jobs.JobError as error:
+        st.error(str(error), icon=":material/error:")
+        st.button("Close", key="compare_close", on_click=_forget)
+        return
+    if not job.over:
+        bar, stop = st.columns([0.85, 0.15], vertical_alignment="center")
+        bar.progress(job.fraction, f"{', '.join(job.models)}: {job.step}")
+        stop.button(
+            "Cancel",
+            key="compare_cancel",
+            on_click=jobs.cancel,
+            args=(settings().jobs_dir, job_id),
+            width="stretch",
+        )
+        return
+    if job.state == "failed":
+        st.error(f"Not all models ran: {job.message}", icon=":material/error:")
+        st.button("Close", key="compare_close", on_click=_forget)
+        return
+    _forget()
+    st.rerun()
