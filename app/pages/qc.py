@@ -15,7 +15,7 @@ from core.preprocess.qc import WEAK_OVERLAP, last_row
 
 REVIEW = "pages/review.py"
 PER_PAGE = 24
-COLUMNS = 4
+CARD = 262  # pixels: three side by side at 1280, seven at 2560
 NO_SPLIT = "none told"
 # The whole card opens the case: its button's edge is stretched over the picture.
 STYLE = """<style>
@@ -53,7 +53,7 @@ def analysed() -> dict[str, Case]:
 def card(one: Preparation, split: str, case: Case | None) -> None:
     """One scan: its planes, what was measured, and the way into Review."""
     kind = "weak" if one.weak else "fine"
-    with st.container(key=f"qc_card_{kind}_{one.case}_{one.cube}"):
+    with st.container(key=f"qc_card_{kind}_{one.case}_{one.cube}", width=CARD):
         picture = thumbnail(str(one.picture), stamp(one.picture))
         if picture is None:
             st.caption("The picture is missing; prepare the scan again.")
@@ -112,7 +112,9 @@ def nothing_yet() -> None:
 
 def chosen(preparations: list[Preparation], split_of: dict[str, str]) -> list[Preparation]:
     """Search, filters and order."""
-    search, order, source, split, weak = st.columns([0.2, 0.22, 0.2, 0.22, 0.16], vertical_alignment="bottom")
+    search, order, source, split, weak = st.columns(
+        [0.17, 0.22, 0.19, 0.21, 0.21], vertical_alignment="bottom"
+    )
     words = search.text_input("Search", key="qc_search", placeholder="Case id", on_change=first_page)
     sorting = order.selectbox("Order", list(ORDERS), key="qc_order", on_change=first_page)
     sources = source.multiselect(
@@ -126,7 +128,7 @@ def chosen(preparations: list[Preparation], split_of: dict[str, str]) -> list[Pr
         key="qc_split",
         on_change=first_page,
     )
-    only = weak.toggle(f"Below {WEAK_OVERLAP:g} only", key="qc_weak", on_change=first_page)
+    only = weak.toggle(f"Only below {WEAK_OVERLAP:g}", key="qc_weak", on_change=first_page)
     return matching(preparations, split_of, words.strip(), sources, wanted, only, sorting)
 
 
@@ -183,10 +185,9 @@ def draw() -> None:
     st.caption(f"{len(shown)} of {len(preparations)} scans shown; {weak} below {WEAK_OVERLAP:g}.")
     known = analysed()
     part = page_of(shown)
-    for start in range(0, len(part), COLUMNS):
-        for column, one in zip(st.columns(COLUMNS), part[start : start + COLUMNS], strict=False):
-            with column:
-                card(one, split_of.get(one.case, ""), known.get(one.case))
+    with st.container(horizontal=True, gap="medium"):
+        for one in part:
+            card(one, split_of.get(one.case, ""), known.get(one.case))
 
 
 draw()
