@@ -50,7 +50,8 @@ __all__ = [
 ]
 
 SCHEMA = 1
-CONFIG, WEIGHTS, NORMATIVE, CARD = "config.json", "weights.safetensors", "normative.npz", "MODEL_CARD.md"
+CONFIG, WEIGHTS, CARD = "config.json", "weights.safetensors", "MODEL_CARD.md"
+NORMATIVE, DETECTOR = "normative.npz", "detector.npz"  # of calibration; the latter a restorer's alone
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class ModelInfo:
     reference_hash: str  # of the reference that its inputs were registered to
     training: dict[str, Any]
     synthetic: bool  # trained on synthetic data
-    hash: str  # sha256 of config.json, weights.safetensors and normative.npz together
+    hash: str  # sha256 of config.json, weights.safetensors, normative.npz and detector.npz together
     card: str  # text of MODEL_CARD.md
 
 
@@ -109,7 +110,7 @@ def model_info(folder: Path) -> ModelInfo:
     if not (folder / WEIGHTS).is_file():
         raise ModelError(f"{folder}: no {WEIGHTS}; train the model again")
     digest = hashlib.sha256(content)
-    for file in (folder / WEIGHTS, folder / NORMATIVE):
+    for file in (folder / WEIGHTS, folder / NORMATIVE, folder / DETECTOR):
         digest.update(file.read_bytes() if file.exists() else b"")
     card = folder / CARD
     return ModelInfo(
@@ -153,8 +154,8 @@ def save_model(
 ) -> ModelInfo:
     """Write a model folder: weights in half precision, then the card, config.json last.
 
-    An older normative.npz is removed, since it belongs to the older weights. Each file is whole or absent;
-    config.json holds the weights' sha256, so that a half-replaced folder is refused at loading.
+    What an older calibration wrote is removed, since it belongs to the older weights. Each file is whole or
+    absent; config.json holds the weights' sha256, so that a half-replaced folder is refused at loading.
 
     Raises
     ------
@@ -178,7 +179,8 @@ def save_model(
         "synthetic": synthetic,
         "weights_sha256": hashlib.sha256(content).hexdigest(),
     }
-    (folder / NORMATIVE).unlink(missing_ok=True)
+    for file in (NORMATIVE, DETECTOR):
+        (folder / file).unlink(missing_ok=True)
     write_bytes(folder / WEIGHTS, content)
     write_bytes(folder / CARD, card.encode())
     write_bytes(folder / CONFIG, (json.dumps(raw, indent=1) + "\n").encode())
@@ -240,7 +242,8 @@ def reconstruct(
     """x̂ of one volume (N, N, N) in [0, 1]; a VAE decodes its mean, so two calls give the same.
 
     Float32 unless asked otherwise: bfloat16 is some four times faster on CPUs that have it, but its rounding
-    enters the residual, and a z-map should not depend on the machine.
+    enters the residual, and a z-map should not depend on the machine. For the same reason a CPU computes on
+    one thread: sums shared by several end up to 1e-5 apart. Many scans gain by many processes instead.
 
     Raises
     ------
@@ -262,11 +265,16 @@ def reconstruct(
 
         seen.append(brain_mask(x))
     batches = [torch.from_numpy(one)[None, None].to(model.device) for one in seen]
-    with (
-        torch.inference_mode(),
-        torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"),
-    ):
-        return model.network(*batches)[0, 0].float().cpu().numpy()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with (
+            torch.inference_mode(),
+            torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"),
+        ):
+            return model.network(*batches)[0, 0].float().cpu().numpy()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -246,6 +246,23 @@ def test_weights_that_half_precision_cannot_hold_are_refused(tmp_path: Path) -> 
     assert not (tmp_path / "std_8x8").exists()
 
 
+def test_x_hat_does_not_depend_on_the_number_of_threads(folder: Path) -> None:
+    """Torch shares sums out among threads, and so rounds them otherwise."""
+    model, before = load_model(folder, "cpu"), torch.get_num_threads()
+    seen: list[int] = []
+    model.network.register_forward_pre_hook(lambda *_: seen.append(torch.get_num_threads()))
+    try:
+        found = []
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(reconstruct(model, volume()))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1, 1]
+    np.testing.assert_array_equal(*found)
+
+
 def test_reconstruct_checks_its_input(folder: Path) -> None:
     model = load_model(folder, "cpu")
     with pytest.raises(
