@@ -206,4 +206,9 @@ def _standing(
         query = query.where(LearnerMark.case_index == case_index)
     rows = [SavedMark(**columns(row)) for row in session.scalars(query.order_by(LearnerMark.seq))]
     superseded = {row.supersedes for row in rows}
-    return [row for row in rows if row.id not in superseded and not row.retracted]
+    # A mark with a new note stays in the place of the first.
+    place: dict[str, int] = {}
+    for row in rows:
+        place[row.id] = row.seq if row.supersedes is None else place[row.supersedes]
+    standing = [row for row in rows if row.id not in superseded and not row.retracted]
+    return sorted(standing, key=lambda row: (row.learner_id, place[row.id]))
