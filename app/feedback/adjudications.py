@@ -156,6 +156,17 @@ def disputes(answers: Answers) -> list[Dispute]:
     return sorted(found, key=lambda one: (one.case_id, one.input_hash, one.subject, *one.key))
 
 
+def named(dispute: Dispute, answers: Answers) -> dict[str, str]:
+    """Who "Reader 1" and the others of a scan are, once it is decided."""
+    voters = {
+        reader
+        for reader, case_id, input_hash, number in final_reads(answers.reads)
+        if (case_id, input_hash, number) == (dispute.case_id, dispute.input_hash, 1)
+    }
+    shown = labels(dispute.case_id, dispute.input_hash, voters)
+    return {label: answers.names[reader] for reader, label in shown.items()}
+
+
 def _in_order(votes: list[Vote]) -> tuple[Vote, ...]:
     return tuple(sorted(votes, key=lambda vote: int(vote.label.split()[-1])))
 

@@ -110,6 +110,8 @@ def rows_of(
         scan = (read.case_id, read.input_hash)
         first = locked.get(at)
         told = reference.get(scan, answers.known.get(read.case_id, known.get(read.case_id)))
+        if scan in answers.waiting:
+            told = None  # the viewer has still to read it again
         unaided = first is not None and first.unaided
         reads.append(
             {

@@ -13,11 +13,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from app.feedback.database import Store, transaction
-from app.feedback.models import Assignment, AssignmentBatch, CaseRead, MissedFinding, Reader, Verdict
+from app.feedback.models import (
+    Adjudication,
+    Assignment,
+    AssignmentBatch,
+    CaseRead,
+    MissedFinding,
+    Reader,
+    Verdict,
+)
 from app.feedback.reads import SavedRead
 from app.feedback.rows import Missed, SavedVerdict, standing_missed, standing_verdicts
 
@@ -35,7 +43,7 @@ class Answers:
 
     ``scans``: whose answers by others are among them. ``reads``: of both phases, in order. ``kinds``: of
     assigned sittings, "case", "repeat" or "planted". ``known``: what an assignment says of a scan: a class,
-    "normal" or "abnormal". ``own_waiting``: scans that the viewer has begun or been assigned, not finished.
+    "normal" or "abnormal". ``waiting``: scans that the viewer has begun or been assigned, and not finished.
     """
 
     viewer: int | None
@@ -46,7 +54,7 @@ class Answers:
     marks: list[Missed]
     kinds: dict[Sitting, str]
     known: dict[str, str]
-    own_waiting: int
+    waiting: frozenset[Scan]
 
 
 @dataclass(frozen=True)
@@ -93,21 +101,30 @@ def answers_visible(store: Store, viewer_id: int, *, coordinator: bool = False) 
     waiting = {one[1:3] for one in mine - finished}
     done = {one[1:3] for one in finished}
     scans = {scan for scan in _closed(everything) if scan not in waiting and (coordinator or scan in done)}
-    return _answers(everything, frozenset(scans), viewer_id, len(waiting))
+    return _answers(everything, frozenset(scans), viewer_id, frozenset(waiting))
 
 
 def answers_closed(store: Store) -> Answers:
     """Answers to every closed scan, for exports that no reader sees."""
     with transaction(store, write=False) as session:
         everything = _everything(session)
-    return _answers(everything, _closed(everything), None, 0)
+    return _answers(everything, _closed(everything), None, frozenset())
 
 
 def answers_finished(store: Store) -> Answers:
     """Every finished reader's answers, of scans not closed too: for whoever keeps the database."""
     with transaction(store, write=False) as session:
         everything = _everything(session)
-    return _answers(everything, frozenset(one[1:3] for one in everything.finished), None, 0)
+    return _answers(everything, frozenset(one[1:3] for one in everything.finished), None, frozenset())
+
+
+def version(store: Store) -> tuple[int, ...]:
+    """Changes whenever any answer, assignment or decision does: these tables only grow."""
+    tables = (CaseRead, Verdict, MissedFinding, Assignment, Adjudication)
+    called_off = select(func.count()).where(AssignmentBatch.closed_utc.is_not(None))
+    with transaction(store, write=False) as session:
+        counts = [session.scalar(select(func.count()).select_from(table)) for table in tables]
+        return tuple(int(count or 0) for count in [*counts, session.scalar(called_off)])
 
 
 def _closed(everything: _Everything) -> frozenset[Scan]:
@@ -126,7 +143,9 @@ def _closed(everything: _Everything) -> frozenset[Scan]:
     return frozenset(closed)
 
 
-def _answers(everything: _Everything, scans: frozenset[Scan], viewer: int | None, waiting: int) -> Answers:
+def _answers(
+    everything: _Everything, scans: frozenset[Scan], viewer: int | None, waiting: frozenset[Scan]
+) -> Answers:
     finished = everything.finished
 
     def shown(one: Sitting) -> bool:
@@ -146,7 +165,7 @@ def _answers(everything: _Everything, scans: frozenset[Scan], viewer: int | None
         # What an open scan is served for is not told: a planted scan must look like any other.
         kinds={one: kind for one, kind in everything.kinds.items() if one[1:3] in scans},
         known={case: known for case, known in everything.known.items() if case in {one[0] for one in scans}},
-        own_waiting=waiting,
+        waiting=waiting,
     )
 
 

@@ -98,7 +98,7 @@ def test_an_unfinished_reader_of_a_closed_scan_sees_nothing(
     assert closed_scans(store) == {THE_SCAN}
     assert others(store, cleo, coordinator=True) == set()
     assert others(store, ada) == {ben}  # and nobody gets half a reading
-    assert answers_visible(store, cleo).own_waiting == 1
+    assert answers_visible(store, cleo).waiting == {THE_SCAN}
 
 
 def test_an_answer_taken_back_is_no_beginning(store: Store, readers: tuple[int, int, int]) -> None:

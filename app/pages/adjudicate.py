@@ -1,0 +1,229 @@
+"""Adjudicate: only what readers of closed scans disagree on, blinded to names until it is decided."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from app import state
+from app.agreement import deciding
+from app.agreement.deciding import CHOICE, SAID, SAY, SHOWN, Desk, desk, reason_key, type_key, values
+from app.agreement.pictures import aspect, case_of, pictures
+from app.feedback.adjudications import Dispute, named
+from app.feedback.store import StoreError
+from app.feedback.vocabulary import terms
+from app.identity import is_coordinator, require_reader
+from app.review.table import BAND_LABELS
+from core.io.derivatives import DerivativesError
+
+REVIEW = "pages/review.py"
+# Density: the page is a workplace, not an article.
+PER_ROW = 3  # buttons
+STYLE = """<style>
+.stMainBlockContainer {padding: 2.6rem 1.5rem 1rem; max-width: 1700px;}
+.stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .75rem;}
+</style>"""
+
+
+def heading(dispute: Dispute) -> str:
+    """The question in one line."""
+    if dispute.subject == "class":
+        return f"{dispute.case_id}: which class is the scan?"
+    region = dispute.region
+    direction = "brighter" if region["sign"] > 0 else "darker"
+    return (
+        f"{dispute.case_id}: is this flag a finding? {direction} {BAND_LABELS[region['band']]}, "
+        f"{region['side']}, {region['volume_mm3']:,.0f} mm³"
+    )
+
+
+def draw_scan(dispute: Dispute) -> None:
+    """Slices of the scan as its readers saw it, and the way into Review."""
+    case = case_of(dispute)
+    if case is None:
+        st.warning(
+            "This analysis is not on disk any more, or was done anew: there is no picture of what the "
+            "readers saw. The decision can still be kept.",
+            icon=":material/warning:",
+        )
+        return
+    try:
+        drawn = pictures(case, dispute)
+    except (DerivativesError, ValueError) as error:
+        st.warning(f"No picture: {error}", icon=":material/warning:")
+        return
+    # As wide as they are beside one another at one height: millimetres are the same in all.
+    columns = st.columns([aspect(png) for png in drawn.values()], gap="small")
+    for column, (plane, png) in zip(columns, drawn.items(), strict=True):
+        column.image(png, caption=plane, width="stretch")
+    marks = [
+        "radiological: image right is patient left",
+        f"{dispute.model}, {dispute.map} z" if dispute.subject == "region" else "middle slices, no flags",
+        *(["SYNTHETIC"] if case.record.synthetic else []),
+    ]
+    st.caption(" · ".join(marks))
+    if st.button("Open in Review", key="adjudicate_review", icon=":material/visibility:"):
+        state.select_case(case)
+        st.session_state["reading_region"] = dispute.region_id or None
+        if dispute.map != "":
+            st.session_state["reading_map"] = dispute.map
+        st.switch_page(REVIEW)
+
+
+def votes(dispute: Dispute, at: Desk) -> None:
+    """What the readers said; their names once it is decided."""
+    decided = at.decided.get(dispute.key)
+    names = named(dispute, at.answers) if decided is not None else {}
+    labels = {term.name: term.label for term in terms(state.feedback(), retired=True)}
+    said = pd.DataFrame(
+        {
+            "Reader": [
+                f"{vote.label}: {names[vote.label]}" if vote.label in names else vote.label
+                for vote in dispute.votes
+            ],
+            "Said": [vote.value for vote in dispute.votes],
+            "Finding": [labels.get(vote.finding_type, vote.finding_type) for vote in dispute.votes],
+            "Sure (1–5)": [vote.confidence for vote in dispute.votes],
+            "Note": [vote.note for vote in dispute.votes],
+        }
+    )
+    filled = [name for name in said.columns if said[name].replace("", None).notna().any()]
+    st.dataframe(said[filled], hide_index=True, placeholder="–")
+    if decided is None:
+        st.caption("Names are shown once this is decided. Numbers are shuffled from scan to scan.")
+    else:
+        st.success(f"Decided {decided.saved_at}: **{decided.decision}**.", icon=":material/gavel:")
+        st.text(f"Reason: {decided.reason}")
+
+
+def form(dispute: Dispute, following: Dispute | None) -> None:
+    """Decision, finding, reason, save."""
+    chosen = st.session_state.get(CHOICE)
+    given = values(dispute)
+    for start in range(0, len(given), PER_ROW):
+        for column, value in zip(st.columns(PER_ROW), given[start : start + PER_ROW], strict=False):
+            column.button(
+                SAY.get(value, value),
+                key=f"adjudicate_{value}",
+                shortcut=str(given.index(value) + 1),
+                type="primary" if value == chosen else "secondary",
+                on_click=deciding.choose,
+                args=(value,),
+                width="stretch",
+            )
+    with st.form(f"form_{reason_key(dispute)}", border=False):
+        if dispute.subject == "region":
+            offered = {term.name: term.label for term in terms(state.feedback())}
+            st.selectbox(
+                "Finding",
+                list(offered),
+                None,
+                key=type_key(dispute),
+                format_func=lambda name: offered[name],
+                placeholder="Optional",
+            )
+        st.text_area(
+            "Reason (required)",
+            key=reason_key(dispute),
+            height=96,
+            placeholder="What decided it? Ctrl+Enter saves.",
+        )
+        st.form_submit_button(
+            "Save decision",
+            key="adjudicate_save",
+            type="primary",
+            on_click=deciding.save,
+            args=(dispute, None if following is None else following.key),
+        )
+
+
+def bar(at: Desk, listed: list[Dispute], place: int) -> None:
+    """Previous, next, undo, and how far it is."""
+    back, forward, take_back, far = st.columns([0.14, 0.14, 0.18, 0.54], vertical_alignment="center")
+    for column, label, shortcut, by, key in (
+        (back, "Previous", "P", -1, "adjudicate_previous"),
+        (forward, "Next", "N", 1, "adjudicate_next"),
+    ):
+        to = place + by
+        column.button(
+            label,
+            key=key,
+            shortcut=shortcut,
+            disabled=not 0 <= to < len(listed),
+            on_click=deciding.turn,
+            args=(listed[min(max(to, 0), len(listed) - 1)].key,),
+            width="stretch",
+        )
+    take_back.button(
+        "Undo mine",
+        key="adjudicate_undo",
+        shortcut="U",
+        disabled=not any(row.reader_id == at.reader.id for row in at.decided.values()),
+        on_click=deciding.undo,
+        width="stretch",
+    )
+    done = sum(one.key in at.decided for one in at.disputes)
+    far.progress(
+        done / len(at.disputes), f"{place + 1} of {len(listed)} listed · {done} of {len(at.disputes)} decided"
+    )
+
+
+def nothing(at: Desk) -> None:
+    """What to do where nobody disagrees."""
+    if at.answers.waiting:
+        many = "1 scan" if len(at.answers.waiting) == 1 else f"{len(at.answers.waiting)} scans"
+        st.info(f"You have {many} to finish; what others said of them is hidden from you until then.")
+    st.info(
+        "There is no disagreement to decide. Scans come here once everybody who is to read them has saved "
+        "the second read and two readers differ on a flag or on the class.",
+        icon=":material/info:",
+    )
+    st.page_link("pages/worklist.py", label="Open the worklist", icon=":material/list:")
+
+
+def draw() -> None:
+    """The page."""
+    st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
+    st.html(STYLE)
+    st.title("Adjudicate", anchor=False)
+    reader = require_reader()
+    if not is_coordinator(reader):
+        st.info(
+            "Only coordinators decide where readers disagree. They are named in FONTANELLE_COORDINATORS.",
+            icon=":material/lock:",
+        )
+        return
+    try:
+        at = desk(reader)
+        if not at.disputes:
+            nothing(at)
+            return
+        shown = st.segmented_control(
+            "Show", SHOWN, default=SHOWN[0], key="adjudicate_shown", label_visibility="collapsed"
+        )
+        listed = at.listed(shown or SHOWN[0])
+        said = st.session_state.pop(SAID, None)
+        if said is not None:
+            (st.error if said[1] else st.success)(said[0])
+        if not listed:
+            st.info("All disagreements are decided." if shown != "decided" else "Nothing is decided yet.")
+            bar(at, at.disputes, 0)
+            return
+        place = deciding.open_one(listed)
+        dispute = listed[place]
+        bar(at, listed, place)
+        st.subheader(heading(dispute), anchor=False)
+        left, right = st.columns([0.56, 0.44], gap="medium")
+        with left:
+            draw_scan(dispute)
+        with right:
+            votes(dispute, at)
+            others = [one for one in at.listed("to decide") if one.key != dispute.key]
+            later = [one for one in others if at.disputes.index(one) > at.disputes.index(dispute)]
+            following = [*later, *others]
+            form(dispute, following[0] if following else None)
+    except StoreError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+draw()

@@ -1,0 +1,73 @@
+"""Agreement: which flags readers accept, how far readers agree, what the flags changed."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import state
+from app.agreement import tables
+from app.agreement.feedback import offer_feedback
+from app.agreement.load import Counted, archive, counted
+from app.agreement.sections import HOW, SECTIONS
+from app.feedback.store import StoreError
+from app.identity import is_coordinator, require_reader
+
+
+def standing(found: Counted) -> None:
+    """What is counted, and what is held back."""
+    readers = "1 reader" if len(found.readers) == 1 else f"{len(found.readers)} readers"
+    st.caption(
+        f"{found.readings} finished readings of {found.scans} scans by {readers}; {found.closed} scans are "
+        f"closed. Intervals: 95 %, scans resampled, {tables.DRAWS} draws, seed {tables.SEED}."
+    )
+    if found.waiting:
+        scans = "1 scan" if found.waiting == 1 else f"{found.waiting} scans"
+        st.caption(f"You have {scans} to finish. What others say of them is hidden from you until then.")
+
+
+def draw() -> None:
+    """The page."""
+    st.title("Agreement", anchor=False)
+    reader = require_reader()
+    coordinator = is_coordinator(reader)
+    try:
+        found = counted(reader, coordinator)
+    except StoreError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    if any(case.record.synthetic for case in state.cases()):
+        st.warning(
+            "Synthetic scans are among those read: no figure of theirs is clinical.",
+            icon=":material/warning:",
+        )
+    if found.readings == 0:
+        st.info(
+            "Nothing to count yet. A reading counts once its second read is saved; others' readings once "
+            "everybody who is to read the scan has finished.",
+            icon=":material/info:",
+        )
+        st.page_link("pages/worklist.py", label="Open the worklist", icon=":material/list:")
+        return
+    standing(found)
+    names = list(SECTIONS)
+    section = st.segmented_control(
+        "Section", names, default=names[0], key="agree_section", label_visibility="collapsed"
+    )
+    with st.container(width=1180):  # longer lines are harder to follow from a label to its figures
+        SECTIONS[section or names[0]](found)
+    st.divider()
+    st.download_button(
+        "Download all tables",
+        archive(found),
+        "fontanelle_agreement.zip",
+        "application/zip",
+        key="agree_all",
+        icon=":material/download:",
+    )
+    if coordinator:
+        offer_feedback()
+    with st.expander("How to read this"):
+        st.markdown(HOW)
+
+
+draw()
