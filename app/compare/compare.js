@@ -223,7 +223,7 @@ function mount(root) {
     for (const [name, text] of Object.entries(cells)) ui.values[name].textContent = text;
     Object.assign(ui.box.dataset, {
       mm: mm.map((v) => v.toFixed(2)).join(","), consensus: `${brighter},${darker}`, layout: state.layout, map: data.map,
-      panes: JSON.stringify(views.map((t) => ({ title: t.title, slices: t.slices.map((s, n) => ({ plane: s.plane, x: s.x / dpr, y: s.y / dpr, w: s.w / dpr, h: s.h / dpr, at: t.at[n].map((c) => c / dpr) })) }))),
+      panes: JSON.stringify(views.map((t) => ({ title: t.title, slices: t.slices.map((s, n) => ({ plane: s.plane, x: s.x / dpr, y: s.y / dpr, w: s.w / dpr, h: s.h / dpr, scale: s.scale / dpr, at: t.at[n].map((c) => c / dpr) })) }))),
     });
     ui.canvas.setAttribute("aria-label", `${views.map((tile) => tile.title).join(", ")}; slice ${cells.slice}; ${cells.agree}`);
   }
@@ -399,6 +399,7 @@ function mount(root) {
     ui.count.textContent = `${names.length} models · ${data.mapNames[data.map] ?? data.map}`;
     ui.synthetic.hidden = !data.synthetic;
     ui.box.dataset.case = data.case;
+    ui.box.dataset.region = data.region_model;
   }
 
   function drawRamp(ctx, x, y, width, height) {

@@ -87,9 +87,12 @@ def number_frame(
 
 def normals_line(rows: list[Measure]) -> str:
     """How many normals the percentiles stand on."""
-    counts = sorted({row.normals for row in rows if row.percentile is not None})
-    if not counts:
+    ranked = [row for row in rows if row.percentile is not None]
+    if not ranked:
         return "No validation normals are known for these models: no percentiles."
+    counts = sorted({row.normals for row in ranked if row.normals > 0})
+    if not counts:
+        return "After each value: its percentile among the model's validation normals (number not known)."
     many = " or ".join(f"{count}" for count in counts)
     return (
         f"After each value: its percentile among the {many} validation normals of that model. "

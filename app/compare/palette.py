@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-# k models flag a voxel: Plasma (perceptually uniform, told apart in all common colour blindness and, by its
-# lightness, in grey), its darkest end left out. The last stands for 9 and more.
+# k models flag a voxel: from blue over purple and orange to yellow like Plasma, each step lighter than the
+# one before: colour-blind readers and grey prints can tell them apart. The last stands for 9 and more.
 COUNTS: tuple[str, ...] = (
-    "#5a1bb5",
-    "#7201a8",
-    "#9c179e",
-    "#bd3786",
-    "#d8576b",
-    "#ed7953",
-    "#fb9f3a",
-    "#fdca26",
-    "#f0f921",
+    "#2f3fae",
+    "#6439b8",
+    "#9a3bb0",
+    "#c4458f",
+    "#de5f6c",
+    "#ee7d4f",
+    "#f89f3c",
+    "#fcc433",
+    "#f2ee4e",
 )
-# z of the first model less that of the second, from −4 SD and below to +4 SD and above: purple to green
-# (ColorBrewer's PRGn, made for colour-blind readers), unlike the reds and blues of the bands.
-DIFFERENCE: tuple[str, ...] = ("#9970ab", "#c2a5cf", "#e7d4e8", "#f7f7f7", "#d9f0d3", "#7fbf7b", "#1b9e4b")
+# z of the first model less that of the second, from −4 SD and below to +4 SD and above: purple to green,
+# which colour-blind readers tell apart, and unlike the reds and blues of the bands.
+DIFFERENCE: tuple[str, ...] = ("#8e3fd0", "#b98ae6", "#ddd0ee", "#e8e8e8", "#cfeccb", "#76d07c", "#17a54b")
 DIFFERENCE_LIMIT = 4.0
 
 

@@ -48,7 +48,7 @@ const drawing = (() => {
     return Uint32Array.from({ length: models + 1 }, (_, k) => (k >= Math.max(1, least) ? rgba(colors[Math.min(k, colors.length) - 1]) : 0));
   }
 
-  // Colour of a difference of raw steps −254…254 (+ 254): clear at 0, full at ±limit SD and beyond.
+  // Colour of a difference of raw steps −254…254 (+ 254): clear below 0.5 SD, opaque from 1.5 SD, full at ±limit.
   function differenceColors(colors, limit) {
     const mix = (at) => {
       const place = ((Math.max(-1, Math.min(1, at)) + 1) / 2) * (colors.length - 1), low = Math.min(colors.length - 2, Math.floor(place)), part = place - low;
@@ -57,7 +57,7 @@ const drawing = (() => {
     };
     return Uint32Array.from({ length: 509 }, (_, i) => {
       const size = ((i - 254) * Z_STEP) / limit;
-      return rgba(mix(size), Math.round(255 * Math.min(1, Math.abs(size) * 1.5)));
+      return rgba(mix(size), Math.round(255 * Math.max(0, Math.min(1, Math.abs(size) * limit - 0.5))));
     });
   }
 
