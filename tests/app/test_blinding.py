@@ -1,0 +1,142 @@
+"""No page shows another reader's answers early: every page, at each stage of a reading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import routes
+from app.cases import address
+from app.feedback.store import SavedReader, Store, open_store, reader_for
+from core.config import ROOT, settings
+from core.io.derivatives import CasePaths, CaseRecord, Region, read_regions
+from tests.app.feedback.readings import assign, first, judge, miss, second
+from tests.casefactory import write_case
+
+PAGES = sorted(path.name for path in (ROOT / "app" / "pages").glob("*.py"))
+MARKER = "zq7marker"
+# Numbers of Ben's that nothing else on a page is.
+SECONDS, PLACE = 8642.75, (7.125, -3.375, 5.625)
+
+
+def open_page(page: str, reader: SavedReader, record: CaseRecord) -> AppTest:
+    """A page before this reader, with the scan open."""
+    at = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    at.session_state["reader"] = reader
+    at.session_state["case"] = address(record)[:16]
+    at.switch_page(f"pages/{page}").run()
+    assert not at.exception, f"{page}: {at.exception}"
+    return at
+
+
+def run(page: str, reader: SavedReader, record: CaseRecord) -> str:
+    """All that a page sends to the browser."""
+    return "\n".join(_words(open_page(page, reader, record)))
+
+
+def _words(at: AppTest) -> list[str]:
+    """Every element's message as text, binary tables decoded."""
+    found = []
+    for element in [*at.main, *at.sidebar]:
+        found += _all(element)
+    return found
+
+
+def _all(node: object) -> list[str]:
+    children = list(getattr(node, "children", {}).values())
+    found = [text for child in children for text in _all(child)]
+    proto = getattr(node, "proto", None)
+    if proto is not None:
+        found.append(str(proto))
+        for name in ("value", "options", "label"):
+            found.append(repr(getattr(node, name, "")))
+    return found
+
+
+@pytest.fixture
+def record(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> CaseRecord:
+    monkeypatch.setattr(routes._served, "on", True)
+    return write_case(settings().derivatives_dir)
+
+
+@pytest.fixture
+def store(record: CaseRecord) -> Store:
+    return open_store(settings().store_url)
+
+
+def regions(record: CaseRecord) -> list[Region]:
+    paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
+    return [one for one in read_regions(paths.regions(record.model)) if one.map == "volume"]
+
+
+def answers(store: Store, record: CaseRecord, reader: SavedReader) -> None:
+    """A whole reading, recognisable wherever a word of it appears."""
+    first(store, reader.id, record=record, classification="2B", seconds=SECONDS, note=f"{MARKER} first")
+    for one in regions(record):
+        judge(store, reader.id, "disagree", record=record, region_=one, note=f"{MARKER} verdict")
+    miss(store, reader.id, record=record, at=PLACE, note=f"{MARKER} mark")
+    second(store, reader.id, record=record, classification="2B", seconds=SECONDS, note=f"{MARKER} second")
+
+
+def betrays(text: str) -> list[str]:
+    return [one for one in (MARKER, "8642.75", "7.125", "-3.375") if one in text]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_shows_another_s_answers_early(page: str, store: Store, record: CaseRecord) -> None:
+    ada, ben = reader_for(store, "Ada", "typed"), reader_for(store, "Ben", "typed")
+    assign(store, [ada.id, ben.id], record.case_id, input_hash=record.input_hash)
+    answers(store, record, ben)
+    assert betrays(run(page, ada, record)) == []  # not begun
+    first(store, ada.id, record=record)
+    assert betrays(run(page, ada, record)) == []  # first read locked, flags shown
+    judge(store, ada.id, "agree", record=record, region_=regions(record)[0])
+    assert betrays(run(page, ada, record)) == []
+    assign(store, [ada.id], record.case_id, input_hash=record.input_hash, pass_number=2, kind="repeat")
+    second(store, ada.id, record=record)
+    assert betrays(run(page, ada, record)) == []  # finished, but to be read again
+
+
+@pytest.mark.parametrize("page", ["agreement.py", "adjudicate.py", "worklist.py", "review.py"])
+def test_nor_a_count_that_depends_on_them(page: str, store: Store, record: CaseRecord) -> None:
+    """What Ada sees is the same, word for word, whether Ben has read the scan or not."""
+    ada, ben = reader_for(store, "Ada", "typed"), reader_for(store, "Ben", "typed")
+    assign(store, [ada.id, ben.id], record.case_id, input_hash=record.input_hash)
+    first(store, ada.id, record=record)
+    judge(store, ada.id, "agree", record=record, region_=regions(record)[0])
+    before = _shown(page, ada, record)
+    answers(store, record, ben)
+    assert _shown(page, ada, record) == before
+
+
+def _shown(page: str, reader: SavedReader, record: CaseRecord) -> list[str]:
+    at = open_page(page, reader, record)
+    kinds = (
+        "title",
+        "markdown",
+        "caption",
+        "info",
+        "warning",
+        "success",
+        "error",
+        "text",
+        "subheader",
+        "button",
+    )
+    return [
+        repr((kind, one.value, getattr(one, "label", ""))) for kind in kinds for one in getattr(at, kind)
+    ] + [one.value.to_csv() for one in at.dataframe]
+
+
+def test_they_show_once_nobody_is_left_to_be_swayed(store: Store, record: CaseRecord) -> None:
+    """The test above can fail: the same words are there when everybody has finished."""
+    ada, ben = reader_for(store, "Ada", "typed"), reader_for(store, "Ben", "typed")
+    assign(store, [ada.id, ben.id], record.case_id, input_hash=record.input_hash)
+    answers(store, record, ben)
+    first(store, ada.id, record=record)
+    judge(store, ada.id, "agree", record=record, region_=regions(record)[0])
+    second(store, ada.id, record=record)
+    assert betrays(run("adjudicate.py", ada, record)) == [MARKER]
+    assert "2 readers" in run("agreement.py", ada, record)
