@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import signal
-import socket
-import sys
 import threading
-import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from core.config import PREFIX, settings
-from core.prepared import PACKAGES, versions
+from core.config import settings
+from core.scheduler import ClusterError, connected, elsewhere, quiet, terms
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-VARIABLE = f"{PREFIX}SCHEDULER"
-CONNECT_S = 15.0  # for the scheduler to answer
 STOP_S = 2.0  # for the scan under way to be written, where a command is stopped
 # Each worker computes on one thread; the processes are the parallelism.
 ONE_THREAD = {
@@ -39,13 +32,6 @@ ONE_THREAD = {
         "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
     )
 }
-_FRAMEWORK = ("dask", "distributed")
-# Their versions decide voxels, labels or keys.
-_COMPUTING = ("numpy", "torch", *PACKAGES)
-
-
-class ClusterError(ValueError):
-    """A scheduler or workers that can't be used; the text says what was found and what was expected."""
 
 
 class WorkerDied(RuntimeError):
@@ -91,8 +77,8 @@ def outcomes(
         return
     jobs = min(jobs, len(items))
     if remote():
-        with _connected(settings().scheduler, shared) as client:
-            yield from _on_cluster(client, _Elsewhere(work), items)
+        with connected(settings().scheduler, shared) as client:
+            yield from _on_cluster(client, partial(elsewhere, terms(), work), items)
     elif jobs > 1:
         with _processes(jobs) as client:
             yield from _on_cluster(client, work, items)
@@ -164,11 +150,6 @@ def _outcome(done: Any) -> Future[Any]:
     return outcome
 
 
-def _quiet() -> None:
-    """What Dask logs of workers that come and go, the command tells in its own words."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-
-
 # Processes of this machine.
 
 
@@ -186,7 +167,7 @@ def _processes(jobs: int) -> Iterator[Client]:
     import dask.config
     from distributed import Client, LocalCluster
 
-    _quiet()
+    quiet()
     before = dict(os.environ)
     os.environ.update(ONE_THREAD)
     # One item a worker, so that a worker's death says which; its retry is ``_on_cluster``'s.
@@ -229,130 +210,3 @@ def _kill(cluster: LocalCluster) -> None:
         with suppress(ProcessLookupError):
             if nanny.pid is not None:
                 os.kill(nanny.pid, signal.SIGKILL)
-
-
-# A cluster.
-
-
-@cache
-def facts() -> dict[str, str]:
-    """What must be the same on all machines for the same results: Python and packages, builds aside."""
-    found = versions(*_FRAMEWORK, *_COMPUTING)
-    python = "{}.{}".format(*sys.version_info)
-    return {"python": python, **{name: text.split("+")[0] for name, text in found.items()}}
-
-
-def _differences(found: Mapping[str, str], where: str) -> str:
-    """In words what ``where`` has in another version than this process; empty where all is the same."""
-    other = [
-        f"{name} {found.get(name, 'unknown')} (expected {expected})"
-        for name, expected in facts().items()
-        if found.get(name) != expected
-    ]
-    return f"{where} has {', '.join(other)}" if other else ""
-
-
-class _Elsewhere:
-    """``work`` as a cluster's worker does it: in the command's folder, with its settings and versions."""
-
-    def __init__(self, work: Callable[[Any], Any]) -> None:
-        here = settings()
-        self.work = work
-        self.folder = os.getcwd()
-        self.expected = facts()
-        # What results depend on; the database's address and keys stay at home.
-        self.environment = {
-            f"{PREFIX}DATA_DIR": str(here.data_dir.resolve()),
-            f"{PREFIX}MODELS_DIR": str(here.models_dir.resolve()),
-            f"{PREFIX}BRAIN_EXTRACTOR": here.brain_extractor,
-            f"{PREFIX}SCHEDULER": "",  # a worker does its work itself
-        }
-
-    def __call__(self, item: Any) -> Any:
-        if facts() != self.expected:  # a worker that came after the command's own look
-            raise ClusterError(f"worker on {socket.gethostname()} has {facts()}; expected {self.expected}")
-        os.chdir(self.folder)
-        if any(os.environ.get(name) != value for name, value in self.environment.items()):
-            os.environ.update(self.environment)
-            settings.cache_clear()
-        return self.work(item)
-
-
-@contextmanager
-def _connected(address: str, shared: Path | None) -> Iterator[Client]:
-    """Client of a scheduler that answers and whose workers fit; queued items are dropped at the end."""
-    from distributed import Client
-
-    if re.fullmatch(r"(tcp|tls)://\S+:\d+", address) is None:
-        raise ClusterError(f"{VARIABLE} is {address!r}; expected an address such as tcp://10.0.0.1:8786")
-    _quiet()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of other versions: looked at below
-            client = Client(address, timeout=CONNECT_S)
-    except (OSError, TimeoutError, ValueError, ImportError) as error:
-        raise ClusterError(
-            f"{VARIABLE} {address}: no Dask scheduler of version {facts()['distributed']} answers "
-            f"within {CONNECT_S:g} s ({_words(error)}); expected a running one, or unset {VARIABLE}"
-        ) from error
-    try:
-        _check(client, address, shared)
-        yield client
-    finally:
-        client.close(timeout=STOP_S)
-
-
-def _words(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _check(client: Client, address: str, shared: Path | None) -> None:
-    """Refuse a scheduler or workers that would give other results, or put them where nobody sees them."""
-    packages = cast(Any, client.get_versions())["scheduler"]["packages"]
-    scheduler = {name: str(packages.get(name)) for name in _FRAMEWORK}
-    python = ".".join(str(packages.get("python")).split(".")[:2])
-    if found := _differences({**facts(), **scheduler, "python": python}, "the scheduler"):
-        raise ClusterError(f"{VARIABLE} {address}: {found}; start it in the same environment")
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    for worker in workers.values():
-        if worker["nthreads"] != 1:
-            raise ClusterError(
-                f"{VARIABLE} {address}: worker on {worker['host']} has {worker['nthreads']} threads; "
-                "expected 1 (dask worker --nthreads 1 --nworkers N)"
-            )
-    try:
-        answers = client.run(facts, on_error="return")
-    except (ImportError, AttributeError) as error:
-        answers = dict.fromkeys(workers, error)
-    for name, answer in answers.items():
-        host = workers[name]["host"] if name in workers else name
-        if isinstance(answer, BaseException):
-            raise ClusterError(
-                f"{VARIABLE} {address}: worker on {host} can't use Fontanelle ({_words(answer)}); expected "
-                "the same environment, and PYTHONPATH with its folder"
-            )
-        if found := _differences(answer, f"worker on {host}"):
-            raise ClusterError(f"{VARIABLE} {address}: {found}; start it in the same environment")
-    folders = [Path.cwd()] if shared is None else [Path.cwd(), shared]
-    for folder in folders:
-        if blind := _blind(client, folder, written=folder is shared):
-            raise ClusterError(
-                f"{VARIABLE} {address}: worker {blind[0]} does not see {folder}; expected a file system that "
-                "all machines share"
-            )
-
-
-def _blind(client: Client, folder: Path, written: bool) -> list[str]:
-    """Workers that do not see the folder or, where it is ``written`` to, what is written here."""
-    place = folder.resolve()
-    if not written:
-        seen = client.run(os.path.isdir, str(place))
-    else:
-        place.mkdir(parents=True, exist_ok=True)
-        probe = place / f".probe-{uuid4().hex}"
-        probe.touch()
-        try:
-            seen = client.run(os.path.exists, str(probe))
-        finally:
-            probe.unlink()
-    return sorted(name for name, there in seen.items() if not there)

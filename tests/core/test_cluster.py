@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 from distributed import Client
 
-from core import cluster
-from core.cluster import ClusterError, WorkerDied, facts, outcomes
+from core.cluster import WorkerDied, outcomes
 from core.config import ROOT, settings
 from core.folder import sweep
 from core.io.derivatives import CasePaths, iter_records
 from core.io.ledger import read_ledger
+from core.scheduler import ClusterError
 from tests.core.case_fakes import CountingNetwork, fake_predictor, fake_prepare, reference, write_scan
 from tests.core.conftest import Run
 
@@ -220,7 +220,7 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
 def test_a_scheduler_that_goes_away_is_told(
     scheduler: Callable[[str], None], loopback: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_S", 2.0)
+    monkeypatch.setattr("core.scheduler.CONNECT_S", 2.0)
     scheduler(loopback.address)
     timer = threading.Timer(1.0, loopback.scheduler.kill)
     timer.start()
@@ -234,7 +234,7 @@ def test_a_scheduler_that_goes_away_is_told(
 def test_no_scheduler_is_one_line(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheduler: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_S", 0.5)
+    monkeypatch.setattr("core.scheduler.CONNECT_S", 0.5)
     monkeypatch.setattr("core.cli.prepare.demo_reference", reference)
     scan = write_scan(tmp_path / "bids")
     scheduler("tcp://127.0.0.1:9")
@@ -245,45 +245,6 @@ def test_no_scheduler_is_one_line(
     assert "unset FONTANELLE_SCHEDULER" in err
     scheduler("head-node")
     assert "is 'head-node'; expected an address such as tcp://" in run("prepare", scan.path)[2]
-
-
-def a_cluster(scheduler: dict[str, str], worker: Any, threads: int = 1) -> Any:
-    """A Dask client whose scheduler and only worker say these versions of themselves."""
-    packages = {**facts(), "python": f"{facts()['python']}.99.final.0", **scheduler}
-    answer = {**facts(), **worker} if isinstance(worker, dict) else worker
-    return SimpleNamespace(
-        get_versions=lambda: {"scheduler": {"packages": packages}},
-        scheduler_info=lambda n_workers: {"workers": {"tcp://n7:1": {"host": "n7", "nthreads": threads}}},
-        run=lambda work, *_, **__: {"tcp://n7:1": answer if work is facts else True},
-    )
-
-
-@pytest.mark.parametrize(
-    ("made", "text"),
-    [
-        (a_cluster({"distributed": "1.0"}, {}), r"the scheduler has distributed 1\.0 \(expected 20"),
-        (a_cluster({"python": "2.7.1"}, {}), r"the scheduler has python 2\.7 \(expected 3"),
-        (a_cluster({}, {"antspyx": "0.1"}), r"worker on n7 has antspyx 0\.1 \(expected \d"),
-        (
-            a_cluster({}, ImportError("No module named 'core'")),
-            "worker on n7 can't use Fontanelle .No module",
-        ),
-        (a_cluster({}, {}, threads=2), "worker on n7 has 2 threads; expected 1"),
-    ],
-)
-def test_what_would_give_other_results_is_refused(made: Any, text: str) -> None:
-    with pytest.raises(ClusterError, match=text):
-        cluster._check(made, "tcp://head:8786", None)
-    cluster._check(a_cluster({}, {}), "tcp://head:8786", None)
-
-
-def test_workers_must_see_what_is_written_here(tmp_path: Path) -> None:
-    there: Any = SimpleNamespace(run=lambda test, place: {"tcp://a:1": True, "tcp://b:1": False})
-    assert cluster._blind(there, tmp_path / "new", written=True) == ["tcp://b:1"]
-    assert list((tmp_path / "new").iterdir()) == []
-    here: Any = SimpleNamespace(run=lambda test, place: {"tcp://a:1": test(place)})
-    assert cluster._blind(here, tmp_path, written=True) == []
-    assert cluster._blind(here, tmp_path / "gone", written=False) == ["tcp://a:1"]
 
 
 # Stops.
