@@ -11,6 +11,7 @@ from typing import Any
 
 from core.anomaly.bands import BANDS
 from core.anomaly.normative import SMOOTH_Z_MM, false_alarms
+from core.anomaly.operating import kept, rates_kept
 from core.anomaly.regions import FLOOR_MM3
 from core.anomaly.residual import normative_z, residual, volume_z
 from core.anomaly.score import volume_mse
@@ -87,12 +88,13 @@ def analyze_settings_from_dict(raw: Mapping[str, Any]) -> AnalyzeSettings:
 
 
 def check_calibration(model: Predictor, settings: AnalyzeSettings) -> None:
-    """Refuse a normative model of another grid or smoothing.
+    """Refuse a normative model of another grid or smoothing, or an operating point of another floor.
 
     Raises
     ------
-    CaseError
+    CaseError, AnomalyError
     """
+    kept([], model.operating, settings.floor_mm3)
     normative = model.normative
     if normative is None or "normative" not in settings.maps:
         return
@@ -173,6 +175,8 @@ def analyze(
     settings = AnalyzeSettings() if settings is None else settings
     check_calibration(model, settings)
     prepare_settings = replace(model.prepare, mask=settings.mask)
+    points = {name: asdict(one) for name, one in model.operating.items()}
+    operating = {"operating_point": points} if points else {}
     paths = CasePaths(out_root, scan.subject, scan.session)
     times: dict[str, float] = {}
 
@@ -218,7 +222,8 @@ def analyze(
             save_volume(expected, staged.reconstruction(model.name))
             for name, scored in maps.items():
                 save_volume(scored.scan, staged.z(model.name, name))
-            regions = [region for scored in maps.values() for region in scored.regions]
+            listed = [region for scored in maps.values() for region in scored.regions]
+            regions = kept(listed, model.operating, settings.floor_mm3)
             write_regions(regions, staged.regions(model.name))
             shared = (paths.acquired, paths.mask, paths.prepared(model.cube), paths.prepared_mask(model.cube))
             files = {file.name: file_hash(file) for file in sorted([*staged.folder.iterdir(), *shared])}
@@ -240,11 +245,14 @@ def analyze(
                     name: [BandRow(b.name, scored.percent[b.name], *scored.clusters[b.name]) for b in BANDS]
                     for name, scored in maps.items()
                 },
-                false_alarms=false_alarms(model.normative, tuple(maps), settings.floor_mm3),
+                false_alarms=rates_kept(
+                    false_alarms(model.normative, tuple(maps), settings.floor_mm3), model.operating
+                ),
                 settings={
                     **asdict(settings),
                     "prepare": asdict(prepare_settings),
                     "reference": {"name": reference.name, "hash": reference.hash},
+                    **operating,
                 },
                 times=times,
                 versions=versions("torch", "numpy", *PACKAGES),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from core.anomaly.normative import Normative, load_normative
+from core.anomaly.operating import FILE as OPERATING
+from core.anomaly.operating import OperatingPoint, load_point
 from core.anomaly.residual import Array
 from core.networks.zoo import Model, ModelError, ModelInfo, load_model, reconstruct
 from core.preprocess.pipeline import PrepareSettings, settings_from_dict
@@ -21,6 +23,7 @@ class Predictor:
     prepare: PrepareSettings  # how its inputs are made
     reconstruct: Callable[[Array], Array]
     normative: Normative | None = None
+    operating: OperatingPoint = field(default_factory=dict)  # which regions count; empty: all
 
     @property
     def cube(self) -> int:
@@ -54,4 +57,5 @@ def predictor(info: ModelInfo, device: str = "auto") -> Predictor:
         prepare=settings_from_dict(info.preprocess),
         reconstruct=lambda x: reconstruct(load(), x),
         normative=load_normative(path) if path.exists() else None,
+        operating=load_point(info.folder / OPERATING) if (info.folder / OPERATING).exists() else {},
     )

@@ -11,10 +11,12 @@ import typer
 
 from core.anomaly.bands import REGION_BANDS
 from core.anomaly.normative import SMOOTH_Z_MM, Normative, false_alarms, save_normative
+from core.anomaly.operating import FILE as OPERATING
 from core.anomaly.regions import FLOOR_MM3
 from core.calibration import calibrate
 from core.case import AnalyzeSettings
 from core.cli.console import UsageError, bar, say, say_json
+from core.cli.feedback import operating_copy
 from core.cli.prepare import Source, Task, prepare_all, waiting
 from core.cli.sources import model_named, scans_of
 from core.config import settings
@@ -78,6 +80,8 @@ def calibrated(
             predictor(info, device), normals, options, lambda step, fraction: shown.at(fraction, step)
         )
     save_normative(normative, info.folder / "normative.npz")
+    # A point chosen on the flags of an older calibration means nothing now.
+    (info.folder / OPERATING).unlink(missing_ok=True)
     card = card_of(info.config, info.training, info.preprocess, info.synthetic, normative)
     write_bytes(info.folder / "MODEL_CARD.md", card.encode())
     return normative
@@ -118,13 +122,36 @@ def calibrate_command(
     smooth_z_mm: Annotated[float, typer.Option(help="σ of the normative z, mm")] = SMOOTH_Z_MM,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "",
     jobs: Annotated[int, typer.Option(min=1, help="Scans prepared at a time")] = 2,
+    from_feedback: Annotated[
+        Path | None, typer.Option(help="Readers' label maps, to choose band and floor by; needs --out")
+    ] = None,
+    false_alarms_a_scan: Annotated[
+        float, typer.Option("--false-alarms", min=0, help="Rejected flags a scan that are allowed")
+    ] = 1.0,
+    out: Annotated[Path | None, typer.Option(help="New model folder, with --from-feedback")] = None,
+    seed: Annotated[int, typer.Option(help="Of the split of subjects, with --from-feedback")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
 ) -> None:
     """Measure a model's residuals in held-out normals: normative map, percentiles, false alarms.
 
-    Example: python -m core calibrate vae_8x8_512 --data data/demo
+    With --from-feedback: choose which regions count by what readers made of them, on half of the subjects,
+    report it on the others, and write a copy of the model that analyses so. The model itself is not changed.
+
+    Examples: python -m core calibrate vae_8x8_512 --data data/demo
+    python -m core calibrate vae_8x8_512 --from-feedback feedback --false-alarms 1.0 --out models/vae_tuned
     """
     info = model_named(model)
+    if from_feedback is not None:
+        if out is None:
+            raise UsageError(
+                "--from-feedback without --out; expected a new folder, as nothing is set in place"
+            )
+        operating_copy(info, from_feedback, false_alarms_a_scan, out, seed, as_json)
+        return
+    if out is not None:
+        raise UsageError(
+            "--out without --from-feedback; a calibration is written into the model's own folder"
+        )
     folder = data if data is not None else settings().demo_dir
     held_out = split_of(scans_of([folder]), "validation", folder, 3)
     preprocess = settings_from_dict(info.preprocess)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from core.anomaly.operating import FILE as OPERATING
 from core.io.atomic import write_bytes
 from core.networks.config import (
     NAMES,
@@ -66,7 +67,7 @@ class ModelInfo:
     reference_hash: str  # of the reference that its inputs were registered to
     training: dict[str, Any]
     synthetic: bool  # trained on synthetic data
-    hash: str  # sha256 of config.json, weights.safetensors, normative.npz and detector.npz together
+    hash: str  # sha256 of config.json, weights.safetensors and what calibration and feedback have added
     card: str  # text of MODEL_CARD.md
 
 
@@ -110,7 +111,7 @@ def model_info(folder: Path) -> ModelInfo:
     if not (folder / WEIGHTS).is_file():
         raise ModelError(f"{folder}: no {WEIGHTS}; train the model again")
     digest = hashlib.sha256(content)
-    for file in (folder / WEIGHTS, folder / NORMATIVE, folder / DETECTOR):
+    for file in (folder / WEIGHTS, folder / NORMATIVE, folder / DETECTOR, folder / OPERATING):
         digest.update(file.read_bytes() if file.exists() else b"")
     card = folder / CARD
     return ModelInfo(
@@ -179,7 +180,7 @@ def save_model(
         "synthetic": synthetic,
         "weights_sha256": hashlib.sha256(content).hexdigest(),
     }
-    for file in (NORMATIVE, DETECTOR):
+    for file in (NORMATIVE, DETECTOR, OPERATING):
         (folder / file).unlink(missing_ok=True)
     write_bytes(folder / WEIGHTS, content)
     write_bytes(folder / CARD, card.encode())
