@@ -8,8 +8,8 @@ from app import state
 from app.cases import FIRST_MODEL, Case, address
 from app.feedback.lesson_rows import SHOWN, LessonCase, LessonInput, SavedLesson
 from app.feedback.lessons import create_lesson
+from app.feedback.owed import owed_scans
 from app.feedback.store import SavedReader, Store, StoreError, new_id
-from app.teach.owed import owed_scans
 from app.teach.snapshot import DAMAGED
 from app.teach.truth import truth
 from core.config import settings

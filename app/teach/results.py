@@ -147,4 +147,6 @@ def _cell(found: Results, learner_id: str, index: int) -> str:
     score = found.scores.get(index, {}).get(learner_id)
     if score is None:
         return "no known answer"
+    if score.hits + score.misses == 0:
+        return f"normal, {score.false_marks} false"
     return f"{score.hits} of {score.hits + score.misses} found, {score.false_marks} false"

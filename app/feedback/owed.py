@@ -18,5 +18,5 @@ def owed_scans(store: Store) -> frozenset[Scan]:
         .distinct()
     )
     with transaction(store, write=False) as session:
-        assigned = {(case, scan) for case, scan in session.execute(query).tuples()}
+        assigned = {(case, scan) for case, scan in session.execute(query)}
     return frozenset(assigned - closed_scans(store))

@@ -1,0 +1,144 @@
+"""What each follower may know, and when."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from app.cases import address
+from app.feedback.learners import add_mark, commit, join
+from app.feedback.lesson_rows import LessonInput, MarkInput
+from app.feedback.lessons import advance, close_lesson, create_lesson, open_lesson, reveal
+from app.feedback.store import new_id
+from app.teach.results import overview, results, table
+from app.teach.snapshot import Follower, snapshot
+from core.config import settings
+from core.io.derivatives import CasePaths
+from tests.app.teach.cohort import LEFT_MM, SICK
+from tests.app.teach.conftest import Class
+
+
+def seen(given: Class, role: str = "learner", learner: str | None = None) -> dict[str, Any]:
+    id = "" if role != "learner" else given.ann.id if learner is None else learner
+    found = snapshot(given.store, Follower(role, given.lesson.id, id), "TOKEN")  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def put(given: Class, learner: str, *points: tuple[float, ...], index: int = 0) -> None:
+    for x, y, z in points:
+        add_mark(given.store, MarkInput(new_id(), learner, index, x, y, z))
+
+
+def test_before_the_reveal_nobody_gets_the_answer(lesson_class: Class) -> None:
+    record = lesson_class.cases[SICK]
+    put(lesson_class, lesson_class.ann.id, LEFT_MM)
+    commit(lesson_class.store, learner_id=lesson_class.ann.id, case_index=0)
+    for role in ("learner", "teacher", "projector"):
+        found = seen(lesson_class, role)
+        text = json.dumps(found)
+        assert "answer" not in found
+        assert set(found["case"]) == {"number", "id", "synthetic", "base"}
+        assert found["case"]["id"] == ""
+        for secret in (record.case_id, "z-volume", "z-normative", "truth", "outcome", address(record)):
+            assert secret not in text, (role, secret)
+        assert found["case"]["base"]["url"].endswith("/base.nii.gz")
+    learner = seen(lesson_class)
+    assert (learner["committed"], learner["total"]["scans"]) == (True, 0)
+    assert [mark["mm"] for mark in learner["marks"]] == [list(LEFT_MM)]
+    assert "roster" not in learner
+    assert seen(lesson_class, "teacher")["roster"][0] == {
+        "name": "Ann",
+        "here": False,
+        "committed": True,
+        "score": None,
+        "total": [0, 0, 0],
+    }
+    assert seen(lesson_class, "teacher")["counts"] == {"joined": 2, "here": 0, "committed": 1}
+
+
+def test_the_reveal_shows_truth_model_and_scores(lesson_class: Class) -> None:
+    x, y, z = LEFT_MM
+    put(lesson_class, lesson_class.ann.id, LEFT_MM, (x + 2, y, z), (x, y + 60, z))
+    reveal(lesson_class.store, lesson_class.lesson.id, index=0)
+    found = seen(lesson_class)
+    answer = found["answer"]
+    assert answer["score"] == [1, 1, 1]
+    assert [mark["outcome"] for mark in found["marks"]] == ["hit", "again", "false"]
+    lesions = [(one["label"], one["type"], one["found"]) for one in answer["truth"]["lesions"]]
+    assert lesions == [(1, "Cyst", 1), (2, "Punctate dark", 0)]
+    assert answer["truth"]["of"] == 2, "Bob had joined too, and missed both"
+    assert answer["truth"]["volume"]["url"].startswith("/fontanelle/lesson/TOKEN/truth-")
+    assert (answer["model"]["name"], answer["model"]["map"]) == ("vae_8x8_512", "Volume z")
+    assert answer["readers"] is None
+    assert found["case"]["id"] == lesson_class.cases[SICK].case_id
+    wall = seen(lesson_class, "projector")
+    assert "Ann" not in json.dumps(wall), "no names on the wall"
+    assert len(wall["answer"]["marks"]) == 3
+    roster = seen(lesson_class, "teacher")["roster"]
+    assert [(row["name"], row["score"]) for row in roster] == [("Ann", [1, 1, 1]), ("Bob", [0, 2, 0])]
+
+
+def test_only_what_the_teacher_chose_is_shown(lesson_class: Class) -> None:
+    old = lesson_class.lesson
+    made = create_lesson(
+        lesson_class.store, LessonInput(new_id(), "Bare", old.teacher_id, old.cases, reveal=("readers",))
+    )
+    open_lesson(lesson_class.store, made.id)
+    ann = join(lesson_class.store, made.id, "Ann")
+    advance(lesson_class.store, made.id, after=-1)
+    add_mark(lesson_class.store, MarkInput(new_id(), ann.id, 0, *LEFT_MM))
+    reveal(lesson_class.store, made.id, index=0)
+    found = seen(replace(lesson_class, lesson=made, ann=ann))
+    assert "truth" not in found["answer"]
+    assert "model" not in found["answer"]
+    assert "outcome" not in found["marks"][0], "that would tell where the truth is"
+
+
+def test_who_comes_late_is_absent(lesson_class: Class) -> None:
+    reveal(lesson_class.store, lesson_class.lesson.id, index=0)
+    late = join(lesson_class.store, lesson_class.lesson.id, "Late")
+    found = seen(lesson_class, learner=late.id)
+    assert found["answer"]["score"] is None
+    assert not found["committed"]
+
+
+def test_a_closed_lesson_tells_the_total_only(lesson_class: Class) -> None:
+    put(lesson_class, lesson_class.ann.id, LEFT_MM)
+    advance(lesson_class.store, lesson_class.lesson.id, after=0)
+    put(lesson_class, lesson_class.ann.id, LEFT_MM, index=1)
+    close_lesson(lesson_class.store, lesson_class.lesson.id)
+    found = seen(lesson_class)
+    assert "case" not in found
+    reveal_open = seen(lesson_class, "teacher")["roster"]
+    assert [row["total"] for row in reveal_open] == [[1, 1, 1], [0, 2, 0]]
+
+
+def test_results_as_table_and_download(lesson_class: Class) -> None:
+    put(lesson_class, lesson_class.ann.id, LEFT_MM)
+    advance(lesson_class.store, lesson_class.lesson.id, after=0)
+    join(lesson_class.store, lesson_class.lesson.id, "Late")
+    put(lesson_class, lesson_class.bob.id, LEFT_MM, index=1)
+    lesson = close_lesson(lesson_class.store, lesson_class.lesson.id)
+    found = results(lesson_class.store, lesson)
+    shown = overview(found, 1).set_index("Learner")
+    assert shown.loc["Ann"].tolist() == ["1 of 2 found, 0 false", "normal, 0 false", 1, 1, 0]
+    assert shown.loc["Bob"].tolist() == ["0 of 2 found, 0 false", "normal, 1 false", 0, 2, 1]
+    assert shown.loc["Late"].tolist() == ["absent", "normal, 0 false", 0, 0, 0]
+    rows = table(found, 1).set_index(["learner", "scan"])
+    assert rows.loc[("Ann", 1), ["marks", "hits", "misses", "false_marks"]].tolist() == [1, 1, 1, 0]
+    assert rows.loc[("Late", 1), "hits"] is None or rows["hits"].isna()[("Late", 1)]
+    assert set(rows["tolerance_mm"]) == {3.0}
+    assert len(table(found, 0)) == 3, "the scan at hand stays out"
+
+
+def test_a_scan_that_is_gone_is_told(lesson_class: Class) -> None:
+    record = lesson_class.cases[SICK]
+    CasePaths(settings().derivatives_dir, record.subject, record.session).case_json(record.model).unlink()
+    assert "no longer on disk" in seen(lesson_class)["case"]["error"]
+
+
+def test_a_learner_of_another_lesson_sees_nothing(lesson_class: Class) -> None:
+    assert snapshot(lesson_class.store, Follower("learner", lesson_class.lesson.id, new_id()), "T") is None
+    assert snapshot(lesson_class.store, Follower("teacher", new_id()), "T") is None
