@@ -17,7 +17,7 @@ BALANCES = ("none", "size")
 class RestorerTrainSettings:
     """How to train ``restorer``; names mean the same as in ``TrainSettings``."""
 
-    epochs: int = 130
+    epochs: int = 90
     learning_rate: float = 2e-3  # highest of the schedule
     weight_decay: float = 0.01
     batch_size: int = 1
@@ -29,8 +29,8 @@ class RestorerTrainSettings:
     kinds: str = ",".join(CorruptionSettings().kinds)  # of corruption, by commas; see corruption.KINDS
     most_regions: int = CorruptionSettings().most_regions  # corrupted regions, at most, in a scan
     loss: str = "l2"  # of log intensity: l2 gives half-sure changes by half, l1 those it is sure of
-    corrupted_weight: float = 20.0  # of the error in corrupted voxels, beside 1 in the whole brain
-    balance: str = "size"  # of that weight between regions: none, or size: more in small ones
+    corrupted_weight: float = 10.0  # of the error in corrupted voxels, beside 1 in the whole brain
+    balance: str = "none"  # of that weight between regions: none, or size: more in small ones
     keep: str = "last"  # weights that the result holds: last, or best: least validation MSE
     device: str = "auto"
     max_minutes: float = 0.0  # stop at the end of the epoch that passes it; 0: never

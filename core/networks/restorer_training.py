@@ -25,7 +25,7 @@ from core.networks.zoo import choose_device
 
 Volumes = NDArray[np.floating[Any]]
 VALIDATION_ROUNDS = 1  # corruptions of each validation normal, the same in every epoch
-CONTRAST, BIAS, NOISE = 0.08, 0.05, 0.03  # SD of the log of a gain; largest SD of a bias field and of noise
+CONTRAST, BIAS, NOISE = 0.1, 0.08, 0.04  # SD of the log of a gain; largest SD of a bias field and of noise
 TYPICAL_SIZE = 100.0  # voxels of a region that weighs 1
 VARY_SHIFT = 1  # voxels, at most, along each axis
 
@@ -199,8 +199,10 @@ def train_restorer(
                 loss, mse = restoration_loss(network, train_x, int(index), count, voxel_mm, settings, rng)
                 (loss / len(indices)).backward()
                 sums += [loss.item(), mse.item()]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
+            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            # On grids of a few voxels a CPU's bfloat16 convolutions now and then give a gradient of NaN.
+            if torch.isfinite(norm):
+                optimizer.step()
             if not np.isfinite(sums[0]):
                 raise TrainingError(
                     f"{config.name}: loss is no number in epoch {epoch + 1}; lower learning_rate"

@@ -20,7 +20,7 @@ from core.cli.train import alone
 from core.config import ROOT
 from core.demo.cohort import reference_recipe
 from core.io.derivatives import CasePaths, read_regions
-from core.io.volume import file_hash
+from core.io.volume import file_hash, load_volume, save_volume
 from core.networks.zoo import NAMES
 from tests.core.case_fakes import CountingNetwork, fake_predictor, fake_prepare, reference, write_scan
 from tests.core.conftest import Run
@@ -343,6 +343,40 @@ def test_demo_models_are_tied_to_the_recipe_not_to_one_machines_rounding(
     monkeypatch.setattr("core.demo.cohort.RECIPE", "another")
     with pytest.raises(UsageError, match=r"reference demo has hash .* the model was trained with"):
         reference_of_model(tmp_path / "b", "demo")
+
+
+def test_train_restorer(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.prepared.prepare", fake_prepare)
+    cohort_of_phantoms(tmp_path / "bids")
+    for seed, path in enumerate(sorted((tmp_path / "bids").glob("sub-*/*/anat/*T2w.nii.gz"))):
+        scan = load_volume(path)  # so unlike each other that none is taken for another
+        noise = np.random.default_rng(seed).uniform(0.8, 1.2, scan.shape).astype(np.float32)
+        save_volume(scan.with_data(scan.data * noise), path)
+    given = (
+        "train",
+        "restorer",
+        "--data",
+        tmp_path / "bids",
+        "--cube",
+        "24",
+        "--jobs",
+        "1",
+        "--device",
+        "cpu",
+    )
+    code, _, err = run(*given, "--set", "kl_weight=1")
+    assert code == 2
+    assert "--set kl_weight=1: expected KEY=VALUE with a key of epochs" in err
+    code, out, err = run(
+        *given, "--epochs", "2", "--set", "kinds=brighter,deform", "--set", "precision=float32", "--json"
+    )
+    assert code == 0, err
+    trained = json.loads(out)["training"]
+    assert trained["settings"]["kinds"] == "brighter,deform"
+    assert (trained["n_train"], trained["steps"], trained["kl"]) == (3, 6, 0.0)
+    assert "Not one of the paper's eight" in (tmp_path / "models" / "restorer" / "MODEL_CARD.md").read_text()
+    assert [line.split()[0] for line in run("models")[1].splitlines()][-1] == "restorer"
+    assert run("models", "--names")[1].split() == list(NAMES)
 
 
 def test_two_trainings_of_one_network_at_once_are_refused(run: Run, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from core.networks import restorer_training
 from core.networks.config import RestorerConfig
 from core.networks.corruption import LOG_RANGE
-from core.networks.restorer import build_restorer
+from core.networks.restorer import Restorer, build_restorer
 from core.networks.restorer_settings import RestorerTrainSettings, restorer_train_settings_from_dict
 from core.networks.restorer_training import (
     fit_maps,
@@ -84,6 +86,24 @@ def test_killed_run_resumes_to_the_same_losses(tmp_path: Path) -> None:
         train_restorer(CONFIG, replace(SETTINGS, seed=1), x, val, MM, tmp_path / "killed")
 
 
+def test_a_gradient_that_is_no_number_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = restorer_training.restoration_loss
+    calls: list[int] = []
+
+    def sometimes(network: Restorer, *rest: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        loss, mse = whole(network, *rest)
+        calls.append(1)
+        # The root of 0 adds nothing to the loss, and infinity times 0 to its gradient.
+        zero = torch.sqrt(0 * network.unet.last.weight.sum())
+        return (loss + zero if len(calls) == 2 else loss), mse
+
+    monkeypatch.setattr(restorer_training, "restoration_loss", sometimes)
+    result = train_restorer(CONFIG, SETTINGS, brains(3), brains(2, 1), MM, tmp_path)
+    assert len(calls) == 12
+    assert all(torch.isfinite(value).all() for value in result.network.state_dict().values())
+    assert result.network.state_dict()["unet.last.weight"].abs().max() > 0
+
+
 def test_best_weights_on_request(tmp_path: Path) -> None:
     settings = replace(SETTINGS, keep="best")
     result = train_restorer(CONFIG, settings, brains(3), brains(2, 1), MM, tmp_path)
@@ -135,7 +155,7 @@ def test_loss_weighs_corrupted_voxels() -> None:
     count = fit_maps(network, x)
 
     def loss(**changes: float | str) -> float:
-        settings = replace(SETTINGS, augment="none", balance="none", **changes)  # type: ignore[arg-type]
+        settings = replace(SETTINGS, augment="none", **changes)  # type: ignore[arg-type]
         rng = np.random.default_rng(3)
         with torch.inference_mode():
             return restoration_loss(network, x, 1, count, MM, settings, rng)[0].item()
