@@ -7,6 +7,8 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from sqlalchemy import select
+
 from app.feedback.database import Store, transaction
 from app.feedback.models import Draft
 from app.feedback.rows import Phase
@@ -107,6 +109,15 @@ def change_read(store: Store, *, reader_id: int, scan: str, phase: Phase, **chan
         elif row.note != note:
             row.note, row.updated_utc = note, now_utc()
     return draft
+
+
+def drafted_scans(store: Store, reader_id: int) -> frozenset[str]:
+    """Keys of the scans of which a read is under way: a class, a note, or some seconds."""
+    query = select(Draft.analysis).where(
+        Draft.reader_id == reader_id, Draft.region_id.in_([_place("first"), _place("second")])
+    )
+    with transaction(store, write=False) as session:
+        return frozenset(session.scalars(query))
 
 
 def answer_draft(store: Store, *, reader_id: int, analysis: str, region_id: str) -> AnswerDraft:

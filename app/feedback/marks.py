@@ -78,6 +78,22 @@ def list_missed(
     store: Store, *, case_id: str, input_hash: str, reader_id: int, pass_number: int = 1
 ) -> list[Missed]:
     """One reader's standing marks on one scan as it was when they were seen, oldest first, of both phases."""
+    return standing_missed(_rows_of(store, case_id, input_hash, reader_id, pass_number))
+
+
+def marks_by_root(
+    store: Store, *, case_id: str, input_hash: str, reader_id: int, pass_number: int = 1
+) -> dict[str, Missed]:
+    """``list_missed`` by the id of the row that each mark began with, which corrections don't change."""
+    rows = _rows_of(store, case_id, input_hash, reader_id, pass_number)
+    roots: dict[str, str] = {}
+    for row in rows:
+        roots[row.id] = row.id if row.supersedes is None else roots[row.supersedes]
+    standing = {roots[row.id]: row for row in standing_missed(rows)}
+    return {root: standing[root] for root in dict.fromkeys(roots.values()) if root in standing}
+
+
+def _rows_of(store: Store, case_id: str, input_hash: str, reader_id: int, pass_number: int) -> list[Missed]:
     query = (
         select(MissedFinding)
         .where(
@@ -89,7 +105,7 @@ def list_missed(
         .order_by(MissedFinding.seq)
     )
     with transaction(store, write=False) as session:
-        return standing_missed(Missed(**columns(row)) for row in session.scalars(query))
+        return [Missed(**columns(row)) for row in session.scalars(query)]
 
 
 def _append_missed(store: Store, content: dict[str, Any]) -> Missed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import select
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.feedback.database import Store, StoreError, transaction
 from app.feedback.models import CaseEvent, CaseRead
-from app.feedback.rows import Phase
+from app.feedback.rows import Phase, clock
 from app.feedback.writing import check_id, columns, lock_reader, next_seq, now_utc, same
 
 Classification = Literal["normal", "1A", "1B", "2A", "2B", "3", "inadequate"]
@@ -65,7 +64,7 @@ class SavedRead:
     @property
     def saved_at(self) -> str:
         """Local time of day, as in "saved 14:03:21"."""
-        return datetime.fromisoformat(self.created_utc).astimezone().strftime("%H:%M:%S")
+        return clock(self.created_utc)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class SavedVerdict:
     @property
     def saved_at(self) -> str:
         """Local time of day, as in "saved 14:03:21"."""
-        return datetime.fromisoformat(self.created_utc).astimezone().strftime("%H:%M:%S")
+        return clock(self.created_utc)
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,11 @@ class Missed:
     supersedes: str | None
     retracted: bool
 
+    @property
+    def saved_at(self) -> str:
+        """Local time of day, as in "saved 14:03:21"."""
+        return clock(self.created_utc)
+
 
 @dataclass(frozen=True)
 class CaseProgress:
@@ -132,6 +137,11 @@ class CaseProgress:
     verdicts: dict[str, int]  # agree, disagree, unsure -> regions
     missed: int
     last_utc: str
+
+
+def clock(utc: str) -> str:
+    """Local time of day of an ISO 8601 time, as in "14:03:21"."""
+    return datetime.fromisoformat(utc).astimezone().strftime("%H:%M:%S")
 
 
 def standing_verdicts(rows: Iterable[SavedVerdict]) -> list[SavedVerdict]:

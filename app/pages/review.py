@@ -5,25 +5,34 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
-from app.cases import Case, plain, read_cases
-from app.feedback.store import SavedReader, StoreError
-from app.identity import require_reader
-from app.review import panel, preparation, reading, said
-from app.review.header import header, offer_run, open_picked, turn
+from app.cases import Case, find_case, plain, read_cases
+from app.feedback.reads import add_event, events_of
+from app.feedback.store import SavedReader, StoreError, new_id
+from app.identity import is_coordinator, require_reader
+from app.review import answers, marks, panel, preparation, protocol, reading, tabs, terms, whole
+from app.review.header import header, leave, offer_run, open_picked, turn
+from app.review.progress import order_of
 from app.review.reading import Open
 from app.review.scene import material, mount_viewer
 from app.review.table import other_map, shown_regions
 from app.routes import AssetMissing, served
 from app.viewer.component import Spot
 from core.config import settings
-from core.io.derivatives import CasePaths, DerivativesError, read_regions
+from core.io.derivatives import CasePaths, DerivativesError, Region, read_regions
 
 # Density: the page is a workplace, not an article.
 STYLE = """<style>
 .stAppHeader {height: 2.5rem; min-height: 2.5rem; background: transparent;}
 .stMainBlockContainer {padding: 2.6rem 1.25rem 1rem; max-width: none;}
 .stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .5rem;}
-.st-key-review_previous kbd, .st-key-review_next kbd {display: none;}
+.st-key-reading_panel, .st-key-reading_panel [data-testid="stVerticalBlock"] {gap: .35rem;}
+.st-key-reading_panel button {min-height: 1.9rem;}
+.st-key-reading_panel [class*="st-key-row_"] {flex-wrap: nowrap;}
+.st-key-reading_panel [class*="st-key-row_"] button {padding: 0 .5rem;}
+.st-key-reading_panel [data-baseweb="select"] > div {min-height: 1.9rem;}
+.st-key-reading_panel [data-baseweb="select"] div {padding-top: 0; padding-bottom: 0;}
+.st-key-reading_panel p {font-size: .875rem;}
+.st-key-reading_panel [data-testid="stCaptionContainer"] p {font-size: .8rem; line-height: 1.3;}
 </style>"""
 
 
@@ -32,25 +41,49 @@ def draws_here() -> bool:
     return not served() or bool(st.session_state.get("reading_unsupported"))
 
 
+def moved(case: Case, reader: SavedReader) -> bool:
+    """Whether another case is to be opened: the next after a save, or those that keys turned to."""
+    if (after := st.session_state.pop(whole.NEXT, None)) is not None:
+        found = find_case(settings().derivatives_dir, after)
+        if found is not None:
+            leave(found)
+            return True
+    if (by := st.session_state.pop(answers.TURN, 0)) != 0:
+        turn(case, reader, by)
+        return True
+    return False
+
+
 @st.fragment
-def read(case: Case, reader: SavedReader) -> None:
-    """Viewer, region panel and tabs; what happens in here reruns nothing else."""
-    if (by := st.session_state.pop(said.TURN, 0)) != 0:
-        turn(case, by)
-        st.rerun()
+def read(case: Case, reader: SavedReader, blind: bool) -> None:
+    """Viewer, panel and tabs; what happens in here reruns nothing else, but the end of the unaided read."""
     record = case.record
+    try:
+        first, second = protocol.reads(reader, record)
+    except StoreError as error:
+        st.error(f"The feedback store can't be read: {error}", icon=":material/error:")
+        return
+    phase = protocol.phase_of(first)
+    if moved(case, reader) or (phase == "first") != blind:
+        st.rerun()
     paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
     weak = bool(st.session_state.get(reading.WEAK, False))
+    everything: list[Region] = []
     try:
-        stuff = material(paths, record)
-        everything = read_regions(paths.regions(record.model))
+        stuff = material(paths, record, blind)
+        if not blind:
+            everything = read_regions(paths.regions(record.model))
     except (DerivativesError, ValueError, TypeError) as error:
         st.error(f"This case can't be shown. {plain(error, paths.folder)}", icon=":material/error:")
         return
-    name = reading.map_name() if reading.map_name() in stuff.maps else stuff.maps[0]
+    name = reading.map_name()
+    if not blind and name not in stuff.maps:
+        name = stuff.maps[0]
     regions = shown_regions(everything, name, weak)
     hashes: dict[str, str] = {kind: volume.hash for kind, volume in stuff.volumes.items()}
-    now = st.session_state["reading"] = Open(record, name, reader, regions, hashes)
+    now = st.session_state["reading"] = Open(
+        record, name, reader, regions, hashes, phase, first, second, protocol.pass_of(reader, record)
+    )
     for line in stuff.lacking:
         st.warning(line, icon=":material/warning:")
     left, right = st.columns([0.66, 0.34], gap="small")
@@ -58,7 +91,9 @@ def read(case: Case, reader: SavedReader) -> None:
     with left:
         if served():
             try:
-                points = [Spot((one.x_mm, one.y_mm, one.z_mm), one.radius_mm) for one in said.missed(now)]
+                points = [
+                    Spot((one.x_mm, one.y_mm, one.z_mm), one.radius_mm) for one in marks.marks(now).values()
+                ]
                 mount_viewer(now, stuff, weak, points)
             except (AssetMissing, StoreError) as error:
                 st.error(str(error))
@@ -71,13 +106,46 @@ def read(case: Case, reader: SavedReader) -> None:
             )
         if drawn_here:
             panel.drawn_slices(now, paths, weak)
-    with right:
-        elsewhere = other_map(everything, name, stuff.maps)
-        panel.regions_panel(now, weak, reading.verified(now, drawn_here), drawn_here, elsewhere)
-    panel.below(now, paths)
+    with right, st.container(key="reading_panel"):
+        elsewhere = "" if blind else other_map(everything, name, stuff.maps)
+        panel.panel(now, weak, reading.verified(now, drawn_here), drawn_here, elsewhere)
+    tabs.below(now, paths)
 
 
-def not_here(whole: list[Case]) -> None:
+def opened(case: Case, reader: SavedReader) -> None:
+    """Note, once a session, that the reader opened the scan, and in which order of the worklist.
+
+    Raises
+    ------
+    StoreError
+        Where the database refuses.
+    """
+    seen: set[str] = st.session_state.setdefault("review_opened", set())
+    pass_number = protocol.pass_of(reader, case.record)
+    place = f"{reader.id} {case.record.case_id} {case.record.input_hash} {pass_number}"
+    if place in seen:
+        return
+    store = state.feedback()
+    before = any(
+        (one.case_id, one.input_hash, one.pass_number)
+        == (case.record.case_id, case.record.input_hash, pass_number)
+        for one in events_of(store, reader.id)
+    )
+    add_event(
+        store,
+        id=new_id(),
+        reader_id=reader.id,
+        case_id=case.record.case_id,
+        input_hash=case.record.input_hash,
+        kind="resumed" if before else "opened",
+        detail=f"order: {order_of(store, reader)}",
+        session_id=state.session_id(),
+        pass_number=pass_number,
+    )
+    seen.add(place)
+
+
+def not_here(found: list[Case]) -> None:
     """A link to an analysis that is gone or was done anew: the reader, nobody else, opens another one."""
     st.warning(
         "The analysis in this address is not here: it was removed or done anew. Pick a case to open.",
@@ -85,7 +153,7 @@ def not_here(whole: list[Case]) -> None:
     )
     if st.button("Open the worklist", key="review_worklist", type="primary"):
         st.switch_page("pages/worklist.py")
-    scans = list(dict.fromkeys(case.record.case_id for case in whole))
+    scans = list(dict.fromkeys(case.record.case_id for case in found))
     st.selectbox(
         "Case", scans, None, key="review_pick", on_change=open_picked, placeholder="Choose…", width=420
     )
@@ -94,11 +162,11 @@ def not_here(whole: list[Case]) -> None:
 def page() -> None:
     st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE)
-    whole, broken = read_cases(settings().derivatives_dir)
+    found, broken = read_cases(settings().derivatives_dir)
     if broken:
         many = "1 analysis" if len(broken) == 1 else f"{len(broken)} analyses"
         st.caption(f"{many} can't be read; see the Worklist.")
-    if not whole:
+    if not found:
         st.info(
             "No analysed scan yet. Upload one, or make the demo cohort with `make demo` "
             "(in a container `python -m core demo --analyze vae_8x8_512`)."
@@ -107,21 +175,29 @@ def page() -> None:
         return
     case = state.selected_case()
     if case is None and state.asked_address() != "":
-        not_here(whole)
+        not_here(found)
         return
     if case is None:
-        case = whole[0]
+        case = found[0]
         state.select_case(case)
-    # Kept by hand while a name is asked for: Streamlit forgets widgets that are not drawn.
-    if reading.WEAK in st.session_state:
-        st.session_state[reading.WEAK] = st.session_state[reading.WEAK]
     reader = require_reader()
-    header(case, whole, draws_here())
-    offer_run(case)
     record = case.record
+    try:
+        blind = not protocol.revealed(reader, record)
+        opened(case, reader)
+        header(case, found, reader, blind)
+    except StoreError as error:
+        st.error(f"The feedback store can't be read: {error}", icon=":material/error:")
+        return
+    if not blind:
+        offer_run(case)
     preparation.mask_banner(record, CasePaths(settings().derivatives_dir, record.subject, record.session))
-    read(case, reader)
-    st.caption("A flag marks what a model did not expect, no diagnosis.")
+    read(case, reader, blind)
+    notice, edit = st.columns([0.8, 0.2], vertical_alignment="center")
+    notice.caption("A flag marks what a model did not expect, no diagnosis.")
+    if is_coordinator(reader):
+        edit.button("Edit finding terms", key="review_terms", type="tertiary", on_click=terms.ask)
+    terms.dialog()
 
 
 page()

@@ -8,7 +8,9 @@ import streamlit as st
 
 from app import jobs, state
 from app.cases import Case
-from app.review import reading
+from app.feedback.store import SavedReader, StoreError
+from app.review import marks, reading, said
+from app.review.progress import order_of, ordered
 from app.review.table import score_lines
 from core.config import settings
 from core.networks.zoo import NAMES
@@ -20,7 +22,9 @@ JOB = "review_job"  # (job id, scan, model)
 def leave(case: Case) -> None:
     """Turn to another analysis; nothing is selected there yet."""
     state.select_case(case)
-    for name in ("reading_region", "reading_jump", "reading_form", "reading_said", reading.TABLE, ASKED):
+    gone = ("reading_region", "reading_jump", "reading_form", marks.MARK, ASKED)
+    reading.unmark_row()
+    for name in gone:
         st.session_state.pop(name, None)
 
 
@@ -33,14 +37,25 @@ def open_scan(scan: str) -> None:
         leave((same or mine)[0])
 
 
-def scan_ids(cases: list[Case]) -> list[str]:
-    """The scans, each once, in the order of ``cases``."""
-    return list(dict.fromkeys(case.record.case_id for case in cases))
+def scan_ids(cases: list[Case], reader: SavedReader | None) -> list[str]:
+    """The scans, each once, in the order that the reader chose in the worklist.
+
+    Raises
+    ------
+    StoreError
+        Where the database can't be read.
+    """
+    order = order_of(state.feedback(), reader)
+    return list(dict.fromkeys(case.record.case_id for case in ordered(cases, order, reader)))
 
 
-def turn(case: Case, by: int) -> None:
+def turn(case: Case, reader: SavedReader, by: int) -> None:
     """Open the scan that lies ``by`` places after ``case``; the first or last where there are fewer."""
-    scans = scan_ids(state.cases())
+    try:
+        scans = scan_ids(state.cases(), reader)
+    except StoreError as error:
+        said.say(f"Not opened: {error}", failed=True)
+        return
     if case.record.case_id in scans:
         at = scans.index(case.record.case_id) + by
         open_scan(scans[min(max(at, 0), len(scans) - 1)])
@@ -51,12 +66,12 @@ def open_picked() -> None:
     open_scan(st.session_state["review_pick"])
 
 
-def _choose_scan() -> None:
-    open_scan(st.session_state["review_scan"])
+def _choose_scan(key: str) -> None:
+    open_scan(st.session_state[key])
 
 
-def _choose_model() -> None:
-    current, wanted = state.selected_case(), st.session_state["review_model"]
+def _choose_model(key: str) -> None:
+    current, wanted = state.selected_case(), st.session_state[key]
     if current is None:
         return
     found = [case for case in state.cases() if case.record.case_id == current.record.case_id]
@@ -67,13 +82,15 @@ def _choose_model() -> None:
         leave(match)
 
 
-def header(case: Case, everything: list[Case], drawn_here: bool) -> None:
-    """One line: previous, scan, next, model, age and scores.
+def header(case: Case, everything: list[Case], reader: SavedReader, blind: bool) -> None:
+    """One line: previous, scan, next, model, age and scores; neither model nor scores while ``blind``.
 
-    Its keys are Streamlit's only with slices drawn by the server (``drawn_here``): the viewer hears them in
-    order with the verdicts.
+    Raises
+    ------
+    StoreError
+        Where the database can't be read.
     """
-    scans = scan_ids(everything)
+    scans = scan_ids(everything, reader)
     have = {o.record.model for o in everything if o.record.case_id == case.record.case_id}
     at = scans.index(case.record.case_id)
     back, pick, forward, model, facts = st.columns(
@@ -88,28 +105,37 @@ def header(case: Case, everything: list[Case], drawn_here: bool) -> None:
             icon=icon,
             key=key,
             help=f"{'Next' if by > 0 else 'Previous'} case ({shortcut})",
-            shortcut=shortcut if drawn_here else None,
             disabled=not 0 <= at + by < len(scans),
             on_click=turn,
-            args=(case, by),
+            args=(case, reader, by),
             width="stretch",
         )
-    # The open case is the truth; the boxes follow it.
-    st.session_state["review_scan"] = case.record.case_id
-    st.session_state["review_model"] = st.session_state.get(ASKED, case.record.model)
-    pick.selectbox("Case", scans, key="review_scan", on_change=_choose_scan, label_visibility="collapsed")
+    # The open case is the truth; each has boxes of its own.
+    key = f"review_scan_{case.address}"
+    pick.selectbox(
+        "Case", scans, at, key=key, on_change=_choose_scan, args=(key,), label_visibility="collapsed"
+    )
+    age = "age not known" if case.record.age_weeks is None else f"{case.record.age_weeks:.1f} weeks"
+    if blind:
+        model.caption("First read: the model is hidden")
+        facts.caption(age)
+        return
+    models, chosen = (
+        list(dict.fromkeys([*NAMES, *sorted(have)])),
+        st.session_state.get(ASKED, case.record.model),
+    )
+    key = f"review_model_{case.address}_{chosen}"
     model.selectbox(
         "Model",
-        list(dict.fromkeys([*NAMES, *sorted(have)])),
-        key="review_model",
+        models,
+        models.index(chosen),
+        key=key,
         on_change=_choose_model,
+        args=(key,),
         format_func=lambda name: name if name in have else f"{name} · not run",
         label_visibility="collapsed",
     )
-    age = case.record.age_weeks
-    facts.caption(
-        " · ".join(["age not known" if age is None else f"{age:.1f} weeks", *score_lines(case.record)[:1]])
-    )
+    facts.caption(" · ".join([age, *score_lines(case.record)[:1]]))
 
 
 def raw_scan(case: Case) -> Path | None:
@@ -150,7 +176,7 @@ def _submit(raw: Path, case: Case, wanted: str) -> None:
     try:
         job = jobs.submit(settings().jobs_dir, [raw], [wanted])
     except jobs.JobError as error:
-        st.session_state["reading_said"] = (str(error), True)
+        said.say(str(error), failed=True)
         return
     st.session_state[JOB] = (job, case.record.case_id, wanted)
 

@@ -1,6 +1,9 @@
 """One reader before one case: what is open and selected, and what the viewer has on screen.
 
 Callbacks take no arguments: they read the session, since arguments can be those of an earlier run.
+
+A widget whose value Python sets gets a key of its own for each value: a message that the browser sent before
+it heard of the new value would else be taken for a change by the reader.
 """
 
 from __future__ import annotations
@@ -10,13 +13,17 @@ from typing import Any
 
 import streamlit as st
 
+from app.feedback.drafts import scan_key
+from app.feedback.reads import SavedRead
+from app.feedback.rows import Phase
 from app.feedback.store import SavedReader, new_id
+from app.viewer.component import visible
 from app.viewer.volumes import MAP_KINDS
 from core.io.derivatives import CaseRecord, MapName, Region
 
 VIEWER = "reading_viewer"
 TABLE = "region_table"
-WEAK = "review_weak"  # toggle: regions of 2–3 SD too
+WEAK = "review_weak"  # whether regions of 2–3 SD are listed too
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,20 @@ class Open:
     reader: SavedReader
     regions: list[Region]  # as listed
     hashes: dict[str, str]  # by volume kind, what the viewer must have loaded
+    phase: Phase = "second"  # "first" while the model's flags are hidden
+    first: SavedRead | None = None  # the locked read
+    second: SavedRead | None = None
+    pass_number: int = 1  # the reader's nth reading of the scan
+
+    @property
+    def blind(self) -> bool:
+        """Whether nothing of the model may be seen yet."""
+        return self.phase == "first"
+
+    @property
+    def scan(self) -> str:
+        """Names this reading of the scan, whichever model is open."""
+        return scan_key(self.record.case_id, self.record.input_hash, self.pass_number)
 
 
 def open_now() -> Open:
@@ -51,6 +72,7 @@ def select(region_id: str | None, move: bool) -> None:
     """Select a region, or none; ``move`` the viewer's crosshair to its peak."""
     st.session_state["reading_region"] = region_id
     st.session_state.pop("reading_form", None)
+    st.session_state.pop("reading_mark", None)
     region = selected_region()
     if region is None:
         st.session_state.pop("reading_jump", None)
@@ -91,9 +113,26 @@ def on_weak() -> None:
         forget_row()
 
 
+def table_key() -> str:
+    """Key of the region table; a new one each time that its own mark is taken away."""
+    return f"{TABLE}_{st.session_state.get(TABLE, 0)}"
+
+
+def _cells() -> list[tuple[int, str]]:
+    table = st.session_state.get(table_key()) or {}
+    return list(table.get("selection", {}).get("cells", []))
+
+
 def unmark_row() -> None:
     """Take the table's own mark away: the region chosen elsewhere is shown by its row's colour."""
-    st.session_state[TABLE] = {"selection": {"rows": [], "columns": [], "cells": []}}
+    if _cells():
+        st.session_state[TABLE] = st.session_state.get(TABLE, 0) + 1
+
+
+def on_weak_toggle() -> None:
+    """The reader turned the bands of 2–3 SD on or off beside the list."""
+    st.session_state[WEAK] = not st.session_state.get(WEAK, False)
+    forget_row()
 
 
 def forget_row() -> None:
@@ -113,7 +152,7 @@ def on_selected() -> None:
 
 def on_row() -> None:
     """The reader chose a row of the table."""
-    cells = st.session_state[TABLE]["selection"]["cells"]
+    cells = _cells()
     regions = open_now().regions
     if cells and cells[0][0] < len(regions):
         select(regions[cells[0][0]].id, move=True)
@@ -124,5 +163,7 @@ def verified(reading: Open, drawn_here: bool) -> bool:
     if drawn_here:
         return True
     loaded = st.session_state.get("reading_loaded") or {}
-    shown = (loaded.get("case"), loaded.get("map"), loaded.get("hashes"))
-    return shown == (reading.record.case_id, reading.name, reading.hashes)
+    hashes = {kind: reading.hashes[kind] for kind in visible(reading.hashes, reading.blind)}
+    if (loaded.get("case"), loaded.get("hashes")) != (reading.record.case_id, hashes):
+        return False
+    return reading.blind or loaded.get("map") == reading.name

@@ -1,40 +1,39 @@
-"""What a reader says of the open case, kept: verdicts by button and key, undo, notes, missed findings.
+"""What a reader says of flagged regions, kept: verdict, finding type, confidence and note, and undo.
 
-Button callbacks and the viewer's events write to the database first and touch the session afterwards.
+Callbacks write to the database first and touch the session afterwards.
 """
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from app import state
-from app.cases import ADDRESS_CHARACTERS, address, find_case
-from app.feedback.drafts import find_draft, keep_draft
+from app.cases import address
+from app.feedback.drafts import AnswerDraft, answer_draft, find_draft, keep_answer
 from app.feedback.store import (
-    Missed,
-    MissedInput,
     SavedVerdict,
     StoreError,
     VerdictValue,
-    add_missed,
     add_verdict,
     current_verdicts,
-    list_missed,
-    missed_input,
     new_id,
-    retract_missed,
     undo_last,
     verdict_input,
 )
-from app.review.reading import Open, open_now, select, selected_region, viewer_said
-from app.viewer.volumes import VolumeMissing, in_brain
-from core.config import settings
-from core.io.derivatives import CasePaths, DerivativesError, Region, read_regions
+from app.review.reading import Open, open_now, select, selected_region
+from core.io.derivatives import Region
 
-TURN = "reading_turn"  # cases to go on by, asked for by key
-MISSED_RADIUS_MM = 5.0
+SAID = "reading_said"  # (text, failed, count)
+
+
+def say(text: str, failed: bool = False) -> None:
+    """Show the reader what came of their last answer."""
+    count = st.session_state.get(SAID, ("", False, 0))[2]
+    st.session_state[SAID] = (text, failed, count + 1)
 
 
 def form_id() -> str:
@@ -42,162 +41,155 @@ def form_id() -> str:
     return str(st.session_state.setdefault("reading_form", new_id()))
 
 
-def note_key(reading: Open, region: Region) -> str:
-    """Widget key of a region's note: a draft stays with its region."""
-    return f"note_{address(reading.record)[:16]}_{region.id}"
+def analysis_key(now: Open) -> str:
+    """Names this reading of the analysis: drafts stay with it. 64 characters."""
+    key = address(now.record)
+    if now.pass_number == 1:
+        return key
+    return hashlib.sha256(f"{key} {now.pass_number}".encode()).hexdigest()
 
 
-def verdicts(reading: Open) -> dict[str, SavedVerdict]:
+def note_place(now: Open, region: Region) -> str:
+    """Whose note this is: reader, analysis and region."""
+    return f"{now.reader.id}.{analysis_key(now)}.{region.id}"
+
+
+def verdicts(now: Open) -> dict[str, SavedVerdict]:
     """The reader's standing verdicts on the open analysis and map, by region id."""
-    record = reading.record
+    record = now.record
     return current_verdicts(
         state.feedback(),
         case_id=record.case_id,
         model=record.model,
         case_key=record.key,
-        map=reading.name,
-        reader_id=reading.reader.id,
+        map=now.name,
+        reader_id=now.reader.id,
+        pass_number=now.pass_number,
     )
 
 
-def missed(reading: Open) -> list[Missed]:
-    """The reader's standing missed findings on the open scan, whichever model was open."""
-    record = reading.record
-    return list_missed(
-        state.feedback(), case_id=record.case_id, input_hash=record.input_hash, reader_id=reading.reader.id
-    )
-
-
-def note_of(reading: Open, region: Region, standing: SavedVerdict | None) -> str:
+def note_of(now: Open, region: Region, standing: SavedVerdict | None) -> str:
     """What the note's field holds at first: the reader's draft if it came last, else the verdict's note."""
     draft = find_draft(
-        state.feedback(),
-        reader_id=reading.reader.id,
-        analysis=address(reading.record),
-        region_id=region.id,
+        state.feedback(), reader_id=now.reader.id, analysis=analysis_key(now), region_id=region.id
     )
     if draft is not None and (standing is None or draft.updated_utc > standing.created_utc):
         return draft.note
     return "" if standing is None else standing.note
 
 
-def on_note() -> None:
-    """The reader left the note's field: a reload must not lose it."""
-    reading, region = open_now(), selected_region()
-    if region is None:
-        return
-    try:
-        keep_draft(
-            state.feedback(),
-            reader_id=reading.reader.id,
-            analysis=address(reading.record),
-            region_id=region.id,
-            note=str(st.session_state.get(note_key(reading, region), "")),
-        )
-    except StoreError as error:
-        _say(f"Draft not kept: {error}", failed=True)
-        return
-    _say("draft kept")
-
-
-def _say(text: str, failed: bool = False) -> None:
-    st.session_state["reading_said"] = (text, failed)
+def answer_of(now: Open, region: Region, standing: SavedVerdict | None) -> AnswerDraft:
+    """Finding type and confidence: the verdict's, or those chosen before it."""
+    if standing is not None:
+        return AnswerDraft(standing.finding_type, standing.confidence)
+    return answer_draft(
+        state.feedback(), reader_id=now.reader.id, analysis=analysis_key(now), region_id=region.id
+    )
 
 
 def save(verdict: VerdictValue, region_id: str) -> None:
-    """Keep the reader's answer by button; ``region_id`` is the region that the button was drawn for."""
-    reading, region = open_now(), selected_region()
+    """Keep the reader's verdict by button; ``region_id`` is the region that the button was drawn for."""
+    now, region = open_now(), selected_region()
     if region is None or region.id != region_id:
-        _say("Not saved: the selection has moved on. Look, and answer again.", failed=True)
+        say("Not saved: the selection has moved on. Look, and answer again.", failed=True)
         return
-    if _keep(reading, region, verdict, form_id()):
+    if keep(now, region, form_id(), verdict=verdict):
         st.session_state.pop("reading_form", None)
 
 
-def _keep(reading: Open, region: Region, verdict: VerdictValue, id: str) -> bool:
-    """Write one answer and say so; False where the database refused."""
+def choose(what: str, value: Any, region_id: str) -> None:
+    """Keep finding type or confidence by mouse."""
+    now, region = open_now(), selected_region()
+    if region is None or region.id != region_id:
+        say("Not saved: the selection has moved on. Look, and answer again.", failed=True)
+        return
+    name(now, region, new_id(), what, value)
+
+
+def choose_type(key: str, region_id: str) -> None:
+    """Keep the finding type chosen in the box ``key``."""
+    choose("type", st.session_state[key] or "", region_id)
+
+
+def name(now: Open, region: Region, id: str, what: str, value: Any) -> bool:
+    """Keep a finding type (``what`` is "type") or confidence ("sure"); False where the database refused."""
+    change = {"finding_type": str(value)} if what == "type" else {"confidence": value}
     try:
-        standing = verdicts(reading).get(region.id)
-        typed = st.session_state.get(note_key(reading, region))
-        note = note_of(reading, region, standing) if typed is None else str(typed)
-        if standing is not None and (standing.verdict, standing.note) == (verdict, note):
-            _say(f"saved {standing.saved_at}")  # a doubled click: nothing new was said
+        standing = verdicts(now).get(region.id)
+        answer = replace(answer_of(now, region, standing), **change)
+        if standing is None:
+            keep_answer(
+                state.feedback(),
+                reader_id=now.reader.id,
+                analysis=analysis_key(now),
+                region_id=region.id,
+                answer=answer,
+            )
+            say("kept for the verdict: agree, disagree or unsure?")
+            return True
+    except StoreError as error:
+        say(f"Not saved: {error}", failed=True)
+        return False
+    return keep(now, region, id, answer=answer)
+
+
+def keep(
+    now: Open,
+    region: Region,
+    id: str,
+    *,
+    verdict: VerdictValue | None = None,
+    note: str | None = None,
+    answer: AnswerDraft | None = None,
+) -> bool:
+    """Write one answer and say so; what is not given stays as it stands. False where the database refused."""
+    try:
+        standing = verdicts(now).get(region.id)
+        note = note_of(now, region, standing) if note is None else note
+        answer = answer_of(now, region, standing) if answer is None else answer
+        verdict = verdict if verdict is not None or standing is None else _value(standing.verdict)
+        if verdict is None:
+            say("Not saved: agree, disagree or unsure first.", failed=True)
+            return True
+        given = (verdict, note, answer.finding_type, answer.confidence)
+        if standing is not None and given == (
+            standing.verdict,
+            standing.note,
+            standing.finding_type,
+            standing.confidence,
+        ):
+            say(f"saved {standing.saved_at}")  # a doubled click: nothing new was said
             return True
         saved = add_verdict(
             state.feedback(),
             verdict_input(
-                reading.record,
+                now.record,
                 region,
                 id=id,
-                reader_id=reading.reader.id,
+                reader_id=now.reader.id,
                 verdict=verdict,
                 note=note,
                 session_id=state.session_id(),
+                finding_type=answer.finding_type,
+                confidence=answer.confidence,
+                pass_number=now.pass_number,
             ),
         )
     except StoreError as error:
-        _say(f"Not saved: {error}", failed=True)
+        say(f"Not saved: {error}", failed=True)
         return False
-    _say(f"saved {saved.saved_at}")
+    say(f"saved {saved.saved_at}")
     return True
 
 
-def answered() -> tuple[str, ...]:
-    """Ids of the answers by key that need not be sent again."""
-    return tuple(st.session_state.get("reading_answered", ()))[-100:]
+def _value(stored: str) -> VerdictValue:
+    values: dict[str, VerdictValue] = {"agree": "agree", "disagree": "disagree", "unsure": "unsure"}
+    return values[stored]
 
 
-def on_answers() -> None:
-    """Keep what the reader answered by key, in order, each on the region and analysis that it names.
-
-    Keys come faster than runs of the script: what is selected or open by now is not asked.
-    """
-    for answer in viewer_said("answers") or []:
-        if answer["id"] in answered():
-            continue
-        if answer["what"] in ("next", "previous"):
-            by = 1 if answer["what"] == "next" else -1
-            st.session_state[TURN] = st.session_state.get(TURN, 0) + by
-        elif (reading := _reading_at(answer)) is None:
-            _say("Not saved: the answer named an analysis or map that is not on screen. Answer again.", True)
-        elif answer["what"] == "undo":
-            if not undo(answer["id"], reading):
-                return  # kept in the browser, in order, for the next try
-        else:
-            region = next((one for one in reading.regions if one.id == answer["region"]), None)
-            if region is None or answer["what"] not in ("agree", "disagree", "unsure"):
-                _say("Not saved: the answer named no region of this analysis. Answer again.", failed=True)
-            elif not _keep(reading, region, answer["what"], answer["id"]):
-                return
-        st.session_state["reading_answered"] = [*answered(), answer["id"]]
-
-
-def _reading_at(answer: dict[str, Any]) -> Open | None:
-    """The analysis that an answer names, with all its regions of the answer's map; None where it can't be."""
-    now, name = open_now(), answer["map"]
-    case = find_case(settings().derivatives_dir, str(answer["address"])[:ADDRESS_CHARACTERS])
-    if case is None or name not in case.record.bands:
-        return None
-    here = address(case.record) == address(now.record)
-    if here and answer["hash"] != now.hashes.get("base"):
-        return None
-    record = case.record
-    paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
-    try:
-        regions = [region for region in read_regions(paths.regions(record.model)) if region.map == name]
-    except DerivativesError:
-        return None
-    return Open(record, name, now.reader, regions, now.hashes if here else {})
-
-
-def undo_here() -> None:
-    """Take back the reader's newest answer on the open analysis, by button."""
-    undo(new_id(), open_now())
-
-
-def undo(id: str, reading: Open) -> bool:
+def undo(id: str, now: Open) -> bool:
     """Take back the reader's newest answer on an analysis; False where the database refused."""
-    record = reading.record
+    record = now.record
     try:
         row = undo_last(
             state.feedback(),
@@ -205,85 +197,18 @@ def undo(id: str, reading: Open) -> bool:
             case_id=record.case_id,
             model=record.model,
             case_key=record.key,
-            reader_id=reading.reader.id,
+            reader_id=now.reader.id,
             session_id=state.session_id(),
+            pass_number=now.pass_number,
         )
     except StoreError as error:
-        _say(f"Not undone: {error}", failed=True)
+        say(f"Not undone: {error}", failed=True)
         return False
     st.session_state.pop("reading_form", None)
     if row is None:
-        _say("nothing to undo")
+        say("nothing to undo")
         return True
     if row.map == open_now().name:
         select(row.region_id, move=True)
-    _say(f"took back “{row.verdict}” {row.saved_at}")
+    say(f"took back “{row.verdict}” {row.saved_at}")
     return True
-
-
-def _keep_missed(given: MissedInput, done: str, supersedes: str | None = None) -> None:
-    try:
-        add_missed(state.feedback(), given, supersedes=supersedes)
-    except StoreError as error:
-        _say(f"Not saved: {error}", failed=True)
-        return
-    _say(done)
-
-
-def on_missed() -> None:
-    """Keep a point that the model overlooked; its note can follow."""
-    said, reading = viewer_said("missed") or {}, open_now()
-    if said.get("case") != reading.record.case_id:
-        return
-    x, y, z = (float(value) for value in said["mm"])
-    record = reading.record
-    try:
-        inside = in_brain(CasePaths(settings().derivatives_dir, record.subject, record.session), (x, y, z))
-    except VolumeMissing as error:
-        _say(f"Not saved: {error}", failed=True)
-        return
-    if not inside:
-        _say("Not marked: this point lies outside the brain.", failed=True)
-        return
-    given = missed_input(
-        reading.record,
-        id=new_id(),
-        reader_id=reading.reader.id,
-        map=reading.name,
-        point_mm=(x, y, z),
-        radius_mm=float(said.get("radius", MISSED_RADIUS_MM)),
-        session_id=state.session_id(),
-    )
-    _keep_missed(given, "missed finding saved")
-
-
-def renote_missed(finding: Missed) -> None:
-    """Append the note typed for a missed finding."""
-    reading = open_now()
-    given = missed_input(
-        reading.record,
-        id=new_id(),
-        reader_id=reading.reader.id,
-        map="normative" if finding.map == "normative" else "volume",
-        point_mm=(finding.x_mm, finding.y_mm, finding.z_mm),
-        radius_mm=finding.radius_mm,
-        note=str(st.session_state.get(f"missed_note_{finding.id}", "")),
-        session_id=state.session_id(),
-    )
-    _keep_missed(given, "note saved", supersedes=finding.id)
-
-
-def remove_missed(finding: Missed) -> None:
-    """Take back a missed finding."""
-    try:
-        retract_missed(
-            state.feedback(),
-            id=new_id(),
-            missed_id=finding.id,
-            reader_id=open_now().reader.id,
-            session_id=state.session_id(),
-        )
-    except StoreError as error:
-        _say(f"Not removed: {error}", failed=True)
-        return
-    _say("missed finding removed")

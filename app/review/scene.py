@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app.cases import address
+from app.review.marks import on_missed
 from app.review.reading import VIEWER, Open, on_loaded, on_map, on_selected, on_unsupported, on_weak
-from app.review.said import answered, on_answers, on_missed
-from app.routes import niivue_url, volume_url
+from app.review.whole import on_active
+from app.routes import health_url, niivue_url, volume_url
 from app.viewer.component import BLIND_KINDS, Scene, Spot, Volume, mark, viewer
 from app.viewer.volumes import (
     MAP_KINDS,
@@ -44,8 +45,10 @@ class Material:
         return [name for name, kind in MAP_KINDS.items() if kind in self.volumes]
 
 
-def material(paths: CasePaths, record: CaseRecord) -> Material:
+def material(paths: CasePaths, record: CaseRecord, blind: bool = False) -> Material:
     """Build the wire volumes. The scan and one z map must be there; the others may lack.
+
+    While the read is ``blind``, the scan and its mask alone.
 
     Raises
     ------
@@ -58,13 +61,15 @@ def material(paths: CasePaths, record: CaseRecord) -> Material:
     volumes: dict[Kind, Wire] = {}
     lacking = []
     for kind in kinds(record):
+        if blind and kind not in BLIND_KINDS:
+            continue
         try:
             volumes[kind] = wire(paths, record.model, kind)
         except VolumeMissing as error:
             if kind in BLIND_KINDS:
                 raise
             lacking.append(f"{OFF[kind]} is off. {error}")
-    if not set(volumes) & set(MAP_KINDS.values()):
+    if not blind and not set(volumes) & set(MAP_KINDS.values()):
         raise VolumeMissing(" ".join(lacking) or "It has no z map; analyse the scan again")
     check_files(paths, record)  # again: an analysis may have replaced one while they were read
     remember(record, paths)
@@ -75,6 +80,10 @@ def threshold(record: CaseRecord) -> str:
     """What makes a region of flagged voxels, in words; "" where the analysis didn't say."""
     floor = record.settings.get("floor_mm3")
     return "" if floor is None else f"regions of {floor:g} mm³ or more"
+
+
+def unheard() -> None:
+    """The desk hears the keys in the viewer's stead: no answers come from it."""
 
 
 def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> None:
@@ -90,7 +99,7 @@ def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> 
         Scene(
             address=address(now.record),
             case=now.record.case_id,
-            model=now.record.model,
+            model="" if now.blind else now.record.model,
             synthetic=now.record.synthetic,
             stored=stuff.stored,
             niivue=niivue_url(),
@@ -103,17 +112,20 @@ def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> 
             regions=[mark(one) for one in now.regions],
             selected=region,
             pick=st.session_state.get("reading_pick", 0),
-            answered=answered(),
             jump=st.session_state.get("reading_jump"),
             missed=tuple(missed),
             threshold=threshold(now.record),
+            blind=now.blind,
+            phase=now.phase,
+            health=health_url(),
         ),
         key=VIEWER,
         on_loaded=on_loaded,
         on_selected=on_selected,
-        on_answers=on_answers,
+        on_answers=unheard,
         on_missed=on_missed,
         on_map=on_map,
         on_weak=on_weak,
         on_unsupported=on_unsupported,
+        on_active=on_active,
     )

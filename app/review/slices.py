@@ -74,13 +74,24 @@ def spacing(volume: Wire) -> tuple[float, float, float]:
 
 
 def slice_png(
-    paths: CasePaths, model: str, name: MapName, plane: Plane, index: int, bands: frozenset[str], height: int
+    paths: CasePaths,
+    model: str,
+    name: MapName | None,
+    plane: Plane,
+    index: int,
+    bands: frozenset[str],
+    height: int,
 ) -> bytes:
-    """PNG of one slice with its flagged voxels and side letters, ``height`` pixels high, to scale in mm."""
+    """PNG of one slice with its flagged voxels and side letters, ``height`` pixels high, to scale in mm.
+
+    No voxel is flagged where no map is named.
+    """
     volume = wire(paths, model, "base")
-    base = decode(volume)
-    z = decode(wire(paths, model, MAP_KINDS[name]))
-    picture = paint(cut(base, plane, index), cut(band_labels(z, bands), plane, index))
+    grey = cut(decode(volume), plane, index)
+    labels = np.zeros(grey.shape, dtype=np.uint8)
+    if name is not None:
+        labels = cut(band_labels(decode(wire(paths, model, MAP_KINDS[name])), bands), plane, index)
+    picture = paint(grey, labels)
     size = spacing(volume)
     across, down = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}[plane]
     width = round(height * volume.shape[across] * size[across] / (volume.shape[down] * size[down]))

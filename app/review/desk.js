@@ -1,0 +1,201 @@
+// The reader's keys, and the line that says what the next one means.
+//
+// A letter opens a row, digits choose in it: k 3 4 is class 2A, confidence 4; a 2 agrees and names the finding.
+// Answers leave in order, each with its own id, the region, analysis and map that were on screen, and the note
+// as typed; they stay in this browser until Python has kept them. The viewer leaves these keys to the desk
+// (`fontanelleClaims`) and tells what it shows (`fontanelleOnScreen`).
+
+const STORED = "fontanelle.answers.";
+const DIGITS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "h", "q", "r", "y", "z"];
+const VERDICTS = { a: "agree", d: "disagree", s: "unsure" };
+const OWN = [...Object.keys(VERDICTS), "u", "k", "j", "f", "e", "E", "N", "P", "S"];
+const SURE = [["0", "", "not said"], ["1", "1", "a guess"], ["2", "2", ""], ["3", "3", ""], ["4", "4", ""], ["5", "5", "certain"]];
+const SHEET = [
+  ["Shift click", "mark a finding in the viewer; its digits follow"],
+  ["k, digit, digit", "class of the scan, then how sure"],
+  ["E", "note on the scan"],
+  ["f", "finish: lock the first read, save the second"],
+  ["n p", "next, previous region (second read)"],
+  ["a d s", "agree, disagree, unsure; then"],
+  ["digit, digit", "which finding, how sure; any other key goes on"],
+  ["j, digit, digit", "finding of the region, or of the last mark"],
+  ["e", "note on the region, or on the last mark"],
+  ["Enter, Esc", "leave a note (Shift Enter: new line)"],
+  ["u", "undo: one step a press"],
+  ["Shift N P", "next, previous case"],
+  ["Shift S", "skip this case, with a reason"],
+  ["? Esc", "these keys, close them"],
+];
+
+export default function (component) {
+  const { parentElement } = component;
+  parentElement.fontanelleDesk ??= mount(parentElement);
+  const desk = parentElement.fontanelleDesk;
+  desk.update(component);
+  return () => { desk.destroy(); delete parentElement.fontanelleDesk; };
+}
+
+function mount(root) {
+  const ui = {
+    said: el("div", { class: "said", role: "status" }), row: el("div", { class: "row" }),
+    sheet: el("dl", { class: "sheet", role: "dialog", "aria-label": "Keys of the reading loop", hidden: "" },
+      ...SHEET.flatMap(([key, what]) => [el("dt", {}, key), el("dd", {}, what)])),
+  };
+  ui.box = el("div", { class: "desk" }, ui.said, ui.row, ui.sheet);
+  root.append(ui.box);
+  let component, data = {}, armed, answers = [];
+  const claims = (globalThis.fontanelleClaims = new Set(OWN));
+
+  // ---- answers
+  function screen() {
+    const shown = globalThis.fontanelleOnScreen?.();
+    if (data.viewer) return shown ?? { ready: false };
+    return { address: data.address, region: data.region, map: data.map, hash: data.hash, ready: true };
+  }
+
+  function answer(what, value = "", more = {}) {
+    const { address, region, map, hash, ready, active } = screen();
+    if (!ready) { say("Wait until the viewer shows this case.", true); return undefined; }
+    const notes = globalThis.fontanelleNotes ?? {};
+    const given = {
+      id: newId(), what, value, address, region, map, hash, phase: data.phase, session: data.session, mark: null, active: active ?? null,
+      note: address === data.address && notes.region?.place === `${data.reader}.${data.analysis}.${region}` ? notes.region.text() : null,
+      remark: notes.case?.place === data.scan ? notes.case.text() : null,
+      ...more,
+    };
+    answers.push(given);
+    send();
+    return given;
+  }
+
+  function send() {
+    localStorage.setItem(STORED + data.reader, JSON.stringify(answers));
+    component.setStateValue("answers", [...answers]);
+  }
+
+  // ---- rows: [key, value, label]
+  const rows = {
+    class: () => data.classes.map(([value, label], i) => [i < 6 ? String(i) : "9", value, label]),
+    sure: () => SURE,
+    type: () => [["0", "", "not named"], ...data.terms.map(([name, label], i) => [DIGITS[i], name, label]).filter(([key]) => key)],
+  };
+  const TITLES = { class: "Class", sure: "How sure?", type: "Finding" };
+
+  function arm(row, what, target = {}, then = undefined) {
+    armed = row && { row, what, target, then, choices: rows[row]() };
+    draw();
+  }
+
+  function choose(key) {
+    const { what, target, then, choices } = armed, choice = choices.find(([one]) => one === key);
+    if (!choice) return false;
+    if (!answer(what, choice[1], target)) { arm(); return true; }
+    if (then) arm("sure", then, target);
+    else arm();
+    return true;
+  }
+
+  // What a type, a confidence or a note speaks of: the region on screen, else the mark set last.
+  function target() {
+    const { region } = screen();
+    if (data.phase === "second" && region) return { region, mark: null };
+    return data.mark ? { region: null, mark: data.mark } : null;
+  }
+
+  const actions = {
+    k: () => arm("class", "class", {}, "class-sure"),
+    j: () => { const to = target(); if (to) arm("type", "type", to, "sure"); else say("Select a region or mark a finding first.", true); },
+    f: () => answer("finish"),
+    u: () => answer("undo"),
+    N: () => answer("next"),
+    P: () => answer("previous"),
+    S: () => answer("skip"),
+    e: () => {
+      const notes = globalThis.fontanelleNotes ?? {}, to = target();
+      ((to?.region ? notes.region : notes[`mark.${to?.mark}`]) ?? notes.case)?.focus();
+    },
+    E: () => globalThis.fontanelleNotes?.case?.focus(),
+  };
+  for (const [key, verdict] of Object.entries(VERDICTS)) actions[key] = () => {
+    if (data.phase !== "second") return say("The flags are hidden: lock the first read (f) before you answer them.", true);
+    const given = screen().region ? answer(verdict) : say("Select a region first: n, or click a row.", true);
+    if (given) arm("type", "type", { region: given.region, mark: null }, "sure");
+  };
+
+  // ---- keys
+  const listeners = new AbortController();
+  window.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event) || document.querySelector('[role="dialog"][aria-modal="true"], [data-testid="stDialog"]')) return;
+    if (event.key === "?") { ui.sheet.hidden = !ui.sheet.hidden; return; } // the viewer shows its own beside it
+    if (event.key === "Escape") ui.sheet.hidden = true;
+    if (event.repeat) return;
+    const taken = armed && (event.key === "Escape" ? (arm(), true) : choose(event.key));
+    if (!taken) {
+      if (armed) arm();
+      if (!(event.key in actions)) return;
+      actions[event.key]();
+    }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, { capture: true, signal: listeners.signal });
+
+  // A click on the button takes the same way as the key: the note as typed and the seconds come along.
+  window.addEventListener("click", (event) => {
+    const button = event.target?.closest?.(".st-key-review_finish button");
+    if (!button || button.disabled || !data.viewer) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    answer("finish");
+  }, { capture: true, signal: listeners.signal });
+
+  // ---- what is seen
+  function say(text, failed = false) {
+    ui.said.textContent = text || " ";
+    ui.said.classList.toggle("failed", failed);
+    return undefined;
+  }
+
+  function draw() {
+    for (const key of [...claims]) if (!OWN.includes(key)) claims.delete(key);
+    ui.row.replaceChildren();
+    ui.box.dataset.armed = armed?.row ?? "";
+    if (!armed) {
+      ui.row.append(...hints().map(([key, what]) => el("span", { class: "hint" }, el("kbd", {}, key), what)));
+      return;
+    }
+    claims.add("Escape");
+    ui.row.append(el("b", {}, TITLES[armed.row]));
+    for (const [key, value, label] of armed.choices) {
+      claims.add(key);
+      ui.row.append(el("button", { type: "button", class: "choice", onclick: () => choose(key) }, el("kbd", {}, key), label || value));
+    }
+  }
+
+  const hints = () => data.phase === "first"
+    ? [["Shift click", "mark a finding"], ["k", "class"], ["E", "note"], ["f", "lock"], ["?", "all keys"]]
+    : [["n p", "region"], ["a d s", "agree, disagree, unsure"], ["j", "finding"], ["k", "class"], ["f", "save"], ["?", "all keys"]];
+
+  function update(next) {
+    component = next;
+    const before = data;
+    data = next.data;
+    if (before.reader !== data.reader) {
+      try { answers = JSON.parse(localStorage.getItem(STORED + data.reader) ?? "[]"); } catch { answers = []; }
+      if (answers.some((one) => !data.answered.includes(one.id))) setTimeout(send);
+    }
+    const left = answers.filter((one) => !data.answered.includes(one.id));
+    if (left.length < answers.length) { answers = left; localStorage.setItem(STORED + data.reader, JSON.stringify(answers)); }
+    if (before.said?.count !== data.said.count || before.scan !== data.scan) say(data.said.text, data.said.failed);
+    if (armed && (before.scan !== data.scan || before.phase !== data.phase)) armed = undefined;
+    if (before.scan === data.scan && data.mark && data.mark !== before.mark && data.fresh) arm("type", "type", { region: null, mark: data.mark }, "sure");
+    else draw();
+  }
+
+  function destroy() {
+    listeners.abort();
+    if (globalThis.fontanelleClaims === claims) delete globalThis.fontanelleClaims;
+    ui.box.remove();
+  }
+
+  return { update, destroy };
+}

@@ -1,0 +1,58 @@
+"""The desk: the reader's keys, and notes that are never lost, as Streamlit components."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.viewer.component import script
+
+HERE = Path(__file__).resolve().parent
+DESK = "reading_desk"
+KEPT = "reading_kept"  # notes by place that the database holds, so that the browser can forget them
+KEPT_COUNT = 20
+
+
+@cache
+def _component(name: str) -> Callable[..., Any]:
+    return st.components.v2.component(
+        f"fontanelle_{name}",
+        css=(HERE / "desk.css").read_text(encoding="utf-8"),
+        js=script("base.js", HERE / f"{name}.js"),
+    )
+
+
+def desk(data: dict[str, Any], on_answers: Callable[[], None]) -> None:
+    """Hear the reader's keys. ``data`` as in desk.js; the answers lie in ``st.session_state[DESK]``."""
+    _component("desk")(key=DESK, data=data, on_answers_change=on_answers)
+
+
+def note(
+    role: str,
+    place: str,
+    value: str,
+    *,
+    key: str,
+    label: str,
+    placeholder: str,
+    title: str = "",
+    rows: int = 2,
+    disabled: bool = False,
+    on_texts: Callable[[], None],
+) -> None:
+    """A note's field. What was typed comes as ``{"texts": {place: text}}`` in ``st.session_state[key]``."""
+    data = {
+        **{"role": role, "place": place, "value": value, "label": label, "placeholder": placeholder},
+        **{"title": title, "rows": rows, "disabled": disabled, "kept": st.session_state.get(KEPT, {})},
+    }
+    _component("note")(key=key, data=data, height=14 + 18 * rows, on_texts_change=on_texts)
+
+
+def remember_kept(place: str, text: str) -> None:
+    """The database holds this text now."""
+    kept = {**st.session_state.get(KEPT, {}), place: text}
+    st.session_state[KEPT] = dict(list(kept.items())[-KEPT_COUNT:])

@@ -1,0 +1,205 @@
+"""What a reader says of the whole scan: class, confidence, note, kept as they come; then locked or saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import state
+from app.cases import address
+from app.feedback.drafts import ReadDraft, change_read, preference, read_draft
+from app.feedback.reads import ReadInput, SavedRead, add_event, lock_first, save_second
+from app.feedback.store import StoreError, new_id
+from app.review import marks
+from app.review.classes import INADEQUATE, classification, label
+from app.review.progress import following, order_of, ordered, standing
+from app.review.reading import Open, open_now, viewer_said
+from app.review.said import say, verdicts
+
+NEXT = "reading_next"  # address of the case to go on with
+CONFIRM = "reading_confirm"  # scan whose regions without an answer were pointed out
+ADVANCE = "advance"  # preference: "off" stays with a case that was saved
+
+
+def draft(now: Open) -> ReadDraft:
+    """The read under way; a second one begins with what the first said, which the reader may change."""
+    found = read_draft(state.feedback(), reader_id=now.reader.id, scan=now.scan, phase=now.phase)
+    before = now.second if now.second is not None else now.first
+    if found.classification != "" or now.phase == "first" or before is None:
+        return found
+    note = found.note or ("" if now.second is None else now.second.note)
+    confidence = before.confidence if found.confidence is None else found.confidence
+    return ReadDraft(before.classification, confidence, note, found.active)
+
+
+def note_place(now: Open) -> str:
+    """Whose note this is: reader, scan and phase."""
+    return f"{now.reader.id}.{now.scan}.@{now.phase}"
+
+
+def choose(now: Open, **changes: Any) -> bool:
+    """Keep a class, confidence or note as a draft; False where the database refused."""
+    try:
+        change_read(state.feedback(), reader_id=now.reader.id, scan=now.scan, phase=now.phase, **changes)
+    except StoreError as error:
+        say(f"Not kept: {error}", failed=True)
+        return False
+    return True
+
+
+def choose_class(value: str) -> None:
+    """Keep the class of the button pressed."""
+    if choose(open_now(), classification=value):
+        say(f"class {label(value)}")
+
+
+def choose_confidence(value: int) -> None:
+    """Keep the confidence of the button pressed."""
+    if choose(open_now(), confidence=value):
+        say(f"confidence {value} of 5")
+
+
+def on_active() -> None:
+    """The viewer counted the reader's seconds."""
+    report, now = viewer_said("active") or {}, open_now()
+    count_seconds(now, report)
+
+
+def count_seconds(now: Open, report: dict[str, Any]) -> None:
+    """Keep a report of active seconds with its read; one of another case or phase came late: dropped."""
+    seconds, run = report.get("seconds"), report.get("run")
+    if report.get("phase") != now.phase or not isinstance(seconds, int | float) or not isinstance(run, str):
+        return
+    if report.get("address") == address(now.record):
+        choose(now, active={f"{run[:36]}.{report['address'][:8]}": float(seconds)})
+
+
+def finish_here(id: str) -> None:
+    """Lock or save by button."""
+    finish(open_now(), id)
+
+
+def finish(now: Open, id: str, note: str | None = None, here: bool = True) -> bool:
+    """Lock the first read, or save the second and go on; False where the database refused.
+
+    ``here`` is False where the answer came from another session of the browser: nothing is opened then.
+    """
+    try:
+        if note is not None and note != draft(now).note:
+            change_read(state.feedback(), reader_id=now.reader.id, scan=now.scan, phase=now.phase, note=note)
+        given = draft(now)
+        if given.classification == "":
+            say("Not saved: choose a class first (k).", failed=True)
+            return True
+        if now.second is not None and _same(now.second, given):
+            say(f"saved {now.second.saved_at}")
+            if here:
+                go_on(now)
+            return True
+        if _unanswered(now, given):
+            return True
+        marks.flush_notes(now)
+        saved = (lock_first if now.phase == "first" else save_second)(
+            state.feedback(), _input(now, given, id)
+        )
+    except StoreError as error:
+        say(f"Not saved: {error}", failed=True)
+        return False
+    st.session_state.pop(CONFIRM, None)
+    if now.phase == "first" and saved.classification != INADEQUATE:
+        say(f"first read locked {saved.saved_at}; the flags are shown")
+        return True
+    say(f"saved {saved.saved_at}")
+    if here:
+        go_on(now)
+    return True
+
+
+def _same(before: SavedRead, given: ReadDraft) -> bool:
+    said = (before.classification, before.confidence, before.note)
+    return said == (given.classification, given.confidence, given.note)
+
+
+def _unanswered(now: Open, given: ReadDraft) -> bool:
+    """Point out, once a scan, that listed regions have no answer."""
+    if now.phase == "first" or given.classification == INADEQUATE:
+        return False
+    left = len({region.id for region in now.regions} - set(verdicts(now)))
+    if left == 0 or st.session_state.get(CONFIRM) == now.scan:
+        return False
+    st.session_state[CONFIRM] = now.scan
+    many = "1 region has" if left == 1 else f"{left} regions have"
+    say(f"{many} no answer. Press f again to save without.", failed=True)
+    return True
+
+
+def _input(now: Open, given: ReadDraft, id: str) -> ReadInput:
+    return ReadInput(
+        id=id,
+        reader_id=now.reader.id,
+        case_id=now.record.case_id,
+        input_hash=now.record.input_hash,
+        classification=classification(given.classification),
+        model=now.record.model,
+        model_hash=now.record.model_hash,
+        case_key=now.record.key,
+        map=now.name,
+        unaided=now.phase == "first" or now.first is not None,
+        confidence=given.confidence,
+        note=given.note,
+        active_seconds=given.active_seconds,
+        session_id=state.session_id(),
+        pass_number=now.pass_number,
+    )
+
+
+def go_on(now: Open) -> None:
+    """Open the next case that is to be read, unless the reader stays; the page does it in its next run."""
+    if preference(state.feedback(), now.reader.id, ADVANCE) == "off":
+        return
+    after = next_case(now)
+    if after is None:
+        text, _, _ = st.session_state["reading_said"]
+        say(f"{text}. That was the last case.")
+    else:
+        st.session_state[NEXT] = after
+
+
+def next_case(now: Open) -> str | None:
+    """Address of the case to read next in the reader's order, by the same model where there is one."""
+    store = state.feedback()
+    where = standing(store, now.reader)
+    everything = state.cases()
+    mine = [case for case in everything if case.record.model == now.record.model]
+    rest = {case.record.case_id for case in mine}
+    mine += [case for case in everything if case.record.case_id not in rest]
+    found = following(ordered(mine, order_of(store, now.reader), now.reader), now.record.case_id, where)
+    return None if found is None else found.address
+
+
+def skip(reason: str) -> None:
+    """Put the open scan aside, and go on."""
+    now = open_now()
+    if reason.strip() == "":
+        say("Say why first, in a few words.", failed=True)
+        return
+    try:
+        add_event(
+            state.feedback(),
+            id=new_id(),
+            reader_id=now.reader.id,
+            case_id=now.record.case_id,
+            input_hash=now.record.input_hash,
+            kind="skipped",
+            detail=reason.strip()[:500],
+            session_id=state.session_id(),
+            pass_number=now.pass_number,
+        )
+    except StoreError as error:
+        say(f"Not skipped: {error}", failed=True)
+        return
+    say("skipped")
+    after = next_case(now)
+    if after is not None:
+        st.session_state[NEXT] = after
