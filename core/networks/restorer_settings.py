@@ -25,6 +25,7 @@ class RestorerTrainSettings:
     precision: str = "bfloat16"
     threads: int = 0
     schedule: str = "onecycle"
+    cycles: int = 1  # times the schedule is run through, over equal shares of the epochs
     augment: str = "vary"  # none; flip: left and right by chance; vary: and contrast, bias, noise, shifts
     kinds: str = ",".join(CorruptionSettings().kinds)  # of corruption, by commas; see corruption.KINDS
     most_regions: int = CorruptionSettings().most_regions  # corrupted regions, at most, in a scan
@@ -47,6 +48,8 @@ class RestorerTrainSettings:
         for name in ("weight_decay", "seed", "threads", "corrupted_weight", "max_minutes"):
             if getattr(self, name) < 0:
                 raise TrainingError(f"{name} is {getattr(self, name)}, expected 0 or more")
+        if self.cycles < 1 or self.epochs % self.cycles:
+            raise TrainingError(f"cycles is {self.cycles}, expected a divisor of the {self.epochs} epochs")
         try:
             self.corruption()
         except CorruptionError as error:

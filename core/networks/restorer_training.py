@@ -181,6 +181,7 @@ def train_restorer(
     rows = resume(out_dir, mark, network, optimizer)
     steps_an_epoch = math.ceil(len(train_x) / settings.batch_size)
     steps = settings.epochs * steps_an_epoch
+    cycle = steps // settings.cycles
     stopped = "epochs"
 
     for epoch in range(len(rows), settings.epochs):
@@ -192,7 +193,8 @@ def train_restorer(
         for number, indices in enumerate(batches):
             step = epoch * steps_an_epoch + number
             for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * learning_rate_factor(settings.schedule, step, steps)
+                factor = learning_rate_factor(settings.schedule, step % cycle, cycle)
+                group["lr"] = settings.learning_rate * factor
             optimizer.zero_grad()
             # One scan at a time: each has a box of its own size, and instance norm mixes none of them.
             for index in indices:

@@ -104,6 +104,25 @@ def test_a_gradient_that_is_no_number_is_not_taken(tmp_path: Path, monkeypatch: 
     assert result.network.state_dict()["unet.last.weight"].abs().max() > 0
 
 
+def test_a_second_cycle_starts_the_learning_rate_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def noted(optimizer: torch.optim.AdamW, *rest: Any) -> Any:
+        rates.append(optimizer.param_groups[0]["lr"])
+        return step(optimizer, *rest)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    settings = replace(SETTINGS, epochs=6, cycles=2, schedule="cosine", learning_rate=0.01)
+    train_restorer(CONFIG, settings, brains(3), brains(2, 1), MM, tmp_path)
+    assert len(rates) == 18
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[8] < 0.001
+    assert rates[9:] == rates[:9]
+
+
 def test_best_weights_on_request(tmp_path: Path) -> None:
     settings = replace(SETTINGS, keep="best")
     result = train_restorer(CONFIG, settings, brains(3), brains(2, 1), MM, tmp_path)
@@ -203,6 +222,7 @@ def test_varied_scans_stay_normal() -> None:
         ({"augment": "flip_shift"}, "augment is 'flip_shift', expected one of none, flip, vary"),
         ({"loss": "l3"}, "loss is 'l3', expected one of l1, l2"),
         ({"balance": "volume"}, "balance is 'volume', expected one of none, size"),
+        ({"epochs": 10, "cycles": 3}, "cycles is 3, expected a divisor of the 10 epochs"),
         ({"epochs": 0}, "epochs is 0, expected more than 0"),
         ({"most_regions": 0}, "most_regions is 0, expected 1 or more"),
         ({"corrupted_weight": -1.0}, "corrupted_weight is -1.0, expected 0 or more"),
