@@ -42,10 +42,14 @@ def test_a_click_on_the_worst_picture_opens_it(tab: Tab, prepared: list[CasePath
             pictures.nth(index).evaluate("async (image) => { await image.decode(); return image.width; }")
             > 200
         )
-    expect(tab.page.get_by_text("below 0.9", exact=True)).to_have_count(1)
+    marked = tab.page.locator("[class*=st-key-qc_card_weak]")
+    expect(marked).to_have_count(1)
+    for text in ("below 0.9", "overlap 0.600 · mask given · none told · synthetic", case.case_id):
+        expect(marked).to_contain_text(text)
     expect(tab.page.get_by_text("1 scan failed")).to_be_visible()
-    tab.page.get_by_label("Search").fill("las")
-    tab.page.get_by_label("Search").press("Enter")
+    search = tab.page.get_by_role("textbox", name="Search")
+    search.fill("las")
+    search.press("Enter")
     expect(pictures).to_have_count(1)
     expect(pictures).to_be_in_viewport()
     box = pictures.bounding_box()
