@@ -482,7 +482,7 @@ function mount(root) {
     text("darker");
     BANDS.forEach(([label, sign], i) => {
       if (i === 3) text("brighter");
-      if (state.on[i]) swatch(data.palettes[state.palette][i], `${sign > 0 ? "+" : "−"}${label} SD`);
+      if (state.on[i]) swatch(data.palettes[state.palette][i], `${label} SD`);
     });
     if (state.layout === "difference") {
       text(`difference −${data.differenceLimit}`);

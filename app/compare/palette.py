@@ -17,7 +17,7 @@ COUNTS: tuple[str, ...] = (
 )
 # z of the first model less that of the second, from −4 SD and below to +4 SD and above: purple to green,
 # which colour-blind readers tell apart, and unlike the reds and blues of the bands.
-DIFFERENCE: tuple[str, ...] = ("#8e3fd0", "#b98ae6", "#ddd0ee", "#e8e8e8", "#cfeccb", "#76d07c", "#17a54b")
+DIFFERENCE: tuple[str, ...] = ("#7a22c9", "#a35be6", "#cda0f5", "#eeeeee", "#a9ecb0", "#4fd068", "#0b9c3f")
 DIFFERENCE_LIMIT = 4.0
 
 

@@ -41,7 +41,7 @@ def witness_frame(found: Mapping[str, Witness], region: Region, model: str) -> p
     """One row a model: whether it flags the region, at which band, how strongly, and how much of it."""
     return pd.DataFrame(
         {
-            "Model": [f"{name} (chosen)" if name == model else name for name in found],
+            "Model": [f"▸ {name}" if name == model else name for name in found],
             "Flags": [arrow(region.sign, one.band) if one.flagged else "–" for one in found.values()],
             "Peak z": [one.peak_z for one in found.values()],
             "Covers": [100 * one.covered for one in found.values()],
@@ -127,7 +127,8 @@ def panel(analyses: Analyses, name: MapName, chosen: tuple[str, Region] | None) 
         st.caption("Choose a region here, or click a flag in the viewer, to see which models flag it.")
         return
     of, region = chosen
-    found = witnesses(analyses, name, of, region.id)
+    with st.spinner("Looking at all models …"):
+        found = witnesses(analyses, name, of, region.id)
     agree = sum(one.flagged for one in found.values())
     st.markdown(f"**{agree} of {len(found)} models flag it.** {of}: {describe(region)}")
     st.dataframe(
@@ -136,18 +137,26 @@ def panel(analyses: Analyses, name: MapName, chosen: tuple[str, Region] | None) 
         height=38 + 28 * len(found),
         row_height=28,
         column_config={
-            "Model": st.column_config.TextColumn(width="medium"),
+            "Model": st.column_config.TextColumn(width=128, help="▸ the model whose region is chosen"),
             "Flags": st.column_config.TextColumn(
-                help="Strongest band of the model's own regions of this sign that touch it; – where none does"
+                width=58,
+                help="Strongest band of the model's own regions of this sign that touch it. – means none, "
+                "though single voxels can be flagged",
             ),
             "Peak z": st.column_config.NumberColumn(
-                format="%+.1f", help="Most extreme signed z of the model among the region's voxels"
+                width=56,
+                format="%+.1f",
+                help="Most extreme signed z of the model among the region's voxels",
             ),
             "Covers": st.column_config.NumberColumn(
-                format="%.0f %%", help="Share of the region's voxels in those regions of the model"
+                width=56,
+                format="%.0f %%",
+                help="Share of the region's voxels in those regions of the model",
             ),
             "Dice": st.column_config.NumberColumn(
-                format="%.2f", help="Overlap of the region with those regions, 1 where they are the same"
+                width=46,
+                format="%.2f",
+                help="Overlap of the region with those regions, 1 where they are the same",
             ),
         },
     )

@@ -67,6 +67,6 @@ def test_rows(analyses: Analyses) -> None:
     assert list(frame["Slice"]) == [BRIGHT_LEFT.start[2] + 1, DARK_RIGHT.start[2] + 1]
     found = witnesses(analyses, "volume", "std_8x8", "vr01")
     seen = witness_frame(found, one.regions[0], "std_8x8")
-    assert list(seen["Model"]) == ["std_8x8 (chosen)", "vae_8x8_512", "vae_16x16_1024"]
+    assert list(seen["Model"]) == ["▸ std_8x8", "vae_8x8_512", "vae_16x16_1024"]
     assert list(seen["Flags"]) == ["▲ 4+", "▲ 3–4", "–"]
     assert list(seen["Covers"]) == [100.0, 100.0, 0.0]
