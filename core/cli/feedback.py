@@ -79,7 +79,8 @@ def write_copy(info: ModelInfo, chosen: list[Chosen], about: dict[str, Any], out
         if about["synthetic"]:
             card += ["Chosen on synthetic scans: nothing here is clinical.", ""]
         for one in chosen:
-            card += [f"- {text}" for text in lines(one, [])]
+            first, *rest = lines(one, [])
+            card += [f"- {first}", *(f"  - {text.strip()}" for text in rest)]
         card += ["", f"`python -m core {about['command']} --seed {about['seed']}`", ""]
         write_bytes(copy / CARD, "\n".join(card).encode())
         copy.rename(out)

@@ -191,7 +191,7 @@ def choose(scans: Sequence[Feedback], name: str, false_alarms: float, seed: int)
     """Point of the map ``name`` that keeps most accepted flags at ``false_alarms`` rejected a scan or less.
 
     Chosen on one half of the subjects, reported on the other. Among equals the one with fewer rejected flags,
-    then the lower floor and band.
+    then the higher band, then the lower floor.
 
     Raises
     ------
@@ -221,7 +221,7 @@ def choose(scans: Sequence[Feedback], name: str, false_alarms: float, seed: int)
     for point in candidates(on, floors[0]):
         good, bad = _kept(on, point)
         if bad <= false_alarms * len(on) and good > 0:
-            rank = (good, -bad, -point.floor_mm3, -REGION_BANDS.index(point.band))
+            rank = (good, -bad, REGION_BANDS.index(point.band), -point.floor_mm3)
             if best is None or rank > best[0]:
                 best = (rank, point)
     if best is None:
