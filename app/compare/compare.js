@@ -149,7 +149,7 @@ function mount(root) {
         ctx.setLineDash([]);
       }
     }
-    const [x, y] = slice.toScreen(state.cross);
+    const [x, y] = slice.toScreen(state.cross).map((at) => Math.floor(at) + 0.5); // one sharp pixel
     tile.at = [...(tile.at ?? []), [x, y]];
     if (state.crosshair) { // open in the middle: what lies under it stays visible
       const gap = 9 * unit;
