@@ -1,0 +1,176 @@
+"""Agreement: what it says with nobody, one, two and three readers, and what can be downloaded."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.agreement.figures import confusion_figure, forest
+from app.agreement.known import known_classes
+from app.agreement.load import archive, counted, shown_names
+from app.agreement.sections import SECTIONS
+from app.feedback.store import SavedReader, Store, open_store, reader_for
+from core.config import ROOT, settings
+from tests.app.feedback.readings import first, judge, second
+from tests.casefactory import write_case
+
+
+@pytest.fixture
+def store(data_dir: object) -> Store:
+    return open_store(settings().store_url)
+
+
+def open_page(reader: SavedReader) -> AppTest:
+    at = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    at.session_state["reader"] = reader
+    at.switch_page("pages/agreement.py").run()
+    assert not at.exception, at.exception
+    return at
+
+
+def read(store: Store, readers: list[SavedReader], scans: int = 6) -> None:
+    for number in range(scans):
+        for at, one in enumerate(readers):
+            case = f"sub-{number}_ses-01"
+            first(store, one.id, case)
+            judge(store, one.id, "agree" if (number + at) % 3 else "disagree", case)
+            second(store, one.id, case, "2A" if number % 2 else "normal", unaided=True)
+
+
+def readers(store: Store, count: int) -> list[SavedReader]:
+    return [reader_for(store, name, "typed") for name in ("Ada", "Ben", "Cleo")[:count]]
+
+
+def figures(at: AppTest) -> str:
+    return "".join(element.proto.spec for element in at.get("plotly_chart"))
+
+
+def test_nobody_has_read_anything(store: Store) -> None:
+    at = open_page(readers(store, 1)[0])
+    assert "Nothing to count yet" in at.info[0].value
+    assert figures(at) == ""
+
+
+def test_one_reader_sees_their_own_and_what_is_needed_next(store: Store) -> None:
+    (ada,) = readers(store, 1)
+    read(store, [ada])
+    at = open_page(ada)
+    assert "6 finished readings of 6 scans by 1 reader; 0 scans are closed" in at.caption[0].value
+    assert "All (n = 6, 6 scans)" in figures(at)
+    at.segmented_control(key="agree_section").set_value("Readers").run()
+    assert "Agreement needs a second reader" in at.info[0].value
+
+
+@pytest.mark.parametrize("section", list(SECTIONS))
+def test_three_readers_in_every_section(store: Store, section: str) -> None:
+    everybody = readers(store, 3)
+    read(store, everybody)
+    at = open_page(everybody[0])
+    at.segmented_control(key="agree_section").set_value(section).run()
+    assert not at.exception
+    drawn = figures(at)
+    if section in ("Repeats", "Planted scans"):
+        assert "assign" in at.info[0].value.lower()
+        assert drawn == ""
+    else:
+        assert "n = " in drawn
+        assert len(at.dataframe) >= 1
+        assert any(one.key is not None and "agree_csv" in one.key for one in at.get("download_button"))
+
+
+def test_agreement_on_classes_and_every_way(store: Store) -> None:
+    everybody = readers(store, 2)
+    read(store, everybody)
+    at = open_page(everybody[0])
+    for way in ("Sign", "Architecture", "Map", "Finding type"):
+        at.segmented_control(key="agree_way").set_value(way).run()
+        assert f"by {way.lower()}" in figures(at)
+    at.segmented_control(key="agree_section").set_value("Readers").run()
+    at.segmented_control(key="agree_what").set_value("classes").run()
+    assert "Krippendorff's alpha, ordinal" in figures(at)
+    assert not at.exception
+
+
+def test_an_unfinished_reader_is_told_and_sees_nothing(store: Store) -> None:
+    everybody = readers(store, 3)
+    read(store, everybody[:2])
+    first(store, everybody[2].id, "sub-0_ses-01")
+    at = open_page(everybody[2])
+    # A coordinator (demo mode) sees the five others.
+    assert "10 finished readings of 5 scans by 2 readers" in at.caption[0].value
+    assert "You have 1 scan to finish" in at.caption[1].value
+
+
+def test_readers_who_are_no_coordinators_see_no_names(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FONTANELLE_COORDINATORS", "Somebody Else")
+    settings.cache_clear()
+    everybody = readers(store, 3)
+    read(store, everybody)
+    at = open_page(everybody[0])
+    at.segmented_control(key="agree_section").set_value("Readers").run()
+    drawn = figures(at)
+    assert "You and Reader 1" in drawn
+    assert "Ben" not in drawn
+    assert not [one for one in at.button if one.key == "agree_labels"]
+    assert shown_names({1: "Ada", 2: "Ben"}, 2, False) == {2: "You", 1: "Reader 1"}
+
+
+def test_label_maps_say_what_is_refused(store: Store) -> None:
+    everybody = readers(store, 2)
+    read(store, everybody, 1)
+    at = open_page(everybody[0])
+    at.button(key="agree_labels").click().run()
+    assert any("the analysis is not on disk" in one.value for one in at.warning)
+    assert any("No label map" in one.value for one in at.info)
+
+
+def test_synthetic_scans_are_named(store: Store) -> None:
+    write_case(settings().derivatives_dir)
+    at = open_page(readers(store, 1)[0])
+    assert "Synthetic" in at.warning[0].value
+
+
+def test_archive_holds_every_table_and_how_it_was_made(store: Store) -> None:
+    everybody = readers(store, 2)
+    read(store, everybody)
+    with zipfile.ZipFile(io.BytesIO(archive(counted(everybody[0], True)))) as bundle:
+        about = json.loads(bundle.read("about.json"))
+        table = pd.read_csv(io.BytesIO(bundle.read("accepted_by_band.csv")))
+    assert about["software"].startswith("fontanelle ")
+    assert (about["scans"], about["readings"]) == (6, 12)
+    assert table["verdicts"].tolist() == [12, 12]
+
+
+def test_the_demo_cohort_s_scores_are_what_is_known(data_dir: object) -> None:
+    assert known_classes() == {}
+    settings().demo_dir.mkdir(parents=True)
+    (settings().demo_dir / "participants.tsv").write_text(
+        "participant_id\tsession_id\tradiology_score\nsub-a\tses-01\t1\nsub-b\tses-01\t5\nsub-c\tses-01\tn/a\n"
+    )
+    assert known_classes() == {"sub-a_ses-01": "normal", "sub-b_ses-01": "abnormal"}
+
+
+def test_forest_says_what_is_not_defined() -> None:
+    figure = forest(
+        ["a", "b", "c"], [0.5, float("nan"), 1.0], [0.25, float("nan"), float("nan")], [0.75] * 3, "t", "x"
+    )
+    assert [one.text for one in figure.layout.annotations] == [
+        "0.50 (0.25 to 0.75)",
+        "not defined",
+        "1.00 (no interval)",
+    ]
+    assert figure.data[0].error_x.array.tolist() == [0.25, 0.0, 0.0]
+
+
+def test_confusion_figure_has_n_in_each_label() -> None:
+    table = pd.DataFrame([[3, 1], [0, 2]], ["agree", "unsure"], ["agree", "unsure"])
+    figure = confusion_figure(table, "Verdicts", "one", "other")
+    assert figure.layout.title.text == "Verdicts, n = 6"
+    assert list(figure.data[0].y) == ["agree (n = 4)", "unsure (n = 2)"]
+    assert list(figure.data[0].x) == ["agree (n = 3)", "unsure (n = 3)"]
+    assert [one.text for one in figure.layout.annotations] == ["3", "1", "0", "2"]
