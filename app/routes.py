@@ -138,6 +138,11 @@ def script(request: Request) -> Response:
     return _immutable(request, body, content, "text/javascript; charset=utf-8", "gzip")
 
 
+def health_url() -> str:
+    """Address that answers while the process does."""
+    return f"{PREFIX}/health"
+
+
 def health(request: Request) -> JSONResponse:
     """Answers while the process does."""
     return JSONResponse({"status": "ok", "version": __version__}, headers={"Cache-Control": "no-store"})
@@ -147,7 +152,7 @@ def routes() -> list[Route]:
     """Fontanelle's routes for ``st.App``; marks them as served."""
     _served.on = True
     return [
-        Route(f"{PREFIX}/health", health),
+        Route(health_url(), health),
         Route(f"{PREFIX}/niivue.js", script),
         Route(f"{PREFIX}/volume/{{token}}/{{name}}.nii.gz", volume),
     ]

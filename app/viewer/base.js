@@ -3,6 +3,7 @@
 // Python joins the files (`script` in app/viewer/component.py), this one first, into one module: no bundler,
 // no imports. Names here are known to all files of the same component.
 
+const LETTER = "#ffd84d"; // of side letters and rings
 const PLANE = { axial: 0, coronal: 1, sagittal: 2, planes: 3, render: 4 };
 // Display label, sign and |z| interval of the six bands, strongest dark first. Edges belong to the stronger band.
 const BANDS = [["4+", -1, 4, 99], ["3–4", -1, 3, 4], ["2–3", -1, 2, 3], ["2–3", 1, 2, 3], ["3–4", 1, 3, 4], ["4+", 1, 4, 99]];
@@ -22,11 +23,12 @@ function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-// True where keys belong to what is being typed or chosen.
+// True where a key belongs to what is being typed or chosen; a slider takes its arrows only.
 function typing(event) {
   const target = event.composedPath()[0];
-  return !!target?.isContentEditable || (["TEXTAREA", "SELECT"].includes(target?.tagName))
-    || (target?.tagName === "INPUT" && !["checkbox", "radio", "button"].includes(target.type));
+  if (target?.isContentEditable || ["TEXTAREA", "SELECT"].includes(target?.tagName)) return true;
+  if (target?.tagName !== "INPUT" || ["checkbox", "radio", "button"].includes(target.type)) return false;
+  return target.type !== "range" || /^(Arrow|Page|Home|End)/.test(event.key);
 }
 
 // An id of its own; crypto.randomUUID exists on https and localhost only.
@@ -49,11 +51,11 @@ function loadNiivue(url) {
 
 const hasWebgl2 = () => !!document.createElement("canvas").getContext("webgl2");
 
-// A NiiVue that leaves keys, crosshair, letters and drag-and-drop to us. `options` are NiiVue's own.
+// A NiiVue that leaves keys, crosshair, side letters and drag-and-drop to us. `options` are NiiVue's own.
 async function openNiivue(niivue, canvas, options = {}) {
   const nv = new niivue.Niivue({
     logLevel: "error", backColor: [0, 0, 0, 1], crosshairWidth: 0, fontColor: [1, 0.85, 0.3, 1], fontMinPx: 15, fontSizeScaling: 0.25,
-    isRadiologicalConvention: true, showAllOrientationMarkers: true, dragMode: 0, invertScrollDirection: true, isColorbar: false,
+    isRadiologicalConvention: true, isOrientationTextVisible: false, dragMode: 0, invertScrollDirection: true, isColorbar: false,
     isOrientCube: true, dragAndDropEnabled: false, loadingText: "", multiplanarShowRender: 0, renderOverlayBlend: 0.9,
     mouseEventConfig: { leftButton: { primary: 8, withShift: 0, withCtrl: 3 }, rightButton: 0, centerButton: 3 },
     ...options,
@@ -93,17 +95,23 @@ function unscale(image) {
 // ---- bands
 const bandOf = (raw) => BANDS.findIndex(([, sign, low, high]) => sign * raw > 0 && Math.abs(raw) * Z_STEP >= low && Math.abs(raw) * Z_STEP < high);
 
-// Label 1…6 (0: none) of each raw z + 128, only of the bands switched `on`.
-function labelTable(on) {
-  const table = new Uint8Array(256);
-  for (let raw = -127; raw <= 127; raw++) { const band = bandOf(raw); table[raw + 128] = band >= 0 && on[band] ? band + 1 : 0; }
-  return table;
+// Raw z as labels 1…255 for NiiVue: once a volume. Bands then come and go by `bandColors` alone.
+function bandImage(raw) {
+  const labels = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) labels[i] = raw[i] + 128;
+  return labels;
 }
 
-// NiiVue's colormap for those labels from six "#rrggbb".
-function labelColors(colors) {
-  const channel = (i) => [0, ...colors.map((c) => parseInt(c.slice(1 + 2 * i, 3 + 2 * i), 16))];
-  return { R: channel(0), G: channel(1), B: channel(2), A: [0, 255, 255, 255, 255, 255, 255], I: [0, 1, 2, 3, 4, 5, 6] };
+// NiiVue's colormap for those labels: the bands switched `on` in six "#rrggbb", all else transparent.
+function bandColors(colors, on) {
+  const map = { R: [], G: [], B: [], A: [], I: [] };
+  for (let label = 0; label < 256; label++) {
+    const band = bandOf(label - 128), shown = label > 0 && band >= 0 && on[band];
+    [map.R, map.G, map.B].forEach((channel, i) => channel.push(shown ? parseInt(colors[band].slice(1 + 2 * i, 3 + 2 * i), 16) : 0));
+    map.A.push(shown ? 255 : 0);
+    map.I.push(label);
+  }
+  return map;
 }
 
 // ---- positions

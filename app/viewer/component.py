@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from math import dist, pi
 from pathlib import Path
@@ -17,7 +17,19 @@ from core.io.derivatives import Region
 
 HERE = Path(__file__).resolve().parent
 # Files of the reading viewer, in order.
-SCRIPTS = ("base.js", "viewer.js")
+SCRIPTS = (
+    "base.js",
+    "tiles.js",
+    "contours.js",
+    "marks.js",
+    "png.js",
+    "presence.js",
+    "views.js",
+    "controls.js",
+    "actions.js",
+    "input.js",
+    "viewer.js",
+)
 # Six bands in the viewer's order: darker 4+, 3–4, 2–3, then brighter 2–3, 3–4, 4+.
 PALETTES: dict[str, tuple[str, ...]] = {
     "paper": ("#0a2fd6", "#3d86f2", "#a6ccff", "#ffb8a3", "#f4523b", "#c00018"),
@@ -64,6 +76,14 @@ class Spot:
 
 
 @dataclass(frozen=True)
+class Key:
+    """A key that the page adds to the viewer's: what its answer says, and its line in the `?` sheet."""
+
+    what: str
+    label: str
+
+
+@dataclass(frozen=True)
 class Scene:
     """Everything that the viewer shows of one case.
 
@@ -77,6 +97,9 @@ class Scene:
         Name of the read that active seconds count for, as "unaided" or "aided"; "" counts nothing. A second
         counts while the tab is visible and the reader has moved, clicked or typed within 30 s. Reported as
         ``active``, see ``viewer``.
+    keys
+        Keys of the page's own, by ``KeyboardEvent.key``. Pressed, they come in order among ``answers``, with
+        the key's ``what``, also while blind; the viewer's own key of that name rests. The `?` sheet lists them.
     """
 
     address: str  # of the analysis: changes with case, model and content
@@ -97,6 +120,8 @@ class Scene:
     threshold: str = ""  # what makes a region of flagged voxels, in words, for the picture
     blind: bool = False
     phase: str = ""
+    keys: dict[str, Key] = field(default_factory=dict)
+    health: str = ""  # address that answers while the server does; "" watches none
 
 
 def visible(kinds: Iterable[str], blind: bool) -> list[str]:

@@ -117,7 +117,7 @@ def encode(data: NDArray, affine: NDArray[np.float64], slope: float, intercept: 
     header.set_xyzt_units("mm")
     header["scl_slope"], header["scl_inter"] = slope, intercept
     header["magic"], header["vox_offset"] = b"n+1", 352
-    body = gzip.compress(header.binaryblock + bytes(4) + data.tobytes(order="F"), compresslevel=1, mtime=0)
+    body = gzip.compress(header.binaryblock + bytes(4) + data.tobytes(order="F"), compresslevel=6, mtime=0)
     x, y, z = data.shape
     return Wire(body, hashlib.sha256(body).hexdigest(), (x, y, z))
 

@@ -32,8 +32,10 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def served_app(environment: Mapping[str, str], log: Path) -> Iterator[str]:
+def served_app(environment: Mapping[str, str], log: Path, entry: str = "app/server.py") -> Iterator[str]:
     """Start the app with more environment, wait until it answers, give its address, and stop it.
+
+    ``entry`` is another ASGI script below the repository, of a page made for a test.
 
     Raises
     ------
@@ -43,7 +45,7 @@ def served_app(environment: Mapping[str, str], log: Path) -> Iterator[str]:
     port = _free_port()
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app/server.py", "--server.port", str(port)],
+            [sys.executable, "-m", "streamlit", "run", entry, "--server.port", str(port)],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdout=stream,

@@ -1,0 +1,156 @@
+// The viewer's bars: built once, and brought in line with the state by `sync`.
+
+const VIEWS = [
+  ["planes", "3-plane"], ["axial", "Axial"], ["coronal", "Coronal"], ["sagittal", "Sagittal"],
+  ["mosaic", "Mosaic"], ["panes", "Panes"], ["render", "3D"],
+];
+const VIEW_TITLES = { panes: "Scan, expected, residual and flags side by side", mosaic: "Many slices at once", render: "3D render" };
+const KEYS = [
+  ["↑ ↓ · wheel", "slice (pointer over the viewer)"], ["PgUp PgDn", "five slices"], ["drag", "move crosshair"],
+  ["right drag", "window / level"], ["Ctrl wheel", "zoom"], ["Ctrl drag", "pan"],
+  ["n p", "next, previous region"], ["click", "select flagged region"], ["Shift click", "missed here"],
+  ["Shift drag · Shift wheel", "its radius"],
+  ["1 2 3", "bands 2–3, 3–4, 4+"], ["+ = −", "brighter (+ or =), darker"], ["o", "outlines with digits, or colours"],
+  ["Space", "hold: hide overlay"], ["b", "hold: scan ↔ reconstruction"], ["w", "swipe scan | expected"], ["[ ]", "move the swipe"],
+  ["m", "next z map"], ["v", "next view"], ["t", "next plane of mosaic or panes"], ["l", "swap left and right"], ["x", "crosshair"],
+  ["i", "smooth or nearest voxel"], ["0", "reset window and zoom"], ["g", "save the picture (PNG)"],
+  ["a d s", "agree, disagree, unsure"], ["u", "undo"],
+  ["e", "write a note (Enter, Esc: leave it)"], ["Shift N P", "next, previous case"], ["? Esc", "these keys, close them"],
+];
+
+function build(v) {
+  const { state } = v, act = (name, ...args) => () => v.do[name](...args);
+  // A button that the mouse pressed gives the keys back; one that the keyboard pressed keeps its place.
+  const press = (text, title, action) => el("button", {
+    type: "button", title, "aria-label": text ? undefined : title,
+    onclick: (e) => { action(); if (e.detail > 0) e.currentTarget.blur(); },
+  }, text);
+  const slider = (title, min, max, value, action) => el("input", {
+    type: "range", title, "aria-label": title, min, max, step: "any", value, // the step first, else the value snaps to 1
+    oninput: (e) => action(Number(e.target.value)), onpointerup: (e) => e.target.blur(),
+  });
+  const select = (title, action, ...options) => el("select", { title, "aria-label": title, onchange: (e) => { action(e.target.value); e.target.blur(); } }, ...options);
+  const option = ([value, label]) => el("option", { value }, label);
+  const text = (cls) => el("span", { class: cls });
+  const group = (label, ...children) => el("div", { class: "group", role: "group", "aria-label": label }, ...children);
+  const grow = () => el("span", { class: "grow" });
+  const ui = { values: {}, views: {}, maps: {}, bases: {} };
+
+  ui.id = text("id"); ui.model = text("dim"); ui.synthetic = el("span", { class: "badge" }, "SYNTHETIC"); ui.hash = text("hash");
+  ui.side = press("", "Swap left and right (l)", act("setRadiological"));
+  ui.side.removeAttribute("aria-label"); // its words say more
+  const head = el("div", { class: "bar head" }, ui.id, ui.synthetic, ui.model, grow(), ui.hash, ui.side,
+    press("PNG", "Save the picture as PNG (g)", act("save")), press("?", "Keys (?)", act("help")));
+
+  for (const [name, label] of VIEWS) ui.views[name] = press(label, `${VIEW_TITLES[name] ?? label} (v: next view)`, act("setView", name));
+  ui.plane = select("Plane (t)", (plane) => v.do.setPlane(plane), ...[["all", "All planes"], ["axial", "Axial"], ["coronal", "Coronal"], ["sagittal", "Sagittal"]].map(option));
+  for (const [name, label, title] of [["scan", "Scan", "The scan as acquired"], ["reconstruction", "Expected", "The model's reconstruction (hold b)"]])
+    ui.bases[name] = press(label, title, act("show", name));
+  ui.swipe = press("Swipe", "Swipe between scan and expected (w; [ and ] move it)", act("swipe"));
+  ui.mapGroup = group("z map");
+  ui.level = slider("Level", 0, 255, 127, (at) => { const w = (state.window[1] - state.window[0]) / 2; v.do.setWindow(at - w, at + w); });
+  ui.width = slider("Window", 4, 400, 255, (w) => { const m = (state.window[0] + state.window[1]) / 2; v.do.setWindow(m - w / 2, m + w / 2); });
+  ui.preset = select("Window preset", (name) => { if (WINDOWS[name]) v.do.setWindow(...WINDOWS[name]); },
+    ...Object.keys(WINDOWS).map((name) => option([name, name])), option(["", "Manual"]));
+  ui.smooth = press("Smooth", "Smooth between voxels, or show each (i)", act("setSmooth"));
+  const tools = el("div", { class: "bar tools", role: "toolbar", "aria-label": "View" }, group("View", ...Object.values(ui.views)), ui.plane,
+    group("Image", ...Object.values(ui.bases), ui.swipe), ui.mapGroup, grow(),
+    el("span", { class: "together" }, el("label", {}, "W", ui.width), el("label", {}, "L", ui.level), ui.preset, ui.smooth));
+
+  ui.canvas = el("canvas", { class: "image", role: "img", "aria-label": "Brain slices with flagged voxels" });
+  ui.marks = el("canvas", { class: "marks", "aria-hidden": "true" });
+  ui.message = el("div", { class: "message", role: "status" });
+  ui.note = el("div", { class: "note", role: "status", hidden: "" });
+  ui.lost = el("div", { class: "lost", role: "alert", hidden: "" });
+  ui.help = el("dl", { class: "help", role: "dialog", "aria-label": "Keys", hidden: "" });
+  ui.stage = el("div", { class: "stage" }, ui.canvas, ui.marks, ui.lost, ui.note, ui.message, ui.help);
+
+  ui.chips = BANDS.map(([label, sign], i) => {
+    const chip = press(label, `${sign > 0 ? "Brighter" : "Darker"} than expected by ${label} SD`, act("toggle", [i]));
+    chip.classList.add("chip");
+    chip.dataset.band = `${sign > 0 ? "+" : "-"}${label}`;
+    return chip;
+  });
+  ui.opacity = slider("Overlay opacity", 0.1, 1, state.opacity, (value) => v.do.setOpacity(value));
+  ui.palette = select("Overlay colours", (name) => v.do.setPalette(name));
+  ui.contours = press("Outlines", "Outline of each band with its digit (o)", act("setContours"));
+  ui.legend = el("div", { class: "bar legend", role: "toolbar", "aria-label": "Bands" },
+    press("darker", "Darker than expected (−)", act("toggleSign", [0, 1, 2])), ...ui.chips,
+    press("brighter", "Brighter than expected (+)", act("toggleSign", [3, 4, 5])), el("span", { class: "dim", title: "Bands of |z| in standard deviations" }, "than expected"),
+    grow(), el("span", { class: "together" }, ui.contours, ui.opacity, ui.palette));
+  ui.unaided = el("div", { class: "bar legend unaided" }, el("span", { class: "dim" }, "Unaided read: what the model found is hidden. Shift-click marks a finding."));
+  const cell = (name, label) => el("span", { class: `cell for-${name}` }, el("span", { class: "dim" }, label), ui.values[name] = text(`value ${name}`));
+  const foot = el("div", { class: "bar foot" }, cell("T2", "T2"), cell("expected", "expected 0–1"), cell("z", "z"), cell("band", "band"),
+    cell("mm", "mm"), cell("voxel", "voxel"), grow(), cell("slice", "axial"));
+  ui.box = el("div", { class: "fontanelle", "data-state": "loading", role: "region", "aria-label": "Viewer" }, head, tools, ui.stage, ui.legend, ui.unaided, foot);
+  ui.press = press;
+  return ui;
+}
+
+// What another case or phase changes: maps, keys, colours.
+function fill(v) {
+  const { ui, data } = v, maps = data.maps ?? [];
+  if (Object.keys(ui.maps).join() !== maps.map((map) => map.name).join()) {
+    ui.maps = Object.fromEntries(maps.map(({ name, label, title }) => [name, ui.press(label, `${title} (m)`, () => v.do.setMap(name))]));
+    ui.mapGroup.replaceChildren(...Object.values(ui.maps));
+  }
+  const names = Object.keys(data.palettes ?? {});
+  if (ui.palette.options.length !== names.length) ui.palette.replaceChildren(...names.map((name) => el("option", { value: name }, data.paletteNames[name])));
+  const sheet = [...KEYS, ...Object.entries(data.keys ?? {}).map(([key, { label }]) => [key, label])];
+  ui.help.replaceChildren(...sheet.flatMap(([key, what]) => [el("dt", {}, key), el("dd", {}, what)]));
+  ui.id.textContent = data.case;
+  ui.model.textContent = data.model;
+  ui.synthetic.hidden = !data.synthetic;
+  ui.hash.textContent = `#${(data.volumes.base?.hash ?? "").slice(0, 8)}`;
+  ui.hash.title = "First digits of the scan's content hash";
+  ui.box.dataset.case = data.case;
+  ui.box.dataset.map = data.map; // whose regions the table lists
+  ui.box.dataset.blind = !!data.blind;
+  ui.legend.hidden = ui.mapGroup.hidden = !!data.blind;
+  ui.unaided.hidden = !data.blind;
+}
+
+function sync(v) {
+  const { ui, state, data } = v, expected = !!v.reconstruction;
+  const mark = (nodes, active) => { for (const [name, node] of Object.entries(nodes)) node.setAttribute("aria-pressed", name === active); };
+  const pressed = (node, on) => node.setAttribute("aria-pressed", !!on);
+  mark(ui.views, state.view);
+  mark(ui.bases, state.showing);
+  mark(ui.maps, state.map);
+  pressed(ui.swipe, state.swiping);
+  pressed(ui.smooth, state.smooth);
+  pressed(ui.contours, state.contours);
+  ui.bases.reconstruction.disabled = ui.swipe.disabled = ui.views.panes.disabled = !expected;
+  for (const [name, node] of Object.entries(ui.maps)) node.disabled = !v.z[name];
+  ui.plane.hidden = !["mosaic", "panes"].includes(state.view);
+  ui.plane.options[0].disabled = state.view === "panes"; // it shows one
+  ui.plane.value = state.view === "panes" ? PLANE_NAMES[state.plane] : state.rows;
+  const colors = data.palettes?.[state.palette] ?? [];
+  ui.chips.forEach((chip, i) => {
+    pressed(chip, state.on[i]);
+    chip.style.setProperty("--band", colors[i]);
+  });
+  ui.side.textContent = conventionText(state.radiological);
+  const [low, high] = state.window;
+  ui.width.value = high - low;
+  ui.level.value = (low + high) / 2;
+  ui.preset.value = Object.keys(WINDOWS).find((name) => Math.abs(WINDOWS[name][0] - low) < 1 && Math.abs(WINDOWS[name][1] - high) < 1) ?? "";
+  ui.palette.value = state.palette;
+  ui.box.classList.toggle("hidden-overlay", !!state.hidden);
+  ui.box.dataset.view = state.view;
+}
+
+// Covers the stage until the case is there, or says why it can't be.
+function say(v, text, kind = "loading") {
+  v.ui.message.textContent = text;
+  v.ui.message.hidden = text === "";
+  v.ui.box.dataset.state = text === "" ? "ready" : kind;
+}
+
+// A word in passing.
+function tell(v, text) {
+  clearTimeout(v.told);
+  v.ui.note.textContent = text;
+  v.ui.note.hidden = false;
+  v.told = setTimeout(() => { v.ui.note.hidden = true; }, 4000);
+}

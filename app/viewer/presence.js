@@ -1,0 +1,63 @@
+// Is the reader at work, and is the server there?
+
+const IDLE_MS = 30_000; // without a move, click or key
+const REPORT_MS = 10_000; // at most one report in
+
+// Counts the seconds in which the tab is visible and the reader active, by phase of a case.
+// `report` gets {address, phase, run, seconds}; seconds of a run only grow.
+function activeClock(report, signal) {
+  const run = newId(), totals = new Map();
+  let place, moved = -Infinity, ticked = performance.now(), told = { at: -Infinity, seconds: 0 };
+  const key = () => `${place.address} ${place.phase}`;
+  const now = () => (place ? { ...place, run, seconds: Math.round(totals.get(key()) ?? 0) } : null);
+  const tell = () => {
+    const so = now();
+    if (!so || so.seconds === told.seconds) return;
+    told = { at: performance.now(), seconds: so.seconds };
+    report(so);
+  };
+  const tick = () => {
+    const time = performance.now(), passed = Math.min(2000, time - ticked);
+    ticked = time;
+    if (!place || document.hidden || time - moved > IDLE_MS) return;
+    totals.set(key(), (totals.get(key()) ?? 0) + passed / 1000);
+    if (time - told.at >= REPORT_MS) tell();
+  };
+  const active = () => { moved = performance.now(); };
+  for (const type of ["mousemove", "mousedown", "wheel", "keydown", "touchstart"])
+    window.addEventListener(type, active, { signal, capture: true, passive: true });
+  document.addEventListener("visibilitychange", () => { if (document.hidden) { tick(); tell(); } }, { signal });
+  const timer = setInterval(tick, 1000);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  return {
+    now: () => { tick(); return now(); },
+    // Counting goes on for this phase of this case; "" counts nothing.
+    turn(address, phase) {
+      if (place?.address === address && place.phase === phase) return;
+      tick();
+      tell();
+      place = phase ? { address, phase } : undefined;
+      told = { at: performance.now(), seconds: place ? now().seconds : 0 };
+      active();
+    },
+  };
+}
+
+// Asks the server every few seconds whether it is there; `tell(true or false)` when that changes.
+function watchServer(url, tell, signal) {
+  let there = true, missed = 0, timer;
+  async function ask() {
+    clearTimeout(timer);
+    let answer = false;
+    try { answer = (await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(4000) })).ok; } catch { answer = false; }
+    if (signal.aborted) return;
+    missed = answer ? 0 : missed + 1;
+    // One miss can be a hiccup, two are a loss.
+    if (answer !== there && (answer || missed >= 2)) tell(there = answer);
+    timer = setTimeout(ask, document.hidden ? 30_000 : missed > 0 ? 1500 : 5000);
+  }
+  for (const type of ["online", "offline"]) window.addEventListener(type, ask, { signal });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); }, { signal });
+  signal.addEventListener("abort", () => clearTimeout(timer));
+  timer = setTimeout(ask, 5000);
+}
