@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from core import __version__
-from core.cli import analyze, calibrate, cohort, demo, evaluate, models, prepare, train
+from core.cli import ablate, analyze, calibrate, cohort, demo, evaluate, models, prepare, train
 from core.cli.console import say
 from core.folder import Cancelled
 
@@ -31,6 +31,7 @@ app.command("train")(train.train_command)
 app.command("calibrate")(calibrate.calibrate_command)
 app.command("analyze")(analyze.command)
 app.command("evaluate")(evaluate.command)
+app.command("ablate")(ablate.command)
 app.command("models")(models.command)
 app.add_typer(cohort.app, name="cohort")
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.anomaly.bands import BANDS, REGION_BANDS
+from core.anomaly.detector import Detector, NormalScan, fit_detector, matched, picks
 from core.anomaly.normative import (
     Normative,
     band_cluster,
@@ -19,13 +20,26 @@ from core.anomaly.normative import (
 )
 from core.anomaly.regions import ALL_BANDS
 from core.anomaly.residual import Array, normative_z, residual, volume_z
-from core.anomaly.score import normative_top, volume_mse
+from core.anomaly.score import fused_score, normative_top, volume_mse
 from core.case import AnalyzeSettings
+from core.evaluation.ablation import choose_power
+from core.evaluation.baselines import Cube
 from core.io.derivatives import CasePaths, MapName
 from core.predictor import Predictor
 from core.prepared import Progress, no_progress
 from core.preprocess.pipeline import read_prepared
 from core.scoring import ScoredMap, score_map
+
+
+def note(values: dict[str, list[float]], name: MapName, scored: ScoredMap) -> None:
+    """Add what one normal's map measures by band to ``values``."""
+    for label in BANDS:
+        values.setdefault(band_share(name, label.name), []).append(scored.percent[label.name])
+        values.setdefault(band_cluster(name, label.name), []).append(scored.clusters[label.name][1])
+    for band in REGION_BANDS:
+        sizes = [region.volume_mm3 for region in scored.regions if region.band == band]
+        values.setdefault(region_count(name, band), []).append(len(sizes))
+        values.setdefault(region_volume(name, band), []).append(sum(sizes))
 
 
 def calibrate(
@@ -76,13 +90,65 @@ def calibrate(
         values["cluster_size"].append(scored["volume"].clusters[ALL_BANDS][1])
         values["normative_top"].append(normative_top(z_maps["normative"], masks[index]))
         for name, one in scored.items():
-            for label in BANDS:
-                values.setdefault(band_share(name, label.name), []).append(one.percent[label.name])
-                values.setdefault(band_cluster(name, label.name), []).append(one.clusters[label.name][1])
-            for band in REGION_BANDS:
-                sizes = [region.volume_mm3 for region in one.regions if region.band == band]
-                values.setdefault(region_count(name, band), []).append(len(sizes))
-                values.setdefault(region_volume(name, band), []).append(sum(sizes))
+            note(values, name, one)
     progress("done", 1.0)
     validation = {name: np.array(numbers, np.float64) for name, numbers in values.items()}
     return replace(fitted, floor_mm3=settings.floor_mm3, validation=validation)
+
+
+def calibrate_detector(
+    model: Predictor,
+    normals: Sequence[CasePaths],
+    normative: Normative,
+    more: Sequence[CasePaths] = (),
+    settings: AnalyzeSettings | None = None,
+    progress: Progress = no_progress,
+) -> tuple[Detector, Normative]:
+    """Fit the detector that joins the model's restorations with patches of normals.
+
+    ``normals``: the held-out ones of ``normative``, in the same order; ``more``: other normals whose patches
+    may be looked up, such as the model's training scans. How the two are joined is what finds most of the
+    lesions implanted into the held-out normals (``choose_power``). ``normative`` comes back with the fused
+    map's values of each held-out normal beside the others, left out as ``fit_detector`` says.
+
+    Raises
+    ------
+    PrepareError, AnomalyError
+        On a scan that is not prepared, or fewer than 3 normals.
+    """
+    settings = AnalyzeSettings() if settings is None else settings
+    held_out = []
+    voxel_mm = 0.0
+    for index, paths in enumerate(normals):
+        progress("restore", 0.1 * index / len(normals))
+        prepared = read_prepared(paths, model.cube)
+        x = prepared.cube.data
+        held_out.append(NormalScan(x, prepared.cube_mask.data > 0, model.reconstruct(x)))
+        voxel_mm = float(prepared.cube.spacing[0])
+    others = [read_prepared(paths, model.cube) for paths in picks(len(normals), more)]
+    detector, views = fit_detector(
+        held_out,
+        voxel_mm,
+        [NormalScan(one.cube.data, one.cube_mask.data > 0) for one in others],
+        progress=lambda fraction: progress("match", 0.1 + 0.2 * fraction),
+    )
+    cubes = [
+        Cube(one.x, one.mask, np.diag([voxel_mm] * 3 + [1.0]), np.eye(4), paths.stem)
+        for one, paths in zip(held_out, normals, strict=True)
+    ]
+    precision = choose_power(
+        detector,
+        views,
+        cubes,
+        model.reconstruct,
+        progress=lambda fraction: progress("implants", 0.3 + 0.6 * fraction),
+    )
+    detector, maps = matched(detector, views, max(precision, key=lambda power: precision[power]))
+    values: dict[str, list[float]] = {"fused_score": []}
+    for paths, z, scan in zip(normals, maps, held_out, strict=True):
+        scored = score_map("fused", z, read_prepared(paths, model.cube), paths.stem, settings.floor_mm3)
+        values["fused_score"].append(fused_score(z, scan.mask))
+        note(values, "fused", scored)
+    progress("done", 1.0)
+    validation = {name: np.array(numbers, np.float64) for name, numbers in values.items()}
+    return detector, replace(normative, validation={**normative.validation, **validation})

@@ -13,7 +13,6 @@ from core.anomaly.bands import BANDS
 from core.anomaly.normative import SMOOTH_Z_MM, false_alarms
 from core.anomaly.operating import kept, rates_kept
 from core.anomaly.regions import FLOOR_MM3
-from core.anomaly.residual import normative_z, residual, volume_z
 from core.anomaly.score import volume_mse
 from core.folder import Cancel, Cancelled, case_lock, claim, never, staging, whole
 from core.io.bids import Scan
@@ -41,8 +40,8 @@ from core.prepared import (
     prepared_key,
     versions,
 )
-from core.preprocess.pipeline import Reference, to_scan_grid
-from core.scoring import ScoredMap, score_map, scores
+from core.preprocess.pipeline import Reference, settings_to_dict, to_scan_grid
+from core.scoring import ScoredMap, score_map, scores, z_map
 
 SCORE_VERSION = 2  # enters the case's key; raise it when the same inputs give other maps, regions or scores
 # Share of the time that is over when a step begins, measured at 64³ and 0.86 mm.
@@ -57,7 +56,7 @@ class CaseError(ValueError):
 class AnalyzeSettings:
     """How a scan is analysed; how it is prepared is the model's to say, but for the brain mask."""
 
-    maps: tuple[MapName, ...] = MAP_NAMES  # "normative" only where the model is calibrated
+    maps: tuple[MapName, ...] = MAP_NAMES  # those that the model can give
     floor_mm3: float = FLOOR_MM3  # smallest flagged region
     smooth_z_mm: float = SMOOTH_Z_MM  # σ of the normative z; that of the model's calibration
     mask: str = "auto"  # PrepareSettings.mask
@@ -110,6 +109,24 @@ def check_calibration(model: Predictor, settings: AnalyzeSettings) -> None:
         )
 
 
+def maps_of(model: Predictor, settings: AnalyzeSettings) -> list[MapName]:
+    """Maps asked for that the model can give: "normative" where it is calibrated, "fused" with a detector.
+
+    Raises
+    ------
+    CaseError
+        Where it can give none of them.
+    """
+    there = {"volume": True, "normative": model.normative is not None, "fused": model.detector is not None}
+    found = [name for name in settings.maps if there[name]]
+    if not found:
+        raise CaseError(
+            f"model {model.name} is not calibrated for {', '.join(settings.maps)}; it can give "
+            f"{', '.join(name for name, possible in there.items() if possible)}"
+        )
+    return found
+
+
 def case_key(
     scan: Scan, inputs: Mapping[str, str], model: Predictor, reference: Reference, settings: AnalyzeSettings
 ) -> str:
@@ -122,7 +139,7 @@ def case_key(
             "case": [scan.subject, scan.session, scan.age, scan.synthetic],
             "prepared": prepared_key(scan, inputs, reference, prepare_settings),
             "model": [model.name, model.hash],
-            "settings": asdict(settings),
+            "settings": {**asdict(settings), "maps": maps_of(model, settings)},
         }
     )
 
@@ -174,6 +191,7 @@ def analyze(
     """
     settings = AnalyzeSettings() if settings is None else settings
     check_calibration(model, settings)
+    names = maps_of(model, settings)
     prepare_settings = replace(model.prepare, mask=settings.mask)
     points = {name: asdict(one) for name, one in model.operating.items()}
     operating = {"operating_point": points} if points else {}
@@ -201,18 +219,10 @@ def analyze(
             x_hat = model.reconstruct(prepared.cube.data)
         begin("score")
         with timed(times, "score"):
-            difference = residual(prepared.cube.data, x_hat)
             maps: dict[MapName, ScoredMap] = {}
-            for name in settings.maps:
-                if name == "volume":
-                    z = volume_z(difference, prepared.cube_mask.data)
-                elif model.normative is not None:
-                    z = normative_z(difference, model.normative, prepared.cube_mask.data)
-                else:
-                    continue
+            for name in names:
+                z = z_map(name, model, prepared.cube.data, x_hat, prepared.cube_mask.data)
                 maps[name] = score_map(name, z, prepared, key, settings.floor_mm3)
-            if not maps:
-                raise CaseError(f"model {model.name} is not calibrated; only the volume map is possible")
             expected = to_scan_grid(prepared.cube.with_data(x_hat), prepared)
             mse = volume_mse(prepared.cube.data, x_hat)
         begin("write")
@@ -250,7 +260,7 @@ def analyze(
                 ),
                 settings={
                     **asdict(settings),
-                    "prepare": asdict(prepare_settings),
+                    "prepare": settings_to_dict(prepare_settings),
                     "reference": {"name": reference.name, "hash": reference.hash},
                     **operating,
                 },

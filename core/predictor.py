@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 
+from core.anomaly.detector import Detector, load_detector
 from core.anomaly.normative import Normative, load_normative
 from core.anomaly.operating import FILE as OPERATING
 from core.anomaly.operating import OperatingPoint, load_point
 from core.anomaly.residual import Array
-from core.networks.zoo import Model, ModelError, ModelInfo, load_model, reconstruct
+from core.networks.zoo import DETECTOR, NORMATIVE, Model, ModelError, ModelInfo, load_model, reconstruct
 from core.preprocess.pipeline import PrepareSettings, settings_from_dict
 
 
@@ -19,10 +20,11 @@ class Predictor:
     """``reconstruct`` maps x (N, N, N) in [0, 1] to x̂, and loads the weights when first called."""
 
     name: str
-    hash: str  # of network, weights and normative model
+    hash: str  # of network, weights, normative model and detector
     prepare: PrepareSettings  # how its inputs are made
     reconstruct: Callable[[Array], Array]
     normative: Normative | None = None
+    detector: Detector | None = None  # joins the restoration with normals' patches; a restorer's alone
     operating: OperatingPoint = field(default_factory=dict)  # which regions count; empty: all
 
     @property
@@ -37,7 +39,7 @@ def predictor(info: ModelInfo, device: str = "auto") -> Predictor:
     Raises
     ------
     AnomalyError
-        Where the folder's normative.npz is damaged.
+        Where the folder's normative.npz or detector.npz is damaged.
     """
 
     @cache
@@ -50,12 +52,13 @@ def predictor(info: ModelInfo, device: str = "auto") -> Predictor:
             )
         return model
 
-    path = info.folder / "normative.npz"
+    path, joined = info.folder / NORMATIVE, info.folder / DETECTOR
     return Predictor(
         name=info.name,
         hash=info.hash,
         prepare=settings_from_dict(info.preprocess),
         reconstruct=lambda x: reconstruct(load(), x),
         normative=load_normative(path) if path.exists() else None,
+        detector=load_detector(joined) if joined.exists() else None,
         operating=load_point(info.folder / OPERATING) if (info.folder / OPERATING).exists() else {},
     )

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.anomaly.bands import band_labels, band_percent
+from core.anomaly.detector import score
 from core.anomaly.normative import uncovered_percent
 from core.anomaly.regions import ALL_BANDS, Clusters, flagged_regions, slice_clusters
-from core.anomaly.residual import Array
-from core.anomaly.score import normative_top, percentile_among
+from core.anomaly.residual import AnomalyError, Array, normative_z, residual, volume_z
+from core.anomaly.score import fused_score, normative_top, percentile_among
 from core.io.derivatives import MapName, Region
 from core.io.volume import Volume
 from core.predictor import Predictor
@@ -27,6 +29,23 @@ class ScoredMap:
     clusters: Clusters
     scan: Volume
     regions: list[Region]
+
+
+def z_map(name: MapName, model: Predictor, x: Array, x_hat: Array, mask: NDArray[np.generic]) -> Array:
+    """One signed z map of a prepared scan (N, N, N) and its reconstruction, 0 outside ``mask``.
+
+    Raises
+    ------
+    AnomalyError
+        Where arrays don't fit together, or the model is not calibrated for this map.
+    """
+    if name == "volume":
+        return volume_z(residual(x, x_hat), mask)
+    if name == "normative" and model.normative is not None:
+        return normative_z(residual(x, x_hat), model.normative, mask)
+    if name == "fused" and model.detector is not None:
+        return score(model.detector, x, mask, x_hat)
+    raise AnomalyError(f"model {model.name} is not calibrated for the map {name!r}")
 
 
 def score_map(name: MapName, z: Array, prepared: Prepared, key: str, floor_mm3: float) -> ScoredMap:
@@ -58,6 +77,8 @@ def scores(
         found["cluster_size"] = maps["volume"].clusters[ALL_BANDS][1]
     if "normative" in maps:
         found["normative_top"] = normative_top(maps["normative"].cube, prepared.cube_mask.data)
+    if "fused" in maps:
+        found["fused_score"] = fused_score(maps["fused"].cube, prepared.cube_mask.data)
     normative = model.normative
     if normative is None:
         return found

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.io.derivatives import (
-    MAP_NAMES,
     SCHEMA,
     BandRow,
     CasePaths,
@@ -28,6 +27,7 @@ from core.io.derivatives import (
 )
 
 Array = NDArray[np.float32]
+MAP_NAMES: tuple[MapName, ...] = ("volume", "normative")  # those of an autoencoder
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,48 @@ from scipy.special import ndtri_exp
 
 from core.anomaly.residual import AnomalyError, Array
 
+SCALE_PERCENTILE = 99.5  # of |map| in normals
+POWERS = (0.0, 1.0, 2.0)  # that calibration chooses among
 BODY = 256  # points of the body's table
 TAIL_SHARE = 0.005  # of the normals' voxels, from which the tail is extrapolated
 SHAPE_LIMIT = 0.5  # of the generalised Pareto tail: beyond, its variance is infinite
 
 
-def geometric_mean(first: Array, second: Array) -> Array:
-    """√|a·b| with the sign of both where they agree, 0 where they do not; of one shape, any units.
+def map_scale(maps: Sequence[NDArray[np.floating]]) -> float:
+    """99.5th percentile of |map| over the voxels of all normals, each (V,) of one normal's mask.
 
-    A voxel that one map finds too bright and the other too dark is no evidence of anything: at least one of
-    them is wrong there, and either sign would be a guess. What only one of the maps sees is mostly false, so
-    the product asks both.
+    Raises
+    ------
+    AnomalyError
+        Where it is 0: the map says nothing in normals.
     """
-    product = first * second
-    return np.asarray(np.where(product > 0, np.sign(first) * np.sqrt(np.maximum(product, 0)), 0), np.float32)
+    scale = float(np.percentile(np.abs(np.concatenate(maps)), SCALE_PERCENTILE))
+    if not scale > 0:
+        raise AnomalyError("the normals' map is 0 in 99.5 % of their voxels; expected one that varies")
+    return scale
+
+
+def power_mean(first: Array, second: Array, power: float) -> Array:
+    """Mean of two signed maps, scaled alike, with the sign of the larger; a map of the other sign counts 0.
+
+    ``power`` 1 is the arithmetic mean, 2 the quadratic, 0 the geometric, which is 0 unless both agree. A view
+    that finds a voxel too bright where the other finds it too dark gives no support, but it does not cancel
+    either: where one network fails is not where normals' patches fail.
+
+    Raises
+    ------
+    AnomalyError
+        On a negative power.
+    """
+    if power < 0:
+        raise AnomalyError(
+            f"power {power:g}; expected 0 (geometric), 1 (arithmetic), 2 (quadratic) or between"
+        )
+    sign = np.sign(np.where(np.abs(first) >= np.abs(second), first, second))
+    one, other = np.maximum(sign * first, 0), np.maximum(sign * second, 0)
+    if power == 0:
+        return np.asarray(sign * np.sqrt(one * other), np.float32)
+    return np.asarray(sign * ((one**power + other**power) / 2) ** (1 / power), np.float32)
 
 
 @dataclass(frozen=True, eq=False)

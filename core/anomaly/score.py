@@ -46,3 +46,18 @@ def percentile_among(value: float, normals: NDArray[np.floating]) -> float:
         raise AnomalyError("no validation normals to rank a score among; calibrate the model")
     below, same = np.count_nonzero(normals < value), np.count_nonzero(normals == value)
     return 100.0 * (below + 0.5 * same) / normals.size
+
+
+def fused_score(z: Array, mask: NDArray[np.generic]) -> float:
+    """Case score of the fused map: its mean |z| in the most extreme 0.1 % of the brain.
+
+    The map's z is matched to held-out normals, so that the score reads in their SD. On lesions implanted into
+    normals it told cases apart better than the largest region's mass did, at any threshold (see
+    docs/results/ablation.csv and docs/method.md).
+
+    Raises
+    ------
+    AnomalyError
+        On another shape or an empty mask.
+    """
+    return normative_top(z, mask)

@@ -10,10 +10,11 @@ import numpy as np
 import typer
 
 from core.anomaly.bands import REGION_BANDS
+from core.anomaly.detector import picks, save_detector
 from core.anomaly.normative import SMOOTH_Z_MM, Normative, false_alarms, save_normative
 from core.anomaly.operating import FILE as OPERATING
 from core.anomaly.regions import FLOOR_MM3
-from core.calibration import calibrate
+from core.calibration import calibrate, calibrate_detector
 from core.case import AnalyzeSettings
 from core.cli.console import UsageError, bar, say, say_json
 from core.cli.feedback import operating_copy
@@ -25,7 +26,7 @@ from core.io.bids import Scan
 from core.io.derivatives import MAP_NAMES, CasePaths
 from core.networks.card import model_card
 from core.networks.config import AnyConfig
-from core.networks.zoo import ModelInfo
+from core.networks.zoo import DETECTOR, NORMATIVE, ModelInfo
 from core.predictor import predictor
 from core.preprocess.pipeline import PrepareSettings, settings_from_dict
 
@@ -72,14 +73,26 @@ def prepare_split(
 
 
 def calibrated(
-    info: ModelInfo, normals: Sequence[CasePaths], options: AnalyzeSettings, device: str
+    info: ModelInfo,
+    normals: Sequence[CasePaths],
+    options: AnalyzeSettings,
+    device: str,
+    more: Sequence[CasePaths] = (),
 ) -> Normative:
-    """Calibrate a model folder: write its normative.npz, and say so in its card."""
+    """Calibrate a model folder: write its normative.npz, a restorer's detector.npz, and say so in its card.
+
+    ``more``: normals beyond the held-out ones, prepared, in which a detector may look patches up.
+    """
+    model = predictor(info, device)
     with bar("calibrate", 1) as shown:
-        normative = calibrate(
-            predictor(info, device), normals, options, lambda step, fraction: shown.at(fraction, step)
-        )
-    save_normative(normative, info.folder / "normative.npz")
+        normative = calibrate(model, normals, options, lambda step, fraction: shown.at(fraction, step))
+    if info.config.kind == "restorer":
+        with bar("fused map", 1) as shown:
+            detector, normative = calibrate_detector(
+                model, normals, normative, more, options, lambda step, fraction: shown.at(fraction, step)
+            )
+        save_detector(detector, info.folder / DETECTOR)
+    save_normative(normative, info.folder / NORMATIVE)
     # A point chosen on the flags of an older calibration means nothing now.
     (info.folder / OPERATING).unlink(missing_ok=True)
     card = card_of(info.config, info.training, info.preprocess, info.synthetic, normative)
@@ -153,12 +166,17 @@ def calibrate_command(
             "--out without --from-feedback; a calibration is written into the model's own folder"
         )
     folder = data if data is not None else settings().demo_dir
-    held_out = split_of(scans_of([folder]), "validation", folder, 3)
+    scans = scans_of([folder])
+    held_out = split_of(scans, "validation", folder, 3)
     preprocess = settings_from_dict(info.preprocess)
     source = Source(folder=info.folder, name=info.reference)
     paths = prepare_split(held_out, source, preprocess, settings().derivatives_dir, jobs)
     options = AnalyzeSettings(floor_mm3=floor_mm3, smooth_z_mm=smooth_z_mm)
-    done(info, calibrated(info, paths, options, device or settings().device), as_json)
+    more: list[CasePaths] = []
+    if info.config.kind == "restorer":
+        others = picks(len(paths), [scan for scan in scans if scan.split == "train"])
+        more = prepare_split(others, source, preprocess, settings().derivatives_dir, jobs)
+    done(info, calibrated(info, paths, options, device or settings().device, more), as_json)
 
 
 def done(info: ModelInfo, normative: Normative, as_json: bool) -> None:

@@ -27,7 +27,7 @@ from core.networks.config import AnyConfig, NetworkConfig, RestorerConfig, model
 from core.networks.restorer_settings import RestorerTrainSettings, restorer_train_settings_from_dict
 from core.networks.train_settings import EpochRow, TrainSettings, train_settings_from_dict
 from core.networks.zoo import model_info, save_model
-from core.preprocess.pipeline import settings_from_dict
+from core.preprocess.pipeline import settings_from_dict, settings_to_dict
 
 if TYPE_CHECKING:
     from core.networks.distributed import Processes
@@ -141,7 +141,7 @@ def train_command(
         Path | None, typer.Option(help="A normal scan to register to; the demo's without")
     ] = None,
     reference_mask: Annotated[Path | None, typer.Option(help="Its brain mask")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="50 as the paper; restorer: 150")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="50 as the paper; restorer: 90")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop after the epoch that passes it")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and sampling")] = None,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "",
@@ -210,18 +210,18 @@ def train_command(
             target,
             result.network,
             config,
-            preprocess=asdict(preprocess),
+            preprocess=settings_to_dict(preprocess),
             reference=source.name,
             reference_hash=recorded_hash(source.name, source.load()),
             training=record,
             synthetic=synthetic,
-            card=card_of(config, record, asdict(preprocess), synthetic),
+            card=card_of(config, record, settings_to_dict(preprocess), synthetic),
         )
         write_bytes(target / LOG, (scratch / "log.csv").read_bytes())
         write_curve(
             result.rows, f"{name}, {folder.name}{' (synthetic)' if synthetic else ''}", target / CURVE
         )
-        normative = calibrated(info, held_out_paths, AnalyzeSettings(), chosen)
+        normative = calibrated(info, held_out_paths, AnalyzeSettings(), chosen, train_paths)
         if checkpoints is not None:
             shutil.move(scratch, checkpoints)
         else:

@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 
+from core.anomaly.detector import Detector
 from core.anomaly.intensity import LOG_RANGE, log_intensity
 from core.anomaly.normative import SMOOTH_Z_MM, Normative, fit_normative
 from core.anomaly.residual import Array, Mask
@@ -19,7 +20,9 @@ COMPONENTS = 32  # of the 80 normals' at most 79
 VOLUME = "volume"  # z within the volume: needs no normals
 # Names of the normative maps by what their mean and SD come from.
 HELD_OUT, TRAINING = "normative", "normative_train"
+FUSED = "fused"  # joined with normals' patches
 Residual = Callable[[Array, Mask], Array]
+Normalisation = Normative | Detector | None  # what makes a z of a residual; None: its own volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +49,16 @@ class Scorer:
     key: str  # content address: what it was fitted on and how
     rebuilds: bool  # its residual is that of a reconstruction, so that the paper's MSE means something
     residual: Residual  # (N, N, N) and its mask to (N, N, N)
-    maps: Mapping[str, Callable[[], Normative | None]]  # None: z within the volume
+    maps: Mapping[str, Callable[[], Normalisation]]
 
 
 def network_scorer(model: Predictor) -> Scorer:
-    """A model of the zoo: x − x̂ as z in its volume, and against its own held-out normals."""
-    maps: dict[str, Callable[[], Normative | None]] = {VOLUME: lambda: None}
+    """A model of the zoo: x − x̂ as z in its volume, against its own held-out normals, and joined."""
+    maps: dict[str, Callable[[], Normalisation]] = {VOLUME: lambda: None}
     if model.normative is not None:
         maps[HELD_OUT] = lambda: model.normative
+    if model.detector is not None:
+        maps[FUSED] = lambda: model.detector
     key = content_key({"model": model.name, "hash": model.hash})
     return Scorer(model.name, key, True, lambda x, mask: x - model.reconstruct(x), maps)
 
@@ -126,7 +131,7 @@ def baseline_scorers(
 
     def scorer(name: str, residual: Residual, fits: Sequence[str], rebuilds: bool) -> Scorer:
         groups = {HELD_OUT: held_out, TRAINING: training}
-        maps: dict[str, Callable[[], Normative | None]] = {VOLUME: lambda: None}
+        maps: dict[str, Callable[[], Normalisation]] = {VOLUME: lambda: None}
         for fit in fits:
             maps[fit] = cache(lambda fit=fit: fit_on(residual, groups[fit]))
         address = content_key(

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from core.anomaly.bands import BANDS, REGION_BANDS, band_labels, band_percent
-from core.anomaly.normative import Normative
+from core.anomaly.detector import Detector, score
 from core.anomaly.regions import ALL_BANDS, FLOOR_MM3, flagged_regions, slice_clusters
 from core.anomaly.residual import Array, normative_z, volume_z
 from core.anomaly.score import normative_top
-from core.evaluation.baselines import Cube, Scorer
+from core.evaluation.baselines import Cube, Normalisation, Scorer
 from core.evaluation.lesions import Lesions, lesions_in_cube
 from core.evaluation.metrics import auroc, average_precision, detect, dice, score_histograms
 from core.evaluation.statistics import EvaluationError
@@ -72,10 +72,12 @@ def row_key(prepared: str, scorer: Scorer, lesions: Lesions | None, settings: Me
     )
 
 
-def z_map(residual: Array, normative: Normative | None, cube: Cube) -> Array:
+def z_map(residual: Array, against: Normalisation, cube: Cube) -> Array:
     """z of a residual: against normals, or within the volume; 0 for a residual that is 0 everywhere."""
-    if normative is not None:
-        return normative_z(residual, normative, cube.mask)
+    if isinstance(against, Detector):
+        return score(against, cube.x, cube.mask, cube.x - residual)
+    if against is not None:
+        return normative_z(residual, against, cube.mask)
     return volume_z(residual, cube.mask) if residual.any() else np.zeros_like(residual)
 
 
@@ -147,8 +149,8 @@ def measure(cube: Cube, scorer: Scorer, lesions: Lesions | None, settings: Measu
     residual = scorer.residual(cube.x, cube.mask)
     mse = float(np.mean(np.square(residual, dtype=np.float64))) if scorer.rebuilds else None
     row: Row = {"scorer": scorer.name, "mse": mse, "maps": {}}
-    for name, normative in scorer.maps.items():
-        z = z_map(residual, normative(), cube)
+    for name, against in scorer.maps.items():
+        z = z_map(residual, against(), cube)
         row["maps"][name] = measure_map(z, cube, settings.floor_mm3)
         if lesions is not None:
             row["maps"][name]["localisation"] = localise(z, cube, lesions, settings)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 SCHEMA = 2
-MapName = Literal["volume", "normative"]
-MAP_NAMES: tuple[MapName, ...] = ("volume", "normative")
+MapName = Literal["volume", "normative", "fused"]
+MAP_NAMES: tuple[MapName, ...] = ("volume", "normative", "fused")
 
 
 class DerivativesError(ValueError):
@@ -70,7 +70,8 @@ class CaseRecord:
     age_weeks: float | None  # postmenstrual age at scan
     mask_source: str  # given, stripped, bet, command
     overlap: float  # Dice of the brain mask with the reference's after registration
-    # mse (paper), cluster_size, normative_top, each with *_percentile among validation_n validation normals;
+    # mse (paper), cluster_size, normative_top, fused_score, each with *_percentile among validation_n
+    # validation normals;
     # normative_uncovered: percentage of brain voxels where no normal has brain, so that z 0 says nothing
     scores: dict[str, float]
     bands: dict[str, list[BandRow]]  # by map name

@@ -17,7 +17,7 @@ from core.anomaly.regions import FLOOR_MM3
 from core.case import AnalyzeSettings, CaseError, analyze, analyze_settings_from_dict
 from core.folder import Cancelled, FolderError, case_lock
 from core.io.bids import Scan
-from core.io.derivatives import MAP_NAMES, CasePaths, iter_records, read_record, read_regions
+from core.io.derivatives import CasePaths, iter_records, read_record, read_regions
 from core.io.volume import Volume, VolumeError, file_hash, load_mask, load_volume, save_volume
 from core.prepared import prepare_scan
 from core.preprocess.pipeline import PrepareSettings, Reference
@@ -45,7 +45,7 @@ def normative(floor_mm3: float = FLOOR_MM3) -> Normative:
     validation = {"mse": np.array([0.0, 1.0, 2.0]), "normative_top": np.array([1.0, 2.0, 3.0])}
     counts = {
         f"regions_{name}_{band}": np.array([1.0, 2.0, 6.0])
-        for name in MAP_NAMES
+        for name in ("volume", "normative")
         for band in ("2-3", "3-4", "4+")
     }
     mean, sd = np.zeros((CUBE,) * 3, np.float32), np.full((CUBE,) * 3, 0.01, np.float32)
@@ -60,7 +60,7 @@ def test_a_bright_blob_is_found_where_it_is(tmp_path: Path, stored: tuple[str, s
     paths = CasePaths(tmp_path / "out", "sub-one", "ses-01")
     regions = read_regions(paths.regions(MODEL))
     assert {region.map for region in regions} == {"volume", "normative"}
-    for name in MAP_NAMES:
+    for name in ("volume", "normative"):
         first = next(region for region in regions if region.map == name)
         assert (first.sign, first.band, first.side) == (1, "4+", "left")
         np.testing.assert_allclose([first.x_mm, first.y_mm, first.z_mm], BLOB_MM, atol=2)
@@ -128,7 +128,7 @@ def test_without_calibration_there_is_the_volume_map(tmp_path: Path) -> None:
     assert set(record.bands) == {"volume"}
     assert set(record.scores) == {"mse", "cluster_size"}
     assert not CasePaths(tmp_path / "out", "sub-one", "ses-01").z(MODEL, "normative").exists()
-    with pytest.raises(CaseError, match="not calibrated; only the volume map"):
+    with pytest.raises(CaseError, match="is not calibrated for normative; it can give volume"):
         analyze(
             scan,
             fake_predictor(CountingNetwork()),

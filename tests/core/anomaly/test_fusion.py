@@ -6,15 +6,28 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from core.anomaly.fusion import fit_tail, geometric_mean, log_share, tail_z
+from core.anomaly.fusion import POWERS, fit_tail, log_share, map_scale, power_mean, tail_z
 from core.anomaly.residual import AnomalyError
 
 
-def test_geometric_mean_keeps_agreement_and_drops_contradiction() -> None:
-    first = np.array([4.0, -4.0, 4.0, 0.0, -9.0], np.float32)
-    second = np.array([1.0, -1.0, -1.0, 5.0, -1.0], np.float32)
-    np.testing.assert_allclose(geometric_mean(first, second), [2, -2, 0, 0, -3])
-    assert (geometric_mean(first, second) == geometric_mean(second, first)).all()
+def test_power_means_of_agreement_and_contradiction() -> None:
+    first = np.array([4.0, -4.0, 4.0, 0.0, -9.0, 0.0], np.float32)
+    second = np.array([1.0, -1.0, -1.0, 5.0, -1.0, 0.0], np.float32)
+    np.testing.assert_allclose(power_mean(first, second, 0), [2, -2, 0, 0, -3, 0])
+    np.testing.assert_allclose(power_mean(first, second, 1), [2.5, -2.5, 2, 2.5, -5, 0])
+    expected = np.sqrt([8.5, 8.5, 8, 12.5, 41, 0]) * [1, -1, 1, 1, -1, 0]
+    np.testing.assert_allclose(power_mean(first, second, 2), expected, rtol=1e-6)
+    for power in POWERS:
+        np.testing.assert_array_equal(power_mean(first, second, power), power_mean(second, first, power))
+    with pytest.raises(AnomalyError, match="power -1"):
+        power_mean(first, second, -1)
+
+
+def test_scale_is_a_percentile_of_the_size_over_all_normals() -> None:
+    values = np.arange(1, 1001) * np.where(np.arange(1000) % 2, 1.0, -1.0)
+    assert map_scale([values[:300], values[300:]]) == pytest.approx(995, abs=0.1)
+    with pytest.raises(AnomalyError, match="expected one that varies"):
+        map_scale([np.zeros(100)])
 
 
 def test_a_normal_map_is_its_own_z() -> None:
