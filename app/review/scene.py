@@ -82,10 +82,6 @@ def threshold(record: CaseRecord) -> str:
     return "" if floor is None else f"regions of {floor:g} mm³ or more"
 
 
-def unheard() -> None:
-    """The desk hears the keys in the viewer's stead: no answers come from it."""
-
-
 def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> None:
     """Put the viewer on the page.
 
@@ -122,7 +118,6 @@ def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> 
         key=VIEWER,
         on_loaded=on_loaded,
         on_selected=on_selected,
-        on_answers=unheard,
         on_missed=on_missed,
         on_map=on_map,
         on_weak=on_weak,

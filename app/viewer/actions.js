@@ -154,17 +154,6 @@ function actions(v) {
     help(shown = v.ui.help.hidden) { v.ui.help.hidden = !shown; },
 
     // ---- what Python hears
-    // A verdict on the selected region, an undo, a turn, or one of Python's own keys. What it speaks of travels with it.
-    answer(what) {
-      const free = !["agree", "disagree", "unsure"].includes(what); // of a selected region
-      if (v.ui.box.dataset.state !== "ready" || (!free && (v.data.blind || !v.data.selected))) return;
-      const kept = new Set(v.data.answered ?? []);
-      v.answers = v.answers.filter((one) => !kept.has(one.id));
-      v.answers.push({
-        id: newId(), what, region: v.data.selected ?? null, map: state.map, address: v.data.address, hash: v.hashes.base, active: v.clock.now(),
-      });
-      v.component.setStateValue("answers", [...v.answers]);
-    },
     missed(spot) {
       if (v.brain && v.brain[indexOf(v.base, voxelAt(v.base, v.nv.mm2frac(spot.mm, 0, true)))] === 0) {
         tell(v, "Outside the brain: nothing marked");

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cache
 from math import dist, pi
 from pathlib import Path
@@ -76,14 +76,6 @@ class Spot:
 
 
 @dataclass(frozen=True)
-class Key:
-    """A key that the page adds to the viewer's: what its answer says, and its line in the `?` sheet."""
-
-    what: str
-    label: str
-
-
-@dataclass(frozen=True)
 class Scene:
     """Everything that the viewer shows of one case.
 
@@ -92,14 +84,11 @@ class Scene:
         reconstruction, z maps, regions, selection and colours, so that nothing can be seen early, not even
         in the network panel. Marks by Shift-click work. Once false, the rest is fetched and drawn while scan,
         window, position and view stay as they are. ``loaded`` then has the hashes of ``visible(…)``: hold
-        those against it. Verdict keys answer nothing while blind.
+        those against it.
     phase
         Name of the read that active seconds count for, as "unaided" or "aided"; "" counts nothing. A second
         counts while the tab is visible and the reader has moved, clicked or typed within 30 s. Reported as
         ``active``, see ``viewer``.
-    keys
-        Keys of the page's own, by ``KeyboardEvent.key``. Pressed, they come in order among ``answers``, with
-        the key's ``what``, also while blind; the viewer's own key of that name rests. The `?` sheet lists them.
     """
 
     address: str  # of the analysis: changes with case, model and content
@@ -114,13 +103,11 @@ class Scene:
     regions: list[Mark]
     selected: str | None = None
     pick: int = 0  # number of the selection in the viewer that ``selected`` takes into account
-    answered: tuple[str, ...] = ()  # ids of the answers by key that are kept
     jump: dict[str, Any] | None = None  # {"mm": (x, y, z), "nonce": changes with each jump}
     missed: tuple[Spot, ...] = ()
     threshold: str = ""  # what makes a region of flagged voxels, in words, for the picture
     blind: bool = False
     phase: str = ""
-    keys: dict[str, Key] = field(default_factory=dict)
     health: str = ""  # address that answers while the server does; "" watches none
 
 
@@ -208,7 +195,6 @@ def viewer(
     key: str,
     on_loaded: Callable[[], None],
     on_selected: Callable[[], None],
-    on_answers: Callable[[], None],
     on_missed: Callable[[], None],
     on_map: Callable[[], None],
     on_weak: Callable[[], None],
@@ -218,22 +204,21 @@ def viewer(
     """Mount the viewer. The callbacks find what was said in ``st.session_state[key]``.
 
     ``loaded`` is ``{"case", "map", "hashes": {kind: sha256}}`` once drawn, and when the map changes;
-    ``selected`` ``{"id", "case", "pick"}``; ``answers`` a list, in the reader's order, of ``{"id", "what",
-    "region", "map", "address", "hash", "active"}``, ``what`` agree, disagree, unsure, undo, next or previous;
+    ``selected`` ``{"id", "case", "pick"}``;
     ``missed`` ``{"mm", "radius", "case"}``; ``map`` a map's name; ``weak`` ``{"on"}`` when the bands of
     2–3 SD come or go; ``unsupported`` true without WebGL2.
 
     ``active`` is ``{"address", "phase", "run", "seconds"}``: active seconds so far of one phase of one case
     in one ``run`` of the viewer (an id, new with each mount). Seconds of a run only grow, so a report that is
     lost or comes twice does no harm: keep the largest of each run and add the runs up. It comes 10 s after
-    the last at the earliest, when the phase or case changes, when the tab is hidden, and inside every answer.
+    the last at the earliest, when the phase or case changes, when the tab is hidden; an
+    answer by key brings the newest along.
     """
     return _component()(
         key=key,
         data=payload(scene),
         on_loaded_change=on_loaded,
         on_selected_change=on_selected,
-        on_answers_change=on_answers,
         on_missed_change=on_missed,
         on_map_change=on_map,
         on_weak_change=on_weak,

@@ -14,8 +14,7 @@ const KEYS = [
   ["Space", "hold: hide overlay"], ["b", "hold: scan ↔ reconstruction"], ["w", "swipe scan | expected"], ["[ ]", "move the swipe"],
   ["m", "next z map"], ["v", "next view"], ["t", "next plane of mosaic or panes"], ["l", "swap left and right"], ["x", "crosshair"],
   ["i", "smooth or nearest voxel"], ["0", "reset window and zoom"], ["g", "save the picture (PNG)"],
-  ["a d s", "agree, disagree, unsure"], ["u", "undo"],
-  ["e", "write a note (Enter, Esc: leave it)"], ["Shift N P", "next, previous case"], ["? Esc", "these keys, close them"],
+  ["? Esc", "these keys, close them"],
 ];
 
 function build(v) {
@@ -62,7 +61,7 @@ function build(v) {
   ui.message = el("div", { class: "message", role: "status" });
   ui.note = el("div", { class: "note", role: "status", hidden: "" });
   ui.lost = el("div", { class: "lost", role: "alert", hidden: "" });
-  ui.help = el("dl", { class: "help", role: "dialog", "aria-label": "Keys", hidden: "" });
+  ui.help = el("dl", { class: "help", role: "dialog", "aria-label": "Keys", hidden: "" }, ...KEYS.flatMap(([key, what]) => [el("dt", {}, key), el("dd", {}, what)]));
   ui.stage = el("div", { class: "stage" }, ui.canvas, ui.marks, ui.lost, ui.note, ui.message, ui.help);
 
   ui.chips = BANDS.map(([label, sign], i) => {
@@ -96,8 +95,6 @@ function fill(v) {
   }
   const names = Object.keys(data.palettes ?? {});
   if (ui.palette.options.length !== names.length) ui.palette.replaceChildren(...names.map((name) => el("option", { value: name }, data.paletteNames[name])));
-  const sheet = [...KEYS, ...Object.entries(data.keys ?? {}).map(([key, { label }]) => [key, label])];
-  ui.help.replaceChildren(...sheet.flatMap(([key, what]) => [el("dt", {}, key), el("dd", {}, what)]));
   ui.id.textContent = data.case;
   ui.model.textContent = data.model;
   ui.synthetic.hidden = !data.synthetic;

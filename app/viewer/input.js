@@ -84,7 +84,6 @@ function listen(v) {
   for (const type of ["keydown", "keyup"]) on(ui.canvas, type, (event) => event.stopImmediatePropagation(), { capture: true });
 
   // ---- keys
-  const noteField = () => document.querySelector('input[aria-label="Note"]');
   const near = () => ui.box.matches(":hover") || ui.box.contains(root.activeElement ?? null);
   const flags = (label) => BANDS.flatMap(([name], i) => (name === label ? [i] : []));
   const keys = {
@@ -93,26 +92,21 @@ function listen(v) {
     o: () => act.setContours(), b: () => act.blink(), w: () => act.swipe(), "[": () => act.moveSwipe(state.share - 0.05), "]": () => act.moveSwipe(state.share + 0.05),
     m: () => act.nextMap(), v: () => act.nextView(), t: () => act.nextPlane(), l: () => act.setRadiological(), x: () => act.setCrosshair(),
     i: () => act.setSmooth(), 0: () => act.reset(), g: () => act.save(),
-    a: () => act.answer("agree"), d: () => act.answer("disagree"), s: () => act.answer("unsure"), u: () => act.answer("undo"),
-    N: () => act.answer("next"), P: () => act.answer("previous"),
-    e: () => noteField()?.focus(), "?": () => act.help(), Escape: () => { act.help(false); v.spot = undefined; drawMarks(v); },
+    "?": () => act.help(), Escape: () => { act.help(false); v.spot = undefined; drawMarks(v); },
   };
   const scrolls = { ArrowUp: 1, ArrowDown: -1, PageUp: 5, PageDown: -5 };
-  const once = " badsugNP";
+  const once = " bg";
   on(window, "keydown", (event) => {
     const target = event.composedPath()[0];
-    if (["Enter", "Escape"].includes(event.key) && target === noteField()) setTimeout(() => noteField()?.blur());
     // What the desk beside the viewer claims (app/review/desk.js) it hears itself.
     if (!v.base || event.ctrlKey || event.metaKey || event.altKey || typing(event) || globalThis.fontanelleClaims?.has(event.key)) return;
     // A button of the viewer reached by Tab is pressed by Space, as everywhere.
     if (event.key === " " && target?.tagName === "BUTTON" && ui.box.contains(target)) return;
     if (event.key in scrolls && near()) { event.preventDefault(); act.scroll(scrolls[event.key]); return; }
-    const own = v.data.keys?.[event.key];
-    if (!own && !(event.key in keys)) return;
-    if (" e".includes(event.key)) event.preventDefault();
-    if (event.repeat && (own || once.includes(event.key))) return;
-    if (own) act.answer(own.what);
-    else keys[event.key]();
+    if (!(event.key in keys)) return;
+    if (event.key === " ") event.preventDefault();
+    if (event.repeat && once.includes(event.key)) return;
+    keys[event.key]();
   }, { capture: true });
   on(window, "keyup", (event) => {
     if (!v.base) return;

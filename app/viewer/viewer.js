@@ -2,10 +2,9 @@
 //
 // Python sends the case's description as `data` at each rerun. Volumes come by HTTP, and everything that a
 // reader does while looking stays here. Python hears of decisions only: `loaded` (what is on screen, by
-// content hash, and which map), `selected` (a region), `answers` (verdicts by key, in order, each with its own
-// id, region and analysis, and turns to other cases: a quick reader's keys may reach Python together),
-// `missed` (a point overlooked), `map`, `weak` (bands 2–3 on or off, which the region table follows),
-// `active` (seconds at work), `unsupported`.
+// content hash, and which map), `selected` (a region), `missed` (a point overlooked), `map`, `weak` (bands 2–3
+// on or off, which the region table follows), `active` (seconds at work), `unsupported`. Verdicts are not the
+// viewer's: whoever hears them asks `fontanelleOnScreen` what they speak of.
 
 export default function (component) {
   const { parentElement } = component;
@@ -30,7 +29,6 @@ function mount(root) {
     stale: new Set(), contours: new Map(), head: undefined,
     hashes: {}, generation: 0, drawn: undefined, jumped: undefined, report: "",
     weakTold: undefined, // the last `weak` said, until Python's answer has it
-    answers: [], // by key, until Python has kept them
     pick: 0, // counts selections made here: what Python says of an earlier one is out of date
     marked: [], telling: undefined, // missed findings on their way to Python
     spot: undefined, // a missed finding while its radius is drawn
@@ -85,12 +83,8 @@ async function start(v) {
 
 function connection(v, there) {
   v.ui.lost.hidden = there;
-  v.ui.lost.textContent = there ? "" : "The server does not answer. You can go on looking; answers by key wait here until it is back.";
-  if (!there) return;
-  tell(v, "The server is back");
-  const kept = new Set(v.data.answered ?? []);
-  v.answers = v.answers.filter((one) => !kept.has(one.id));
-  if (v.answers.length > 0) v.component.setStateValue("answers", [...v.answers]);
+  v.ui.lost.textContent = there ? "" : "The server does not answer. You can go on looking; what you say waits here until it is back.";
+  if (there) tell(v, "The server is back");
 }
 
 async function load(v) {

@@ -57,6 +57,5 @@ viewer(
     ),
     key=KEY,
     **{f"on_{event}": lambda event=event: hear(event) for event in EVENTS},
-    on_answers=lambda: None,
 )
 st.code(json.dumps(st.session_state.get("heard", [])), language=None)
