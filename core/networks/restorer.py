@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +17,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 from torch import nn
 
-from core.networks.config import ModelError, RestorerConfig
+from core.networks.config import RestorerConfig
 from core.networks.corruption import LOG_RANGE
-
-if TYPE_CHECKING:
-    from core.networks.zoo import Model
 
 Z_LIMIT = 8.0  # of the normative z that the network sees
 Box = tuple[slice, slice, slice]
@@ -167,9 +164,9 @@ class Restorer(nn.Module):
             change = 0.5 * (change + self.change(log, z, mask, flip=True))
         return log, log + change
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None, mirror: bool = True) -> torch.Tensor:
         mask = x > 0 if mask is None else mask
-        log, restored = self.restore_log(x, mask)
+        log, restored = self.restore_log(x, mask, mirror)
         # A difference, so that what the network leaves alone stays as it is, also beyond LOG_RANGE.
         change = brain_median(x, mask) * (restored.exp() - log.exp())
         return (x + change).clamp(0, 1)
@@ -178,33 +175,3 @@ class Restorer(nn.Module):
 def build_restorer(config: RestorerConfig) -> Restorer:
     """The network that a configuration describes, with fresh weights from torch's global generator."""
     return Restorer(config).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-
-
-def log_residual(
-    model: Model,
-    x: NDArray[np.floating[Any]],
-    mask: NDArray[np.bool_] | None = None,
-    mirror: bool = False,
-) -> NDArray[np.float32]:
-    """Log intensity of x (N, N, N) minus that of its restoration: positive where the scan is too bright.
-
-    ``mask``: the brain; what is above 0, without holes, if it is not given. 0 outside.
-
-    Raises
-    ------
-    ModelError
-        For a model that is no restorer, or another shape than its own.
-    """
-    network = model.network
-    if not isinstance(network, Restorer):
-        raise ModelError(f"{model.info.name} is no restorer: it has no log residual")
-    if x.shape != (network.config.cube,) * 3:
-        raise ModelError(
-            f"x has shape {x.shape}, expected {(network.config.cube,) * 3} for model {model.info.name}"
-        )
-    inside = brain_mask(x) if mask is None else mask
-    batch = torch.from_numpy(np.ascontiguousarray(x, np.float32))[None, None].to(model.device)
-    there = torch.from_numpy(np.ascontiguousarray(inside, bool))[None, None].to(model.device)
-    with torch.inference_mode():
-        log, restored = network.restore_log(batch, there, mirror)
-    return (log - restored)[0, 0].float().cpu().numpy()

@@ -135,7 +135,7 @@ def validation_mse(
                 spoiled, _ = corrupt(log, mask, donor, donor_mask, voxel_mm, settings.corruption(), rng)
                 seen = np.clip(x.astype(np.float32) + median * (np.exp(spoiled) - np.exp(log)), 0, 1)
                 batch = torch.from_numpy(seen)[None, None].to(device)
-                restored = network(batch, torch.from_numpy(mask)[None, None].to(device))
+                restored = network(batch, torch.from_numpy(mask)[None, None].to(device), mirror=False)
                 errors.append(float(np.mean((restored[0, 0].cpu().numpy() - x) ** 2)))
     network.train()
     return float(np.mean(errors))

@@ -18,7 +18,7 @@ from core.anomaly.normative import Normative, save_normative
 from core.networks import zoo
 from core.networks.autoencoder import Network, build_network
 from core.networks.config import model_config
-from core.networks.restorer import Restorer, log_residual
+from core.networks.restorer import Restorer
 from core.networks.zoo import (
     ModelError,
     choose_device,
@@ -59,12 +59,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write_restorer(folder: Path) -> zoo.ModelInfo:
-    """One whose last layer changes something."""
+    """One that takes all for too dark."""
     torch.manual_seed(0)
     config = model_config("restorer", CUBE)
     network = zoo.build(config).eval()
     assert isinstance(network, Restorer)
-    torch.nn.init.normal_(network.unet.last.weight, std=0.3)
+    torch.nn.init.normal_(network.unet.last.weight, std=0.1)
+    assert network.unet.last.bias is not None
+    torch.nn.init.ones_(network.unet.last.bias)  # all is restored to brighter
     network.mean.fill_(0.25)
     network.sd.fill_(0.5)
     options: dict[str, Any] = {"reference": "demo", "reference_hash": "1" * 64, "training": {"epochs": 1}}
@@ -146,11 +148,7 @@ def test_restorer_is_a_model_like_the_others(tmp_path: Path) -> None:
     assert isinstance(model.network, Restorer)
     assert set(model.network.mean.unique().tolist()) == {0.25}
     assert set(model.network.sd.unique().tolist()) == {0.5}
-    found = log_residual(model, x)
-    assert found[8, 8, 8] != 0  # the hole in x > 0 is filled
-    # Darker than restored in both, by the same voxels.
-    clear = brain() & (np.abs(found) > 0.02) & (y > 0) & (y < 1)
-    np.testing.assert_array_equal(np.sign(found[clear]), np.sign((x - y)[clear]))
+    assert y[8, 8, 8] > 0  # the hole in x > 0 is filled
 
 
 def brain() -> np.ndarray[Any, np.dtype[np.bool_]]:
