@@ -51,14 +51,6 @@ def join(store: Store, id: str, name: str, present: frozenset[str] = frozenset()
         return SavedLearner(**columns(row))
 
 
-def seen(store: Store, learner_id: str) -> None:
-    """Note that a learner is here."""
-    with transaction(store, write=True) as session:
-        row = session.get(Learner, learner_id)
-        if row is not None:
-            row.seen_utc = now_utc()
-
-
 def find_learner(store: Store, learner_id: str) -> SavedLearner | None:
     with transaction(store, write=False) as session:
         row = session.get(Learner, learner_id)

@@ -6,7 +6,8 @@ open stream a follower costs a comparison of two numbers every 40 ms, and a move
 through memory, not through the database. Streamlit's page only mounts the viewer and hands it a signed token.
 
 An address holds that token: role, lesson and learner, signed, for half a day. Streams end by themselves
-after a while, and the browser opens the next: a server that stops waits for none of them.
+after some seconds, and the browser opens the next: a server that stops waits for open streams, so none may be
+long.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from app.teach.snapshot import DAMAGED, Follower, own_mark, snapshot
 from core.config import settings
 
 TOKEN_SECONDS = 12 * 3600
-STREAM_SECONDS = 25.0
+STREAM_SECONDS = 8.0
 LOOK_SECONDS = 0.04  # how long a follower may not hear of a change in this process
 STORE_SECONDS = 1.0  # how often the store is asked, for time limits and other processes
 BODY_BYTES = 8192
@@ -77,7 +78,7 @@ def _event(name: str, content: Any) -> str:
 
 
 async def events(request: Request) -> Response:
-    """``state`` (``{"now": ms, "lesson": …}``) and ``pointer`` whenever they change, for half a minute."""
+    """``state`` (``{"now": ms, "lesson": …}``) and ``pointer`` whenever they change, for some seconds."""
     try:
         who = _who(request)
     except Refused as error:
@@ -92,7 +93,7 @@ async def _stream(who: Follower, token: str) -> AsyncIterator[str]:
     store = feedback()
     lesson = await run_in_threadpool(lessons.find_lesson, store, who.lesson_id)
     live = hub.live(who.lesson_id, None if lesson is None else lesson.pointer)
-    yield "retry: 500\n\n"
+    yield "retry: 100\n\n"
     if who.role == "learner":
         hub.arrive(who.lesson_id, who.learner_id)
     try:
