@@ -43,7 +43,7 @@ function mount(root) {
   const signed = (value, digits = 1) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
 
   function panes() {
-    const model = (name) => ({ kind: "model", model: name, title: name });
+    const model = (name) => ({ kind: "model", model: name, title: state.showing === "reconstruction" && expected[name] ? `${name}, expected` : name });
     if (state.layout === "all") return [{ kind: "scan", title: "scan" }, ...models().map(model)];
     if (state.layout === "two" || state.layout === "four") return state.chosen.slice(0, state.layout === "two" ? 2 : 4).map(model);
     if (state.layout === "consensus") return [{ kind: "count", sign: 1, title: "brighter than expected" }, { kind: "count", sign: -1, title: "darker than expected" }];

@@ -24,20 +24,23 @@ def raw_scan(analyses: Analyses) -> Path | None:
     return None
 
 
-def missing_models(analyses: Analyses) -> tuple[list[str], list[str]]:
-    """Installed models without a whole analysis of the scan; of the paper's eight, those not installed.
+def missing_models(analyses: Analyses) -> tuple[list[str], list[str], list[str]]:
+    """What could be run: models without a whole analysis of the scan, and those changed since theirs.
+
+    Third, of the paper's eight those that have no analysis and are not installed.
 
     Raises
     ------
     ModelError
         Where a model folder can't be used.
     """
-    have = set(analyses.models)
+    hashes = {record.model: record.model_hash for record in analyses.records}
     installed = list_models(settings().models_dir)
     names = {info.name for info in installed}
     return (
-        [info.folder.name for info in installed if info.name not in have],
-        [name for name in NAMES if name not in have | names],
+        [info.folder.name for info in installed if info.name not in hashes],
+        [info.folder.name for info in installed if hashes.get(info.name, info.hash) != info.hash],
+        [name for name in NAMES if name not in hashes and name not in names],
     )
 
 
@@ -58,7 +61,7 @@ def running(scan: Path) -> jobs.Job | None:
 def offer(analyses: Analyses) -> None:
     """Offer to run the missing models; show how far a run is."""
     try:
-        absent, elsewhere = missing_models(analyses)
+        absent, changed, elsewhere = missing_models(analyses)
     except ModelError as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -74,29 +77,31 @@ def offer(analyses: Analyses) -> None:
             f"Not installed: {', '.join(elsewhere)}. Put their folders into models/, or train them with "
             "`python -m core train`."
         )
-    if not absent:
+    todo = absent + changed
+    if not todo:
         return
     text, action = st.columns([0.76, 0.24], vertical_alignment="center")
-    count = f"{len(absent)} model{'' if len(absent) == 1 else 's'}"
-    text.info(f"{count} here {_have(absent)} no result for this scan: {', '.join(absent)}.")
+    lines = [f"{_models(absent)} no result for this scan: {', '.join(absent)}."] if absent else []
+    lines += [f"{_models(changed)} changed since the analysis here: {', '.join(changed)}."] if changed else []
+    text.info(" ".join(lines))
     if scan is None:
         st.caption("The scan's original file is not here. Where it is, run:")
-        st.code(command(None, absent), language="bash")
+        st.code(command(None, todo), language="bash")
         return
     action.button(
-        f"Run {count}",
+        f"Run {len(todo)} model{'' if len(todo) == 1 else 's'}",
         key="compare_run",
         type="primary",
         on_click=_submit,
-        args=(scan, absent),
+        args=(scan, todo),
         width="stretch",
     )
     with st.expander("Or by command"):
-        st.code(command(scan, absent), language="bash")
+        st.code(command(scan, todo), language="bash")
 
 
-def _have(models: list[str]) -> str:
-    return "has" if len(models) == 1 else "have"
+def _models(models: list[str]) -> str:
+    return "1 model has" if len(models) == 1 else f"{len(models)} models have"
 
 
 def _submit(scan: Path, models: list[str]) -> None:
@@ -122,7 +127,9 @@ def _progress(job_id: str) -> None:
         return
     if not job.over:
         bar, stop = st.columns([0.85, 0.15], vertical_alignment="center")
-        bar.progress(job.fraction, f"{', '.join(job.models)}: {job.step}")
+        count = len(job.models)
+        turn = min(int(job.fraction * count), count - 1)
+        bar.progress(job.fraction, f"{job.models[turn]}, model {turn + 1} of {count}: {job.step}")
         stop.button(
             "Cancel",
             key="compare_cancel",

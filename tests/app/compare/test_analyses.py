@@ -10,7 +10,7 @@ from app.cases import read_cases
 from app.compare.analyses import Analyses, gather, in_order
 from app.compare.palette import COUNTS, count_color
 from core.config import settings
-from core.io.derivatives import MAP_NAMES, CaseRecord, DerivativesError
+from core.io.derivatives import CaseRecord, DerivativesError
 from tests.app.compare.conftest import SEEN
 from tests.casefactory import write_case
 
@@ -29,7 +29,7 @@ def test_gathers_one_scan(analyses: Analyses) -> None:
     root = settings().derivatives_dir
     found = gather(root, analyses.case_id, read_cases(root)[0])
     assert found.models == list(SEEN)
-    assert found.maps == list(MAP_NAMES)
+    assert found.maps == ["volume", "normative"]
     assert (found.left_out, found.synthetic) == ({}, True)
 
 

@@ -111,8 +111,12 @@ def test_command_where_the_file_is_elsewhere(data_dir: Path, monkeypatch: pytest
     no_unaided(monkeypatch)
     install("vae_8x8_512", "std_8x8")
     at = page(write_case(settings().derivatives_dir))
-    assert "1 model here has no result for this scan: std_8x8." in words(at)
-    assert at.code[0].value == "python -m core analyze SCAN.nii.gz --model std_8x8"
+    assert "1 model has no result for this scan: std_8x8." in words(at)
+    # The case's own model hash is none of the folder's.
+    assert "1 model has changed since the analysis here: vae_8x8_512." in words(at)
+    assert at.code[0].value == (
+        "for model in std_8x8 vae_8x8_512; do\n  python -m core analyze SCAN.nii.gz --model $model\ndone"
+    )
 
 
 def test_runs_the_missing_models_and_cancels(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +136,7 @@ def test_runs_the_missing_models_and_cancels(data_dir: Path, monkeypatch: pytest
     at = page(record)
     at.button(key="compare_run").click().run()
     assert not at.exception
-    assert asked == [([raw], ["std_8x8", "vae_8x8_256"])]
+    assert asked == [([raw], ["std_8x8", "vae_8x8_256", "vae_8x8_512"])]
     assert [button.key for button in at.button if button.key == "compare_cancel"] == ["compare_cancel"]
     # Another session finds the same job instead of offering a second one.
     other = page(record)
