@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from app.cases import address
+from app.cases import FIRST_MODEL, address
 from core.config import ROOT, settings
 from core.io.ledger import NAME, Line, record
 from core.preprocess.qc import TILE, WEAK_OVERLAP, last_row
@@ -121,7 +121,7 @@ def test_hundreds_come_a_page_at_a_time(root: Path) -> None:
 
 def test_a_scan_opens_in_review_where_it_is_analysed(root: Path) -> None:
     write_case(root, "sub-b", model="std_8x8")
-    wanted = write_case(root, "sub-b", model="vae_8x8_512")
+    wanted = write_case(root, "sub-b", model=FIRST_MODEL)
     at = AppTest.from_file(MAIN, default_timeout=30).run()
     at.switch_page("pages/qc.py").run()
     assert not at.exception, at.exception
