@@ -16,18 +16,19 @@ from core.config import settings
 
 def command(
     which: Annotated[str, typer.Option(help="test: the 24 test cases; all: also 80 + 9 normals")] = "test",
-    analyze: Annotated[str, typer.Option(help="Analyse the test cases with this model")] = "",
+    analyze: Annotated[str, typer.Option(help="Analyse the test cases with these models, by comma")] = "",
     out: Annotated[Path | None, typer.Option(help="BIDS folder; the data folder's demo by default")] = None,
+    t1w: Annotated[bool, typer.Option("--t1w", help="A T1w beside each T2w")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
 ) -> None:
     """Make the synthetic cohort. What is there already is kept, so a second call takes seconds.
 
-    Example: python -m core demo --which test --analyze vae_8x8_512 --jobs 2
+    Example: python -m core demo --which test --analyze restorer,vae_8x8_512
     """
     if which not in ("test", "all"):
         raise UsageError(f"--which {which}: expected test or all")
-    model = model_named(analyze) if analyze else None
+    chosen = [model_named(name.strip()) for name in analyze.split(",")] if analyze else []
     folder = out if out is not None else settings().demo_dir
 
     from core.demo.cohort import write_cohort  # nilearn's templates
@@ -37,18 +38,23 @@ def command(
             folder,
             "test" if which == "test" else "all",
             jobs=jobs,
+            t1w=t1w,
             progress=lambda done, total, name: shown.at(done / total, f"{done}/{total} {name}"),
         )
         shown.at(1)
     demo_reference()
     say(f"{folder}: {len(files)} synthetic scans (no newborn was scanned)")
-    if model is None:
+    if not chosen:
         if as_json:
             say_json({"folder": str(folder), "scans": len(files), "synthetic": True})
         return
     tests = [scan for scan in scans_of([folder]) if scan.split == "test"]
     root = settings().derivatives_dir
     # The labels are the demo's own: of an older recipe nothing is kept.
-    tasks = tasks_of(tests, model, settings().device, root, AnalyzeSettings(), replace_scan=True)
+    tasks = [
+        task
+        for model in chosen
+        for task in tasks_of(tests, model, settings().device, root, AnalyzeSettings(), replace_scan=True)
+    ]
     records, errors = run_all(tasks, jobs, ProgressFile(None))
     report(records, errors, root, as_json)

@@ -19,7 +19,16 @@ import pandas as pd
 from core.config import settings as app_settings
 from core.demo.anatomy import Shape, build
 from core.demo.contrast import acquire, contrast_at, paint
-from core.demo.subject import DemoError, DemoSettings, Finding, Spec, SyntheticSubject, make_subject, spec_of
+from core.demo.subject import (
+    DemoError,
+    DemoSettings,
+    Finding,
+    Spec,
+    SyntheticSubject,
+    make_subject,
+    make_t1w,
+    spec_of,
+)
 from core.demo.template import TISSUE_ML
 from core.io.atomic import write_bytes
 from core.io.volume import Volume, file_hash, load_volume, save_volume
@@ -32,6 +41,7 @@ __all__ += ["demo_reference", "make_subject", "spec_of", "write_cohort"]
 
 # Raise it when the same settings shall give other voxels: older files are then made anew.
 RECIPE = "3"
+T1_RECIPE = "1"  # the same for T1w scans
 Which = Literal["test", "all"]
 Progress = Callable[[int, int, str], None]
 PARTICIPANT_COLUMNS = ("participant_id", "session_id", "age", "sex", "radiology_score", "split")
@@ -47,7 +57,7 @@ not be used to judge a method's clinical worth.
 Anatomy: the grey and white matter maps of the ICBM 152 nonlinear symmetric 2009a template, as
 carried by nilearn (adults; Fonov et al. 2011, NeuroImage 54:313-327), shrunk to newborn size,
 deformed at random for each subject, given newborn T2 contrast that moves with postmenstrual age, and
-imaged with bias field, blur and Rician noise.
+imaged with bias field, blur and Rician noise; T1w scans, where made, show the same heads on the same grid.
 
 The abnormal test subjects carry made-up lesions. derivatives/lesions has their exact masks (a label
 map, and lesions.tsv with type, side, volume and centroid), derivatives/brainmask the brain masks.
@@ -102,6 +112,15 @@ class SubjectFiles:
     @property
     def scan(self) -> Path:
         return self._file("T2w.nii.gz")
+
+    @property
+    def t1w(self) -> Path:
+        """On the T2w's grid; written where asked for."""
+        return self._file("T1w.nii.gz")
+
+    @property
+    def t1w_sidecar(self) -> Path:
+        return self._file("T1w.json")
 
     @property
     def mask(self) -> Path:
@@ -181,6 +200,38 @@ def _write_subject(number: int, root: Path, settings: DemoSettings) -> int:
     return number
 
 
+def _write_t1w(number: int, root: Path, settings: DemoSettings) -> int:
+    volume = make_t1w(number, settings)
+    spec = spec_of(number, settings)
+    files = SubjectFiles(root, spec)
+    files.t1w_sidecar.unlink(missing_ok=True)
+    save_volume(volume, files.t1w, np.int16)
+    sidecar = {
+        "Modality": "MR",
+        "Synthetic": True,
+        "PostmenstrualAge": spec.age,
+        "Recipe": _t1w_recipe(settings, spec),
+        "Files": {files.t1w.name: file_hash(files.t1w)},
+    }
+    _write_text(files.t1w_sidecar, json.dumps(sidecar, indent=1) + "\n")
+    return number
+
+
+def _t1w_recipe(settings: DemoSettings, spec: Spec) -> str:
+    return hashlib.sha256(f"{T1_RECIPE} {_recipe(settings, spec)}".encode()).hexdigest()[:16]
+
+
+def _t1w_whole(files: SubjectFiles, settings: DemoSettings) -> bool:
+    try:
+        sidecar = json.loads(files.t1w_sidecar.read_text())
+        return bool(
+            sidecar["Recipe"] == _t1w_recipe(settings, files.spec)
+            and sidecar["Files"] == {files.t1w.name: file_hash(files.t1w)}
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:
     stream = io.StringIO()
     pd.DataFrame(rows, columns=list(columns)).to_csv(stream, sep="\t", index=False, lineterminator="\n")
@@ -217,6 +268,7 @@ def write_cohort(
     settings: DemoSettings | None = None,
     jobs: int = 2,
     progress: Progress | None = None,
+    t1w: bool = False,
 ) -> list[SubjectFiles]:
     """Write the cohort, or its test part, as a BIDS data set; whole subjects of the same recipe are kept.
 
@@ -226,7 +278,8 @@ def write_cohort(
     which: "test" or "all".
     settings: the cohort; its default is the demo's.
     jobs: processes; 1 works in this one.
-    progress: called with (subjects done, subjects in all, name of the last one).
+    progress: called with (scans done, scans in all, name of the last one's subject).
+    t1w: a T1w scan beside each T2w; those that are there stay where it is False.
 
     Raises
     ------
@@ -236,24 +289,28 @@ def write_cohort(
     settings = settings or DemoSettings()
     specs = cohort_specs(which, settings)
     files = {spec.number: SubjectFiles(root, spec) for spec in specs}
-    missing = [s.number for s in specs if _read_whole(files[s.number], _recipe(settings, s)) is None]
-    done = len(specs) - len(missing)
+    write = partial(_write_subject, root=root, settings=settings)
+    write_t1w = partial(_write_t1w, root=root, settings=settings)
+    missing = [(write, s.number) for s in specs if _read_whole(files[s.number], _recipe(settings, s)) is None]
+    if t1w:
+        missing += [(write_t1w, s.number) for s in specs if not _t1w_whole(files[s.number], settings)]
+    total = len(specs) * (2 if t1w else 1)
+    done = total - len(missing)
 
     def tell(number: int) -> None:
         nonlocal done
         done += 1
         if progress is not None:
-            progress(done, len(specs), files[number].spec.subject)
+            progress(done, total, files[number].spec.subject)
 
-    write = partial(_write_subject, root=root, settings=settings)
     if jobs == 1 or len(missing) <= 1:
-        for number in missing:
-            tell(write(number))
+        for make, number in missing:
+            tell(make(number))
     else:
         # spawn: forking a process with running threads can hang.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(min(jobs, len(missing)), mp_context=context) as pool:
-            for future in as_completed([pool.submit(write, number) for number in missing]):
+            for future in as_completed([pool.submit(make, number) for make, number in missing]):
                 tell(future.result())
     _write_tables(root, settings)
     return list(files.values())

@@ -1,8 +1,9 @@
-"""From tissue fractions to a newborn T2-weighted image: contrast by age, bias field, blur, noise.
+"""From tissue fractions to a newborn T2- or T1-weighted image: contrast by age, bias field, blur, noise.
 
 Contrast follows the common reading of newborn T2 (for example Rutherford, MRI of the Neonatal Brain, 2002):
 fluid brightest, unmyelinated white matter brighter than cortex, deep grey matter and what is myelinated dark;
-the difference of white and grey matter falls as water content falls with age.
+the difference of white and grey matter falls as water content falls with age. In T1 the order is reversed:
+fluid dark, unmyelinated white matter below grey, what is myelinated brightest.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ RIM_MM = 6.5
 
 @dataclass(frozen=True)
 class Contrast:
-    """Intensities relative to fluid, and what the scanner adds."""
+    """Intensities relative to the brightest tissue (T2: fluid), and what the scanner adds."""
 
     white: float
     grey: float
     deep: float
     myelin: float
+    fluid: float = FLUID
+    caps: float = 1.0  # of the caps before and behind the ventricles, against T2's
     texture: float = 0.035  # SD of slow variation inside white matter, relative
     bias: float = 0.12  # SD of the log of the receive field
     noise: float = 0.018  # SD of each Rician channel, relative to fluid
@@ -42,6 +45,12 @@ def contrast_at(age: float, **scanner: float) -> Contrast:
     return Contrast(0.70 - 0.10 * t, 0.42 + 0.01 * t, 0.40 - 0.01 * t, 0.34 - 0.08 * t, **scanner)
 
 
+def t1_contrast_at(age: float, **scanner: float) -> Contrast:
+    """T1 contrast at a postmenstrual age in weeks (36 to 44; held constant beyond)."""
+    t = (float(np.clip(age, 36, 44)) - 36) / 8
+    return Contrast(0.46 + 0.06 * t, 0.64, 0.68 + 0.02 * t, 0.86 + 0.08 * t, 0.22, -0.5, **scanner)
+
+
 def slow_field(rng: np.random.Generator, grid: tuple[int, int, int], spacing: float, mm: float) -> Array:
     """Slow random field (X, Y, Z) of about unit SD, smooth over ``mm``."""
     every = max(1, round(5.0 / spacing))
@@ -50,7 +59,7 @@ def slow_field(rng: np.random.Generator, grid: tuple[int, int, int], spacing: fl
 
 
 def paint(tissues: Tissues, contrast: Contrast, rng: np.random.Generator, spacing: float) -> Array:
-    """Noise-free signal (X, Y, Z) relative to fluid: brain, and scalp if ``tissues`` has a margin."""
+    """Noise-free signal (X, Y, Z) in units of the gain: brain, and scalp if ``tissues`` has a margin."""
     _, y, z = tissues.points
     depth = tissues.outside
     slow = slow_field(rng, tissues.grid, spacing, 9.0).reshape(-1)[tissues.index]
@@ -59,13 +68,13 @@ def paint(tissues: Tissues, contrast: Contrast, rng: np.random.Generator, spacin
         -(((y + 62) / 18) ** 2) - ((z - 16) / 22) ** 2
     )
     callosum = 0.14 * np.exp(-((tissues.points[0] / 9) ** 4))
-    white = contrast.white * (1 + caps - callosum + contrast.texture * slow)
+    white = contrast.white * (1 + contrast.caps * caps - contrast.caps * callosum + contrast.texture * slow)
     white = white - tissues.cerebellum * 0.45 * (contrast.white - contrast.grey)
     grey = contrast.grey + (contrast.deep - contrast.grey) * tissues.deep
     dark = np.clip(tissues.myelin, 0, 1)
     white = white + (contrast.myelin - white) * dark
     grey = grey + (contrast.myelin - grey) * dark * 0.8
-    signal = tissues.white * white + tissues.grey * grey + tissues.fluid * FLUID
+    signal = tissues.white * white + tissues.grey * grey + tissues.fluid * contrast.fluid
 
     # Soft tissue under the skull base, skull dark, scalp fat bright, then air.
     fat = 0.62 * np.exp(-(((tissues.skull - 3.9 - 0.4 * slow) / 1.2) ** 2)) + 0.06

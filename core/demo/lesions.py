@@ -1,4 +1,4 @@
-"""Lesions with exact masks: each kind follows its usual place, size and T2 sign in the newborn.
+"""Lesions with exact masks: each kind follows its usual place, size and sign in the newborn's T2 and T1.
 
 Kinds that add fluid (ventriculomegaly, volume loss) change the head's shape, so tissue really makes way;
 the others repaint the noise-free signal. Millimetres are the newborn's own unless said otherwise.
@@ -6,6 +6,7 @@ the others repaint the noise-free signal. Millimetres are the newborn's own unle
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -40,7 +41,28 @@ SIGN: dict[str, int] = {
     "ventriculomegaly": 1,
     "volume_loss": 1,
 }
-BLOOD = 0.2
+
+
+@dataclass(frozen=True)
+class Look:
+    """Signal of lesions in one contrast, in units of the gain, and the sign of each kind's change."""
+
+    bright: float  # of "punctate_bright", as T2 shows it
+    dark: float
+    diffuse: tuple[float, float, float]  # factor of the tissue's signal, least, most
+    cyst: float
+    infarct: float
+    blood: float
+    sign: Mapping[str, int]
+
+
+T2_LOOK = Look(0.95, 0.26, (1.24, -np.inf, 0.95 * FLUID), FLUID, 0.84, 0.2, SIGN)
+# Punctate lesions that are dark in T2 and blood some days old shine in T1; what is wet is dark.
+T1_LOOK = Look(
+    0.30, 0.95, (0.82, 0.25, np.inf), 0.22, 0.36, 0.95, {kind: -sign for kind, sign in SIGN.items()}
+)
+# Kinds that are a change of shape.
+RESHAPING = ("ventriculomegaly", "volume_loss")
 # Caudothalamic notch, and middle of the tentorial leaf: MNI mm on the right.
 NOTCH = (13.0, 0.0, 15.0)
 LEAF = (24.0, -64.0)
@@ -125,7 +147,14 @@ def _nearest(tissues: Tissues, mni: tuple[float, float, float]) -> int:
 
 
 def _repaint(
-    plan: Plan, t: Tissues, signal: Array, world: Array, warp: Array, scale: float, rng: np.random.Generator
+    plan: Plan,
+    t: Tissues,
+    signal: Array,
+    world: Array,
+    warp: Array,
+    scale: float,
+    look: Look,
+    rng: np.random.Generator,
 ) -> list[tuple[Array, Array]]:
     """(opacity, target signal), both (n,), of each part of a lesion."""
     own = _own_side(t, plan.side) & (t.outside < -1)
@@ -136,7 +165,7 @@ def _repaint(
     if plan.kind in ("punctate_bright", "punctate_dark"):
         # Along the ventricles and in the centrum semiovale.
         central = white * np.exp(-(((abs(x) - 26) / 10) ** 2) - ((z - 22) / 16) ** 2)
-        target = 0.95 if plan.kind == "punctate_bright" else 0.26
+        target = look.bright if plan.kind == "punctate_bright" else look.dark
         parts = []
         for _ in range(int(rng.integers(3, 6))):
             r = rng.uniform(1.6, 3.0)
@@ -148,32 +177,33 @@ def _repaint(
         r = rng.uniform(12, 17)
         central = white * np.exp(-(((abs(x) - 28) / 9) ** 2) - ((z - 20) / 16) ** 2)
         opacity = _ball(world, _pick(central, rng, plan.kind), (r, 1.2 * r, r), warp) * t.white
-        return [(opacity, np.minimum(1.24 * signal, 0.95 * FLUID))]
+        factor, low, high = look.diffuse
+        return [(opacity, np.clip(factor * signal, low, high))]
     if plan.kind == "cyst":
         r = rng.uniform(3.2, 5.5)
         central = white * np.exp(-(((abs(x) - 24) / 6) ** 2) - ((z - 22) / 10) ** 2)
         radii = (r, r * rng.uniform(1, 1.4), r)
         opacity = _ball(world, _pick(central, rng, plan.kind), radii, 0.6 * warp)
-        return [(opacity, np.full_like(signal, FLUID))]
+        return [(opacity, np.full_like(signal, look.cyst))]
     if plan.kind == "infarct":
         r = rng.uniform(8, 14)
         cortex = np.where(own & (t.grey > 0.6) & (t.deep < 0.1), supratentorial, 0) * (abs(x) > 30) * (z > -5)
         opacity = (
             _ball(world, _pick(cortex.astype(np.float32), rng, plan.kind), (r, 1.1 * r, r), warp) * solid
         )
-        return [(opacity, np.full_like(signal, 0.84))]
+        return [(opacity, np.full_like(signal, look.infarct))]
     sign = -1 if plan.side == "left" else 1
     if plan.kind == "germinal_matrix_haemorrhage":
         r = rng.uniform(3.0, 5.0)
         at = _nearest(t, (sign * NOTCH[0], NOTCH[1], NOTCH[2]))
-        return [(_ball(world, at, (r, 1.5 * r, r), 0.6 * warp), np.full_like(signal, BLOOD))]
+        return [(_ball(world, at, (r, 1.5 * r, r), 0.6 * warp), np.full_like(signal, look.blood))]
     if plan.kind == "tentorial_haemorrhage":
         a, b = LEAF[0] + rng.uniform(-4, 4), LEAF[1] + rng.uniform(-6, 6)
         spread = scale * np.hypot(x - sign * a, y - b)
         sheet = scale * np.abs(z - tentorium_height(x, y)) * 0.9
         leaf = soft_step(rng.uniform(8, 12) - spread * (1 + 0.2 * warp), 1.2)
         opacity = leaf * soft_step(rng.uniform(1.5, 2.3) * (1 + 0.2 * warp) - sheet, 1.0)
-        return [(opacity, np.full_like(signal, BLOOD))]
+        return [(opacity, np.full_like(signal, look.blood))]
     raise LesionError(f"{plan.kind}: not a lesion to paint; expected one of {', '.join(SIGN)}")
 
 
@@ -183,6 +213,7 @@ def paint_lesions(
     signal: Array,
     affine: NDArray[np.float64],
     rng: np.random.Generator,
+    look: Look = T2_LOOK,
 ) -> Lesions:
     """Repaint a noise-free signal (X, Y, Z).
 
@@ -191,6 +222,8 @@ def paint_lesions(
     plans: the lesions, painted in order; those that are a change of shape are left out here.
     tissues: the head, on the grid of ``signal``.
     affine: (4, 4), voxel index to mm.
+    rng: the same generator gives the same places and shapes in every contrast.
+    look: the contrast.
 
     Raises
     ------
@@ -207,15 +240,15 @@ def paint_lesions(
     labels = np.zeros(values.shape, np.uint8)
     done: list[Plan] = []
     for plan in plans:
-        if plan.kind in ("ventriculomegaly", "volume_loss"):
+        if plan.kind in RESHAPING:
             continue
         warp = slow_field(rng, tissues.grid, spacing, 6.0).reshape(-1)[tissues.index]
-        for opacity, target in _repaint(plan, tissues, values, world, warp, tissues.scale, rng):
+        for opacity, target in _repaint(plan, tissues, values, world, warp, tissues.scale, look, rng):
             # Cut the long tails of the soft edges: far from the lesion no voxel changes.
             opacity = np.where(opacity > 0.02, opacity, 0) * tissues.brain
             change = opacity * (target - values)
             # Only where the lesion has its sign: blood doesn't brighten what is darker still.
-            change = np.maximum(change, 0) if SIGN[plan.kind] > 0 else np.minimum(change, 0)
+            change = np.maximum(change, 0) if look.sign[plan.kind] > 0 else np.minimum(change, 0)
             values = values + change
             done.append(plan)
             labels[(opacity > 0.5) & (change != 0)] = len(done)

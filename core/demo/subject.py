@@ -8,9 +8,19 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from core.demo.anatomy import Shape, build, rotation
-from core.demo.contrast import RIM_MM, Contrast, acquire, contrast_at, paint
-from core.demo.lesions import SIGN, Kind, Lesions, Plan, new_fluid, paint_lesions, reshape
+from core.demo.anatomy import Shape, Tissues, build, rotation
+from core.demo.contrast import RIM_MM, Contrast, acquire, contrast_at, paint, t1_contrast_at
+from core.demo.lesions import (
+    RESHAPING,
+    SIGN,
+    T1_LOOK,
+    Kind,
+    Lesions,
+    Plan,
+    new_fluid,
+    paint_lesions,
+    reshape,
+)
 from core.demo.template import TISSUE_ML
 from core.io.volume import Volume
 
@@ -209,6 +219,42 @@ def _findings(lesions: Lesions, affine: NDArray[np.float64]) -> tuple[Finding, .
     return tuple(rows)
 
 
+@dataclass(frozen=True, eq=False)
+class _Head:
+    """A subject's anatomy on its scan's grid, before any contrast; the seeds of what follows."""
+
+    spec: Spec
+    contrast: Contrast
+    spacing: NDArray[np.float64]
+    affine: NDArray[np.float64]
+    stored: tuple[str, str, str]
+    plans: tuple[Plan, ...]
+    shape: Shape
+    before: Tissues  # without the lesions that change the shape
+    tissues: Tissues
+    lesion_rng: np.random.Generator  # as it stands after these
+    seeds: list[np.random.SeedSequence]  # texture, T2 acquisition, T1 acquisition
+
+
+def _head(number: int, settings: DemoSettings, lesions: bool) -> _Head:
+    spec = spec_of(number, settings)
+    _, head_seed, scanner_seed, lesion_seed = _streams(settings, number)
+    shape = _draw_shape(spec, head_seed)
+    contrast, spacing, turn, stored = _draw_scanner(
+        spec, np.random.default_rng(scanner_seed), settings.coarsen
+    )
+    grid, affine = _grid(shape, spacing, turn)
+    before = tissues = build(shape, grid, affine, RIM_MM)
+    rng = np.random.default_rng(lesion_seed)
+    plans = spec.plans if lesions else ()
+    for plan in plans:
+        shape = reshape(shape, plan, rng)
+    if any(plan.kind in RESHAPING for plan in plans):
+        tissues = build(shape, grid, affine, RIM_MM)
+    seeds = scanner_seed.spawn(3)
+    return _Head(spec, contrast, spacing, affine, stored, plans, shape, before, tissues, rng, seeds)
+
+
 def make_subject(number: int, settings: DemoSettings | None = None, lesions: bool = True) -> SyntheticSubject:
     """Make subject ``number`` (from 1). The same number and seed give the same voxels.
 
@@ -223,41 +269,49 @@ def make_subject(number: int, settings: DemoSettings | None = None, lesions: boo
     DemoError
         Where the cohort has no such number.
     """
-    settings = settings or DemoSettings()
-    spec = spec_of(number, settings)
-    _, head_seed, scanner_seed, lesion_seed = _streams(settings, number)
-    shape = _draw_shape(spec, head_seed)
-    scanner = np.random.default_rng(scanner_seed)
-    contrast, spacing, turn, stored = _draw_scanner(spec, scanner, settings.coarsen)
-    grid, affine = _grid(shape, spacing, turn)
-    texture_seed, acquire_seed = scanner_seed.spawn(2)
-    mean_spacing = float(spacing.mean())
-
-    tissues = build(shape, grid, affine, RIM_MM)
-    rng = np.random.default_rng(lesion_seed)
-    plans = spec.plans if lesions else ()
-    before = tissues
-    for plan in plans:
-        shape = reshape(shape, plan, rng)
-    reshaping = tuple(p for p in plans if p.kind in ("ventriculomegaly", "volume_loss"))
-    if reshaping:
-        tissues = build(shape, grid, affine, RIM_MM)
-    signal = paint(tissues, contrast, np.random.default_rng(texture_seed), mean_spacing)
-    done = paint_lesions(plans, tissues, signal, affine, rng)
-    if reshaping:
-        # The painted lesions keep their labels; what became fluid comes after them.
-        for plan in reshaping:
-            fluid = tissues.volume(new_fluid(plan, before, tissues).astype(np.float32)) > 0
+    head = _head(number, settings or DemoSettings(), lesions)
+    tissues, affine, contrast = head.tissues, head.affine, head.contrast
+    texture, acquisition, _ = head.seeds
+    signal = paint(tissues, contrast, np.random.default_rng(texture), float(head.spacing.mean()))
+    done = paint_lesions(head.plans, tissues, signal, affine, head.lesion_rng)
+    # The painted lesions keep their labels; what became fluid comes after them.
+    for plan in head.plans:
+        if plan.kind in RESHAPING:
+            fluid = tissues.volume(new_fluid(plan, head.before, tissues).astype(np.float32)) > 0
             labels = np.where(fluid & (done.labels == 0), np.uint8(len(done.plans) + 1), done.labels)
             done = replace(done, labels=labels, plans=(*done.plans, plan))
-    voxels = np.round(acquire(done.signal, contrast, np.random.default_rng(acquire_seed), spacing))
-    volume = Volume(voxels, affine, stored)
+    voxels = np.round(acquire(done.signal, contrast, np.random.default_rng(acquisition), head.spacing))
+    volume = Volume(voxels, affine, head.stored)
     return SyntheticSubject(
-        spec,
+        head.spec,
         volume,
         volume.with_data(tissues.volume(tissues.brain.astype(np.float32))),
         volume.with_data(done.labels.astype(np.float32)),
         _findings(done, affine),
-        shape,
+        head.shape,
         contrast,
     )
+
+
+def make_t1w(number: int, settings: DemoSettings | None = None, lesions: bool = True) -> Volume:
+    """T1-weighted scan of subject ``number`` on its T2w's grid, with the same lesions as T1 shows them.
+
+    Raises
+    ------
+    DemoError
+        Where the cohort has no such number.
+    """
+    head = _head(number, settings or DemoSettings(), lesions)
+    rng = np.random.default_rng(head.seeds[2])
+    contrast = t1_contrast_at(
+        head.spec.age + rng.normal(0, 0.5),
+        texture=head.contrast.texture,
+        bias=float(rng.uniform(0.05, 0.15)),
+        noise=float(rng.uniform(0.012, 0.03)),
+        blur=float(rng.uniform(0.35, 0.6)),
+        gain=float(rng.uniform(600, 1500)),
+    )
+    texture = np.random.default_rng(head.seeds[0])
+    signal = paint(head.tissues, contrast, texture, float(head.spacing.mean()))
+    done = paint_lesions(head.plans, head.tissues, signal, head.affine, head.lesion_rng, T1_LOOK)
+    return Volume(np.round(acquire(done.signal, contrast, rng, head.spacing)), head.affine, head.stored)

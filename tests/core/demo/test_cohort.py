@@ -10,6 +10,7 @@ from core.config import settings as app_settings
 from core.demo import cohort
 from core.demo.cohort import DemoError, DemoSettings, SubjectFiles, cohort_specs, demo_reference, write_cohort
 from core.demo.subject import make_subject
+from core.io.bids import find_scans
 from core.io.volume import file_hash, load_mask, load_volume
 
 TINY = DemoSettings(train=1, validation=1, test_normal=1, test_abnormal=2, coarsen=3.0)
@@ -135,6 +136,28 @@ def test_processes_write_the_same_bytes_and_the_rest_joins(written, tmp_path):
     # Asking for the test part afterwards takes no one away.
     write_cohort(tmp_path, "test", TINY, jobs=1)
     assert len(read_table(tmp_path / "participants.tsv")) == 5
+
+
+def test_t1w_scans_join_where_asked_for_and_stay(written, tmp_path):
+    files = write_cohort(tmp_path, settings=TINY, jobs=1)
+    assert not any(one.t1w.exists() for one in files)
+    before = {one.scan: one.scan.read_bytes() for one in files}
+    seen = []
+    write_cohort(tmp_path, settings=TINY, jobs=1, t1w=True, progress=lambda *told: seen.append(told))
+    assert len(seen) == len(files)
+    assert {path: path.read_bytes() for path in before} == before
+    one = files[1]
+    t1, t2 = load_volume(one.t1w), load_volume(one.scan)
+    assert t1.shape == t2.shape
+    assert np.allclose(t1.affine, t2.affine)
+    stamp = one.t1w.stat().st_mtime_ns
+    write_cohort(tmp_path, settings=TINY, jobs=1, t1w=True)
+    assert one.t1w.stat().st_mtime_ns == stamp
+    one.t1w.write_bytes(b"broken")
+    write_cohort(tmp_path, settings=TINY, jobs=1, t1w=True)
+    assert np.array_equal(load_volume(one.t1w).data, t1.data)
+    (found,) = [scan for scan in find_scans(tmp_path) if scan.subject == one.spec.subject]
+    assert found.t1w == one.t1w
 
 
 def test_unknown_part_is_refused(tmp_path):

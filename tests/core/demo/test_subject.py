@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from core.demo.lesions import SIGN
-from core.demo.subject import ORIENTATIONS, DemoError, DemoSettings, make_subject, spec_of
+from core.demo.subject import ORIENTATIONS, DemoError, DemoSettings, make_subject, make_t1w, spec_of
 
 COARSE = DemoSettings(train=2, validation=1, test_normal=2, test_abnormal=2, coarsen=2.0)
 
@@ -85,3 +85,31 @@ def test_mask_is_one_piece_well_inside_the_field_of_view():
 def test_unknown_number_is_refused():
     with pytest.raises(DemoError, match="subject 8: expected 1 to 7"):
         make_subject(8, COARSE)
+
+
+def test_t1_reverses_the_order_of_tissues():
+    settings = DemoSettings(coarsen=2.0)
+    t2, t1 = make_subject(1, settings), make_t1w(1, settings)
+    inside = t2.mask.data > 0
+    assert t1.shape == t2.volume.shape
+    assert np.array_equal(t1.affine, t2.volume.affine)
+    assert t1.stored == t2.volume.stored
+    fluid = inside & (t2.volume.data > np.percentile(t2.volume.data[inside], 97))
+    tissue = inside & ~fluid
+    assert np.median(t1.data[fluid]) < 0.7 * np.median(t1.data[tissue])
+    assert np.corrcoef(t1.data[inside], t2.volume.data[inside])[0, 1] < -0.5
+    assert np.array_equal(make_t1w(1, settings).data, t1.data)
+
+
+def test_t1_shows_the_same_lesions_in_its_own_way():
+    settings = DemoSettings(coarsen=2.0)
+    tests = [spec_of(number, settings) for number in range(settings.count, 89, -1)]
+    alone = {spec.plans[0].kind: spec.number for spec in tests if len(spec.plans) == 1}
+    for kind, sign in (("infarct", -1), ("punctate_dark", 1), ("punctate_bright", -1)):
+        made = make_subject(alone[kind], settings)
+        change = make_t1w(alone[kind], settings).data - make_t1w(alone[kind], settings, lesions=False).data
+        lesion = made.lesions.data > 0
+        assert np.sign(change[lesion].mean()) == sign, kind
+        assert np.abs(change[lesion]).mean() > 10 * np.abs(change[~lesion]).mean()
+    normal = next(spec.number for spec in tests if not spec.plans)
+    assert np.array_equal(make_t1w(normal, settings).data, make_t1w(normal, settings, lesions=False).data)
