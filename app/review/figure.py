@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from app.review.slices import band_labels, cut, decode, paint, spacing
-from app.viewer.component import PALETTES
+from app.viewer.component import PALETTES, map_label
 from app.viewer.volumes import MAP_KINDS, read_grid, wire
 from core.io.derivatives import CasePaths, CaseRecord, MapName
 
@@ -75,7 +75,7 @@ def overlay_figure(record: CaseRecord, paths: CasePaths, name: MapName, palette:
     mark = " · SYNTHETIC" if record.synthetic else ""
     figure.update_layout(
         title={
-            "text": f"{record.case_id} · {record.model} · {name} z{mark}",
+            "text": f"{record.case_id} · {record.model} · {map_label(name)}{mark}",
             "x": 0.01,
             "font": {"size": 14},
         },

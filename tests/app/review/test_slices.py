@@ -99,7 +99,7 @@ def test_overlay_figure(tmp_path: Path) -> None:
     record = write_case(tmp_path)
     paths = CasePaths(tmp_path, record.subject, record.session)
     figure = overlay_figure(record, paths, "volume")
-    assert figure.layout.title.text == "sub-test001_ses-01 · vae_8x8_512 · volume z · SYNTHETIC"
+    assert figure.layout.title.text == "sub-test001_ses-01 · vae_8x8_512 · Volume z · SYNTHETIC"
     assert len(figure.data) == 12
     texts = [annotation.text for annotation in figure.layout.annotations]
     assert [texts.count(letter) for letter in "RL"] == [12, 12]
