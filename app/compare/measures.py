@@ -30,6 +30,7 @@ SCORES: dict[str, tuple[str, MapName | None]] = {
     "mse": ("", None),
     "cluster_size": ("voxels", "volume"),
     "normative_top": ("SD", "normative"),
+    "fused_score": ("", "fused"),
 }
 STRONG = "3+"  # regions of 3 SD and more together: what Review lists at first
 

@@ -32,6 +32,7 @@ SECTIONS: dict[str, list[tuple[str, str, str, str]]] = {
         ("mse", "", "Volume MSE", "{:.4f}"),
         ("cluster_size", "", "Mean cluster, all bands (voxels)", "{:.2f}"),
         ("normative_top", "", "Normative z, top voxels", "{:.2f}"),
+        ("fused_score", "", "Fused score", "{:.2f}"),
         ("regions", STRONG, "Regions of 3 SD and more", "{:.0f}"),
         ("volume", STRONG, "Their volume (mm³)", "{:,.0f}"),
     ],

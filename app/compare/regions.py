@@ -54,7 +54,7 @@ def on_row() -> None:
     """The reader chose a row of the regions."""
     analyses: Analyses = st.session_state[view.OPEN]
     name = view.map_name(analyses)
-    cells = st.session_state[view.TABLE]["selection"]["cells"]
+    cells = st.session_state[st.session_state[view.TABLE]]["selection"]["cells"]
     model, regions = listed(analyses, name)
     if cells and cells[0][0] < len(regions):
         view.choose(analyses, name, model, regions[cells[0][0]], move=True)
@@ -109,9 +109,12 @@ def panel(analyses: Analyses, name: MapName, chosen: tuple[str, Region] | None) 
     if not regions:
         st.info("This model flags no region here. Choose another model, or show 2–3 SD too.")
     else:
+        # Another list is another table: no mark is left on a row that now holds another region.
+        listing = (name, model, st.session_state.get(WEAK, False), st.session_state.get(view.PICKED, 0))
+        key = st.session_state[view.TABLE] = "_".join((view.TABLE, *map(str, listing)))
         st.dataframe(
             region_frame(regions),
-            key=view.TABLE,
+            key=key,
             on_select=on_row,
             selection_mode="single-cell",
             hide_index=True,

@@ -27,7 +27,8 @@ EXPECTED = "compare_expected"
 REGION = "compare_region"  # (case id, map, model, region id)
 JUMP = "compare_jump"
 MODEL = "compare_model"  # whose regions are listed
-TABLE = "compare_regions"
+TABLE = "compare_regions"  # key of the table of regions as drawn last
+PICKED = "compare_picked"  # counts choices in the viewer: each takes the table's own mark away
 THRESHOLD = 3.0
 
 
@@ -101,6 +102,7 @@ def on_picked() -> None:
         return  # the panel of regions says what is wrong
     if region is not None:
         choose(analyses, name, event["model"], region, move=False)
+        st.session_state[PICKED] = st.session_state.get(PICKED, 0) + 1
 
 
 def _volume(analyses: Analyses, record: CaseRecord, kind: Kind) -> Volume:
