@@ -128,7 +128,7 @@ def scores(store: Store, lesson_id: str) -> None:
         "missed; further marks on it count neither way. The finding type is not scored. Names are as typed."
     )
     st.download_button(
-        "Download as CSV",
+        "Download results",
         table(found, upto).to_csv(index=False),
         f"lesson_{lesson.join_code}.csv",
         "text/csv",

@@ -6,9 +6,10 @@ function openLink(on) {
 
   function listen() {
     clearTimeout(again);
+    again = undefined;
     source?.close();
     source = new EventSource(`${prefix}/events`);
-    source.addEventListener("open", () => on.line(true));
+    source.addEventListener("open", () => { clearTimeout(again); again = undefined; on.line(true); });
     source.addEventListener("state", (event) => {
       const { now, lesson } = JSON.parse(event.data);
       on.state(lesson, now - Date.now());
@@ -16,15 +17,15 @@ function openLink(on) {
     source.addEventListener("pointer", (event) => on.pointer(JSON.parse(event.data)));
     source.addEventListener("error", () => {
       // Between two streams the browser connects by itself; word of it only where that takes long.
-      clearTimeout(again);
-      again = setTimeout(() => { if (source.readyState !== EventSource.OPEN) { on.line(false); listen(); } }, 3000);
+      again ??= setTimeout(() => { again = undefined; if (source.readyState !== EventSource.OPEN) { on.line(false); listen(); } }, 2500);
     });
   }
 
   async function post(action, content) {
     const response = await fetch(`${prefix}/${action}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) });
     const answer = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
-    if (!response.ok) throw Object.assign(new Error(answer.error), { refused: true });
+    // 401: the server was started again; Streamlit brings a new address in a moment.
+    if (!response.ok) throw Object.assign(new Error(answer.error), { refused: response.status !== 401 });
     return answer;
   }
 

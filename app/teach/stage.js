@@ -18,7 +18,7 @@ function openStage(on) {
   const state = { view: "planes", plane: PLANE.axial, radiological: true, window: [0, 255], layers: { truth: true, readers: true, model: true, class: true } };
   const canvas = el("canvas", { class: "image", "aria-label": "Brain slices" }), over = el("canvas", { class: "marks" });
   const message = el("div", { class: "message", role: "status" }), node = el("div", { class: "stage" }, canvas, over, message);
-  let nv, niivue, base, overlay, scan, dims, generation = 0, shown = "", cursor;
+  let nv, niivue, base, overlay, scan, dims, generation = 0, shown = "", loading = Promise.resolve(), cursor;
   let spots = [], answer = null, truth = null, z = null, pointer = null;
   const stage = { node, state, ready: () => !!base };
 
@@ -37,12 +37,17 @@ function openStage(on) {
   }
 
   // Show the scan of `item` ({ number, base: { url, hash }, synthetic }); the same scan again keeps position and window.
-  stage.show = async (item, url) => {
+  // Resolves once it is drawn.
+  stage.show = (item, url) => {
     const key = item ? `${item.number}:${item.base?.hash ?? item.error}` : "";
-    if (key === shown) return;
-    shown = key;
+    if (key !== shown) { shown = key; loading = load(item, url, key); }
+    return loading;
+  };
+
+  async function load(item, url, key) {
     const mine = ++generation;
-    if (!item || item.error) { say(item?.error ?? ""); node.dataset.scan = ""; return; }
+    node.dataset.answer = "";
+    if (!item || item.error) { base = undefined; say(item?.error ?? ""); node.dataset.scan = ""; return; }
     say("Loading…");
     try {
       if (!nv) await start(url);
@@ -66,16 +71,16 @@ function openStage(on) {
       follow();
     } catch (error) {
       shown = "";
-      if (mine === generation) say(`This scan can't be shown: ${error.message}`);
+      if (mine === generation) { base = undefined; say(`This scan can't be shown: ${error.message}`); }
     }
-  };
+  }
 
   // The answer as the server reveals it, null before. Its volumes are fetched now, not earlier.
   stage.answer = async (next) => {
     if (!base || JSON.stringify(next) === JSON.stringify(answer)) return;
     const mine = generation, before = answer;
     answer = next;
-    if (!next) { [truth, z] = [null, null]; paintBands(); nv.drawScene(); return; }
+    if (!next) { [truth, z] = [null, null]; node.dataset.answer = ""; paintBands(); nv.drawScene(); return; }
     try {
       const volume = next.truth?.volume, map = next.model?.z;
       if (volume && volume.hash !== before?.truth?.volume?.hash) {

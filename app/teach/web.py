@@ -48,6 +48,14 @@ NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 class Refused(ValueError):
     """A request that can't be served; the text is for whoever sent it."""
 
+    status = 403
+
+
+class Unknown(Refused):
+    """A token that this server did not sign, or not lately: the page will bring another."""
+
+    status = 401
+
 
 @cache
 def _serializer() -> URLSafeTimedSerializer:
@@ -63,7 +71,7 @@ def _who(request: Request) -> Follower:
     try:
         role, lesson_id, learner_id = _serializer().loads(request.path_params["token"], max_age=TOKEN_SECONDS)
     except (BadSignature, ValueError) as error:
-        raise Refused(
+        raise Unknown(
             "This page is from before the server was started again, or too old. Reload it."
         ) from error
     return Follower(role, lesson_id, learner_id)
@@ -82,7 +90,7 @@ async def events(request: Request) -> Response:
     try:
         who = _who(request)
     except Refused as error:
-        return _error(403, str(error))
+        return _error(error.status, str(error))
     headers = NO_STORE | {"X-Accel-Buffering": "no"}
     return StreamingResponse(
         _stream(who, request.path_params["token"]), media_type="text/event-stream", headers=headers
@@ -136,7 +144,7 @@ async def act(request: Request) -> Response:
             raise Refused(f"A {who.role} can't {request.path_params['action']}.")
         answer = await run_in_threadpool(actions, who, content)
     except Refused as error:
-        return _error(403, str(error))
+        return _error(error.status, str(error))
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         return _error(400, f"The request can't be read: {error}")
     except StoreError as error:
@@ -253,7 +261,7 @@ def truth_volume(request: Request) -> Response:
             raise Refused("The answer is not shown yet.")
         answer = known(lesson, lesson.case_index)
     except Refused as error:
-        return _error(403, str(error))
+        return _error(error.status, str(error))
     except (StoreError, *DAMAGED) as error:
         return _error(404, str(error))
     if answer is None or answer.wire is None or answer.wire.hash[:16] != request.path_params["content"]:
