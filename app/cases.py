@@ -9,11 +9,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
-from app.feedback.store import CaseProgress
 from core.io.derivatives import (
-    MAP_NAMES,
     CasePaths,
     CaseRecord,
     DerivativesError,
@@ -22,9 +19,9 @@ from core.io.derivatives import (
     read_regions,
 )
 
-# Offered first where it is there; `make app` analyses with it.
-FIRST_MODEL = "vae_8x8_512"
-Status = Literal["new", "in progress", "done", "nothing flagged"]
+# Offered first where they are there, in this order; `make app` analyses with both.
+FIRST_MODEL = "restorer"
+PAPER_MODEL = "vae_8x8_512"  # of the paper's eight, the one that stands for them
 # Of an address in the page's own: enough that no two analyses share them.
 ADDRESS_CHARACTERS = 16
 
@@ -110,16 +107,3 @@ def find_case(root: Path, asked: str) -> Case | None:
     at = [case for case in whole if address(case.record).startswith(asked)]
     found = at or [case for case in whole if case.record.key.startswith(asked)]
     return found[0] if len(found) == 1 else None
-
-
-def case_status(case: Case, progress: CaseProgress | None) -> Status:
-    """Where one reader stands: done once each region of 3 SD and more, in one of the maps, has a verdict."""
-    flagged = {name: case.flagged(name) for name in MAP_NAMES}
-    if not any(flagged.values()):
-        return "nothing flagged"
-    if progress is None:
-        return "new"
-    judged = {name: progress.judged.get((case.record.key, name), frozenset()) for name in MAP_NAMES}
-    if any(flagged[name] and flagged[name] <= judged[name] for name in MAP_NAMES):
-        return "done"
-    return "in progress" if any(judged.values()) or progress.missed > 0 else "new"

@@ -1,37 +1,64 @@
-"""Worklist: which scans there are, where this reader stands with each, and the way into Review."""
+"""Worklist: which scans there are, where this reader stands with each, and the way into Review.
+
+Of a scan that the reader has yet to read unaided, nothing that a model made of it is shown, nor sorts it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from app import identity, state
-from app.cases import FIRST_MODEL, BrokenCase, Case, case_status, read_cases
-from app.feedback.store import CaseProgress, StoreError, case_progress
+from app.cases import FIRST_MODEL, PAPER_MODEL, BrokenCase, Case, read_cases
+from app.facts import Facts, facts
+from app.feedback.store import SavedReader, StoreError
+from app.import_panel import import_panel
+from app.review.classes import label
+from app.review.progress import (
+    NOBODY,
+    OPEN,
+    ORDERS,
+    STATUSES,
+    Order,
+    Standing,
+    allowed_orders,
+    keep_order,
+    order_of,
+    ordered,
+    scan_of,
+    standing,
+)
 from core.config import settings
 from core.networks.zoo import NAMES
 
-UNREAD = ("new", "in progress")
-ORDERS = {
-    "Case": None,
-    "MSE, highest first": "mse",
-    "Normative z, highest first": "normative_top",
-}
 REVIEW = "pages/review.py"
 
 
-def row(case: Case, progress: CaseProgress | None) -> dict[str, Any]:
-    """One line of the table; radiology scores stay out of it."""
-    record, flagged = case.record, case.flagged("volume")
-    judged = frozenset() if progress is None else progress.judged.get((record.key, "volume"), frozenset())
-    return {
+def row(case: Case, where: Standing, known: Facts) -> dict[str, Any]:
+    """One line of the table; radiology scores stay out of it, model's figures until the scan was read."""
+    record = case.record
+    first, second = where.reads.get(scan_of(case), (None, None))
+    mine = second or first
+    line: dict[str, Any] = {
         "Case": record.case_id,
-        "Status": case_status(case, progress),
-        "Read": f"{len(flagged & judged)} of {len(flagged)}",
+        "Label": known.label,
+        "Status": where.status(case),
+        "My class": "" if mine is None else label(mine.classification),
         "Age": record.age_weeks,
+        "Split": known.split,
+        "Site": known.site,
         "Data": "synthetic" if record.synthetic else "",
+        "Skipped because": where.reason(case),
+    }
+    if not where.revealed(case):
+        return line
+    flagged, progress = case.flagged("volume"), where.progress.get(record.case_id)
+    judged = frozenset() if progress is None else progress.judged.get((record.key, "volume"), frozenset())
+    return line | {
+        "Read": f"{len(flagged & judged)} of {len(flagged)}",
         "MSE": record.scores.get("mse"),
         "MSE pct.": record.scores.get("mse_percentile"),
         "Normative z": record.scores.get("normative_top"),
@@ -44,19 +71,10 @@ def broken_row(broken: BrokenCase) -> dict[str, Any]:
     return {"Case": broken.name, "Status": "can't be read", "Note": broken.reason}
 
 
-def ordered(cases: list[Case], order: str) -> list[Case]:
-    """``cases`` by id, or by a score from high to low, those without it last."""
-    score = ORDERS[order]
-    by_id = sorted(cases, key=lambda case: case.record.case_id)
-    if score is None:
-        return by_id
-    return sorted(by_id, key=lambda case: case.record.scores.get(score, float("-inf")), reverse=True)
-
-
 def model_names(cases: list[Case]) -> list[str]:
     """Models with results: the first choice, the paper's others in their order, then the rest."""
     have = {case.record.model for case in cases}
-    known = [name for name in (FIRST_MODEL, *NAMES) if name in have]
+    known = [name for name in (FIRST_MODEL, PAPER_MODEL, *NAMES) if name in have]
     return list(dict.fromkeys([*known, *sorted(have)]))
 
 
@@ -77,59 +95,148 @@ def nothing_yet() -> None:
     st.page_link("pages/upload.py", label="Upload a scan", icon=":material/upload_file:")
 
 
+def choose_order(cases: list[Case], reader: SavedReader | None, where: Standing) -> Order:
+    """The reader's order, kept for the next visit; by score only where nothing is left to read unaided."""
+    allowed = allowed_orders(cases, where)
+    kept = order_of(state.feedback(), reader)
+    chosen: Order = kept if kept in allowed else "listed"
+    key = f"work_order_{0 if reader is None else reader.id}_{len(allowed)}"
+    picked = st.selectbox(
+        "Order",
+        allowed,
+        allowed.index(chosen),
+        key=key,
+        format_func=lambda order: ORDERS[order],
+        help="By score once you have read each scan unaided. The order is kept with each scan opened.",
+    )
+    if reader is not None and picked != kept:
+        keep_order(state.feedback(), reader, picked)
+    return picked
+
+
+def next_case(cases: list[Case], where: Standing) -> Case | None:
+    """The case opened last where it is to be read still, else the first of ``cases`` that is."""
+    left = [case for case in cases if where.status(case) in OPEN]
+    last = max(
+        (one for one in where.events.values() if one.kind != "skipped"), key=lambda one: one.seq, default=None
+    )
+    if last is not None:
+        for case in left:
+            if (case.record.case_id, case.record.input_hash) == (last.case_id, last.input_hash):
+                return case
+    return left[0] if left else None
+
+
+def filtered(cases: list[Case], where: Standing, known: Mapping[str, Facts]) -> list[Case]:
+    """Cases that the filters leave, by status, age, split and site."""
+    status = st.session_state.get("work_status") or []
+    ages = [case.record.age_weeks for case in cases if case.record.age_weeks is not None]
+    left = [case for case in cases if not status or where.status(case) in status]
+    with st.popover("More filters"):
+        if ages and min(ages) < max(ages):
+            low, high = float(min(ages)), float(max(ages))
+            span = st.slider("Age, weeks", low, high, (low, high), 0.1, key="work_age")
+            if span != (low, high):
+                left = [
+                    case
+                    for case in left
+                    if case.record.age_weeks is not None and span[0] <= case.record.age_weeks <= span[1]
+                ]
+        for name in ("split", "site"):
+            values = sorted({getattr(known.get(case.record.subject, Facts()), name) for case in cases} - {""})
+            if values:
+                chosen = st.multiselect(name.capitalize(), values, key=f"work_{name}")
+                if chosen:
+                    left = [
+                        case
+                        for case in left
+                        if getattr(known.get(case.record.subject, Facts()), name) in chosen
+                    ]
+        if not ages and not known:
+            st.caption("Age, split and site are not known of these scans.")
+    return left
+
+
 def draw() -> None:
     """The page."""
     st.title("Worklist", anchor=False)
     whole, broken = read_cases(settings().derivatives_dir)
+    reader, where = None, NOBODY
     try:
         store = state.feedback()
         reader = identity.current_reader()
-        progress = {} if reader is None else case_progress(store, reader.id)
+        where = standing(store, reader)
         if reader is None:
             with st.container(border=True):
                 identity.ask(store)
     except StoreError as error:
         st.error(str(error), icon=":material/error:")
-        progress = {}
     if not whole and not broken:
         nothing_yet()
+        import_panel(reader)
         return
     if broken:
         many = "1 analysis" if len(broken) == 1 else f"{len(broken)} analyses"
         st.warning(f"{many} on disk can't be read; see the end of the table.", icon=":material/warning:")
+    table(whole, broken, reader, where)
+    import_panel(reader)
 
+
+def table(whole: list[Case], broken: list[BrokenCase], reader: SavedReader | None, where: Standing) -> None:
+    """Filters, progress and the list."""
+    known = facts()
     search, model, status, order, go = st.columns([0.2, 0.22, 0.24, 0.18, 0.16], vertical_alignment="bottom")
-    words = search.text_input("Search", key="work_search", placeholder="Case id").strip().lower()
+    words = search.text_input("Search", key="work_search", placeholder="Case id or label").strip().lower()
     name = model.selectbox("Model", model_names(whole), key="work_model")
-    wanted = status.multiselect(
-        "Status", ["new", "in progress", "done", "nothing flagged"], key="work_status"
-    )
-    sorting = order.selectbox("Order", list(ORDERS), key="work_order")
+    status.multiselect("Status", STATUSES, key="work_status")
     mine = [case for case in whole if case.record.model == name]
-    shown = [
-        case
-        for case in ordered(mine, sorting)
-        if words in case.record.case_id.lower()
-        and (not wanted or case_status(case, progress.get(case.record.case_id)) in wanted)
-    ]
-    unread = [case for case in shown if case_status(case, progress.get(case.record.case_id)) in UNREAD]
-    if go.button("Next unread", type="primary", key="work_next", disabled=not unread, width="stretch"):
-        open_case(unread[0])
+    with order:
+        try:
+            sorting = choose_order(mine, reader, where)
+        except StoreError:
+            sorting = "listed"
+    done = sum(where.status(case) == "done" for case in mine)
+    skipped = sum(where.status(case) == "skipped" for case in mine)
+    bar, more = st.columns([0.84, 0.16], vertical_alignment="center")
+    text = f"{done} of {len(mine)} read" + (f", {skipped} skipped" if skipped else "")
+    bar.progress(done / max(1, len(mine)), text)
+    with more:
+        shown = [
+            case
+            for case in ordered(filtered(mine, where, known), sorting, reader)
+            if words in case.record.case_id.lower()
+            or words in known.get(case.record.subject, Facts()).label.lower()
+        ]
+    after = next_case(shown, where)
+    if go.button(
+        "Next case",
+        type="primary",
+        key="work_next",
+        disabled=after is None,
+        width="stretch",
+        shortcut="n",
+        help="Where you left off, else the first that is to be read",
+    ):
+        assert after is not None
+        open_case(after)
 
-    rows = [row(case, progress.get(case.record.case_id)) for case in shown]
+    rows = [row(case, where, known.get(case.record.subject, Facts())) for case in shown]
     rows += [broken_row(one) for one in broken if words in one.name.lower()]
     if not rows:
         st.info("No case matches the search and filters.")
         return
-    done = sum(case_status(case, progress.get(case.record.case_id)) == "done" for case in mine)
-    st.caption(f"{len(shown)} of {len(mine)} cases shown, {done} done. Click a row to open it.")
+    st.caption(f"{len(shown)} of {len(mine)} cases shown. Click a row to open it.")
+    frame = pd.DataFrame(rows)
+    # Columns in which nobody said anything say nothing.
+    empty = [one for one in ("Label", "Split", "Site", "Skipped because", "My class") if one in frame]
+    frame = frame.drop(columns=[one for one in empty if frame[one].fillna("").eq("").all()])
     event = st.dataframe(
-        pd.DataFrame(rows),
+        frame,
         key="work_table",
         on_select="rerun",
         selection_mode=["single-row", "single-cell"],
         hide_index=True,
-        height=min(38 + 36 * len(rows), 720),
+        height=min(38 + 36 * len(rows), 620),
         row_height=36,
         placeholder="–",
         column_config=COLUMNS,
@@ -140,6 +247,9 @@ def draw() -> None:
 
 
 COLUMNS = {
+    "My class": st.column_config.TextColumn(
+        help="Class that you gave: of the second read, else of the first"
+    ),
     "Read": st.column_config.TextColumn(
         help="Regions of 3 SD and more in the volume map that you have judged"
     ),

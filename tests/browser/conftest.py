@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,15 +58,33 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The app on a free port; its data folder holds the phantom in three stored orientations."""
+    """The app on a free port; its data folder holds the phantom in three stored orientations.
+
+    The flags are shown at once; ``unaided_server`` hides them until a first read is locked.
+    """
     data = tmp_path_factory.mktemp("browser")
+    cases = phantoms(data)
+    environment = {"FONTANELLE_DATA_DIR": str(data), "FONTANELLE_UNAIDED_READ": "false"}
+    with served_app(environment, data / "server.log") as url:
+        yield Server(url, data, cases)
+
+
+@pytest.fixture(scope="session")
+def unaided_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """As ``server``, with the protocol as it is by default: each scan is read without the flags first."""
+    data = tmp_path_factory.mktemp("unaided")
+    cases = phantoms(data)
+    with served_app({"FONTANELLE_DATA_DIR": str(data)}, data / "server.log") as url:
+        yield Server(url, data, cases)
+
+
+def phantoms(data: Path) -> dict[str, CaseRecord]:
+    """The phantom in three stored orientations, below a data folder."""
     root = data / "derivatives" / "fontanelle"
-    cases = {
+    return {
         "".join(stored): write_case(root, f"sub-{''.join(stored).lower()}", stored=stored)
         for stored in ORIENTATIONS
     }
-    with served_app({"FONTANELLE_DATA_DIR": str(data)}, data / "server.log") as url:
-        yield Server(url, data, cases)
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +143,13 @@ class Tab:
 @pytest.fixture
 def tab(server: Server, browser: Browser) -> Iterator[Tab]:
     """A fresh tab; the test fails where the page logged an error or talked to another host."""
+    with opened(server, browser) as one:
+        yield one
+
+
+@contextmanager
+def opened(server: Server, browser: Browser) -> Iterator[Tab]:
+    """A tab of a browser of its own, closed at the end and held to account."""
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(PATIENCE_MS)
     tab = Tab(page, server)

@@ -32,17 +32,20 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def served_app(environment: Mapping[str, str], log: Path, entry: str = "app/server.py") -> Iterator[str]:
+def served_app(
+    environment: Mapping[str, str], log: Path, entry: str = "app/server.py", port: int = 0
+) -> Iterator[str]:
     """Start the app with more environment, wait until it answers, give its address, and stop it.
 
-    ``entry`` is another ASGI script below the repository, of a page made for a test.
+    ``entry`` is another ASGI script below the repository, of a page made for a test; ``port`` one that a server
+    had before.
 
     Raises
     ------
     RuntimeError
         Where it does not answer within a minute; the text holds its log.
     """
-    port = _free_port()
+    port = port or _free_port()
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "streamlit", "run", entry, "--server.port", str(port)],

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
 
+from app import import_panel, imports
 from app.cases import address
+from app.feedback.reads import ReadInput, add_event, events_of, lock_first, save_second
 from app.feedback.store import add_verdict, new_id, open_store, reader_for, verdict_input
 from core.config import ROOT, settings
 from core.io.derivatives import CasePaths, CaseRecord, read_regions
@@ -49,13 +54,54 @@ def judge(record: CaseRecord, count: int, name: str = "Ada") -> None:
         add_verdict(store, verdict_input(record, region, id=new_id(), reader_id=reader.id, verdict="agree"))
 
 
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The unaided read off: model's figures are shown at once."""
+    monkeypatch.setenv("FONTANELLE_UNAIDED_READ", "false")
+    settings.cache_clear()
+
+
+def finish(record: CaseRecord, name: str = "Ada", classification: str = "1A", second: bool = True) -> None:
+    """Lock a first read and, where asked, save a second."""
+    store = open_store(settings().store_url)
+    given = ReadInput(
+        id=new_id(),
+        reader_id=reader_for(store, name, "typed").id,
+        case_id=record.case_id,
+        input_hash=record.input_hash,
+        classification=classification,  # type: ignore[arg-type]
+        model=record.model,
+        model_hash=record.model_hash,
+        case_key=record.key,
+        map="volume",
+        unaided=True,
+    )
+    lock_first(store, given)
+    if second:
+        save_second(store, replace(given, id=new_id()))
+
+
+def skip(record: CaseRecord, reason: str, name: str = "Ada") -> None:
+    store = open_store(settings().store_url)
+    who = reader_for(store, name, "typed").id
+    scan = {"case_id": record.case_id, "input_hash": record.input_hash}
+    add_event(store, id=new_id(), reader_id=who, **scan, kind="skipped", detail=reason)
+
+
+def known(at: AppTest, name: str = "Ada") -> AppTest:
+    at.session_state["reader"] = reader_for(open_store(settings().store_url), name, "typed")
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
 def test_empty_says_what_to_do(data_dir: Path) -> None:
     at = run(MAIN)
     assert "`make demo`" in at.info[0].value
     assert not at.dataframe
 
 
-def test_rows_hold_the_record_and_no_radiology_score(data_dir: Path) -> None:
+def test_rows_hold_the_record_and_no_radiology_score(data_dir: Path, shown: None) -> None:
     write_case(root(), "sub-b", age_weeks=None, synthetic=False, percentile=12.0)
     write_case(root(), "sub-a", age_weeks=38.4)
     rows = table(run())
@@ -69,26 +115,86 @@ def test_rows_hold_the_record_and_no_radiology_score(data_dir: Path) -> None:
 
 
 def test_status_is_the_readers_own(data_dir: Path) -> None:
-    records = [write_case(root(), f"sub-{letter}") for letter in "abc"]
-    write_case(root(), "sub-d", blocks=())
-    judge(records[0], 2)
-    judge(records[1], 1)
-    judge(records[2], 2, name="Bob")
+    records = [write_case(root(), f"sub-{letter}") for letter in "abcdef"]
+    finish(records[0])
+    finish(records[1], second=False)
+    judge(records[2], 1)
+    skip(records[3], "motion")
+    finish(records[4], classification="inadequate", second=False)
+    finish(records[5], name="Bob")
     at = run()
-    assert list(table(at)["Status"]) == ["new", "new", "new", "nothing flagged"], "nobody named yet"
-    at.selectbox(key="who_known").set_value("Ada")
-    next(button for button in at.button if button.label == "Continue").click()
-    at.run()
-    rows = table(at)
-    assert list(rows["Status"]) == ["done", "in progress", "new", "nothing flagged"]
-    assert list(rows["Read"]) == ["2 of 2", "1 of 2", "0 of 2", "0 of 0"]
-    assert not any(button.label == "Continue" for button in at.button), "asked once a session"
+    assert set(table(at)["Status"]) == {"new"}, "nobody named yet"
+    rows = table(known(at))
+    assert list(rows["Status"]) == ["done", "first read done", "in progress", "skipped", "done", "new"]
+    assert list(rows["My class"]) == ["1A", "1A", "", "", "Inadequate", ""]
+    assert list(rows["Skipped because"]) == ["", "", "", "motion", "", ""]
+    bar = at.get("progress")[0].proto
+    assert (bar.value, bar.text) == (33, "2 of 6 read, 1 skipped")
+
+
+def test_a_skipped_case_that_is_opened_again_is_new_again(data_dir: Path) -> None:
+    record = write_case(root(), "sub-a")
+    skip(record, "motion")
+    store = open_store(settings().store_url)
+    who = reader_for(store, "Ada", "typed").id
+    scan = {"case_id": record.case_id, "input_hash": record.input_hash}
+    add_event(store, id=new_id(), reader_id=who, **scan, kind="resumed")
+    assert list(table(known(run()))["Status"]) == ["new"]
+
+
+def test_nothing_of_a_model_is_told_before_the_scan_was_read(data_dir: Path) -> None:
+    from tests.casefactory import BLOCKS
+
+    records = [
+        write_case(root(), "sub-a", blocks=BLOCKS[:1]),
+        write_case(root(), "sub-b", blocks=BLOCKS),
+        write_case(root(), "sub-c", blocks=()),
+    ]
+    own = ["Read", "MSE", "MSE pct.", "Normative z", "Norm. pct."]
+    at = run()
+    assert not [column for column in table(at) if column in own], "nobody named yet"
+    assert not [column for column in table(known(at)) if column in own]
+    assert order_box(at).options == ["As listed", "Random, my own"]
+    finish(records[1], second=False)
+    finish(records[0], name="Bob")
+    rows = table(known(run()))
+    for column in own:
+        assert [pd.isna(value) for value in rows[column]] == [True, False, True], column
+    assert order_box(at).options == ["As listed", "Random, my own"], "no order by score while one is unread"
+    for record in (records[0], records[2]):
+        finish(record, second=False)
+    at = known(run())
+    assert list(table(at)["Read"]) == ["0 of 1", "0 of 2", "0 of 0"]
+    order_box(at).select("mse").run()
+    assert table(at).index[0] == "sub-b_ses-01"
+
+
+def order_box(at: AppTest) -> Selectbox:
+    return next(box for box in at.selectbox if box.label == "Order")
+
+
+def test_random_order_is_each_readers_own_and_stays(data_dir: Path) -> None:
+    for number in range(12):
+        write_case(root(), f"sub-{number:02d}")
+    orders = []
+    for name in ("Ada", "Bob"):
+        at = known(run(), name)
+        order_box(at).select("random").run()
+        orders.append(list(table(at).index))
+        again = known(run(), name)
+        assert list(table(again).index) == orders[-1], "kept for the next visit"
+        assert again.button(key="work_next")
+    assert sorted(orders[0]) == sorted(orders[1])
+    assert orders[0] != orders[1] != sorted(orders[1])
+    write_case(root(), "sub-new")
+    later = [case for case in table(known(run())).index if case != "sub-new_ses-01"]
+    assert later == orders[0], "a scan that comes in moves no other"
 
 
 def test_search_filters_and_order(data_dir: Path) -> None:
     records = [write_case(root(), f"sub-{letter}", percentile=float(n)) for n, letter in enumerate("abc")]
     write_case(root(), "sub-d", model="std_8x8")
-    judge(records[2], 2)
+    finish(records[2])
     at = run()
     become(at, "Ada")
     assert list(table(at).index) == ["sub-a_ses-01", "sub-b_ses-01", "sub-c_ses-01"], "one model at a time"
@@ -105,14 +211,31 @@ def test_search_filters_and_order(data_dir: Path) -> None:
     assert list(table(at).index) == ["sub-d_ses-01"]
 
 
-def test_order_by_score_puts_missing_ones_last(data_dir: Path) -> None:
+def test_order_by_score_puts_missing_ones_last(data_dir: Path, shown: None) -> None:
     from tests.casefactory import BLOCKS
 
     write_case(root(), "sub-a", blocks=BLOCKS[:1])
     write_case(root(), "sub-b", blocks=BLOCKS)
     at = run()
-    at.selectbox(key="work_order").set_value("MSE, highest first").run()
+    order_box(at).select("mse").run()
     assert list(table(at).index) == ["sub-b_ses-01", "sub-a_ses-01"]
+
+
+def test_split_site_and_label_filter_where_they_are_known(data_dir: Path) -> None:
+    for letter in "abc":
+        write_case(root(), f"sub-{letter}")
+    lines = ["participant_id\tsplit\tsite\tlabel", "sub-a\ttest\tnorth\tcase one", "sub-b\ttrain\tn/a\t"]
+    settings().demo_dir.mkdir(parents=True)
+    (settings().demo_dir / "participants.tsv").write_text("\n".join(lines) + "\n")
+    at = run()
+    rows = table(at)
+    assert list(rows["Split"]) == ["test", "train", ""]
+    assert list(rows["Site"]) == ["north", "", ""]
+    at.multiselect(key="work_split").set_value(["train"]).run()
+    assert list(table(at).index) == ["sub-b_ses-01"]
+    at.multiselect(key="work_split").set_value([]).run()
+    at.text_input(key="work_search").set_value("Case One").run()
+    assert list(table(at).index) == ["sub-a_ses-01"]
 
 
 @pytest.mark.parametrize("content", ["{", '{"schema": 99}', "[1]"])
@@ -168,9 +291,9 @@ def test_unusable_store_leaves_the_list(data_dir: Path, monkeypatch: pytest.Monk
     assert len(table(at)) == 1
 
 
-def test_next_unread_opens_review_with_that_case(data_dir: Path) -> None:
+def test_next_case_opens_review_and_comes_back_to_it(data_dir: Path) -> None:
     records = [write_case(root(), f"sub-{letter}") for letter in "abc"]
-    judge(records[0], 2)
+    finish(records[0])
     at = run(MAIN)
     at.selectbox(key="who_known").set_value("Ada")
     next(button for button in at.button if button.label == "Continue").click()
@@ -180,6 +303,77 @@ def test_next_unread_opens_review_with_that_case(data_dir: Path) -> None:
     assert not at.exception, at.exception
     assert at.session_state["case"] == address(records[1])[:16]
     assert not any(title.value == "Worklist" for title in at.title), "Review is open"
+    events = events_of(open_store(settings().store_url), at.session_state["reader"].id)
+    assert [(one.case_id, one.kind, one.detail) for one in events] == [
+        ("sub-b_ses-01", "opened", "order: listed")
+    ]
+
+
+def test_next_case_is_where_the_reader_left_off(data_dir: Path) -> None:
+    records = [write_case(root(), f"sub-{letter}") for letter in "abc"]
+    store = open_store(settings().store_url)
+    who = reader_for(store, "Ada", "typed").id
+    scan = {"case_id": records[1].case_id, "input_hash": records[1].input_hash}
+    add_event(store, id=new_id(), reader_id=who, **scan, kind="opened")
+    at = known(run(MAIN))
+    at.button(key="work_next").click().run()
+    assert at.session_state["case"] == address(records[1])[:16]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("../outside", "lies outside the import folder"),
+        ("/etc", "lies outside the import folder"),
+        ("link", "lies outside the import folder"),
+        ("nowhere", "not found below the import folder"),
+        ("empty", "no T2w scan found"),
+    ],
+)
+def test_imports_stay_below_their_root(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, words: str
+) -> None:
+    (tmp_path / "in" / "empty").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "outside")
+    monkeypatch.setenv("FONTANELLE_IMPORT_ROOT", str(tmp_path / "in"))
+    settings.cache_clear()
+    with pytest.raises(imports.ImportRefused, match=words) as refused:
+        imports.found(asked)
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_import_is_for_coordinators_and_off_without_a_root(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_case(root(), "sub-a")
+    at = known(run())
+    assert any("Importing a folder is off here" in one.value for one in at.caption)
+    monkeypatch.setenv("FONTANELLE_COORDINATORS", "Bob")
+    settings.cache_clear()
+    assert not any("Importing" in one.value for one in known(run()).caption)
+
+
+def test_an_import_is_queued_as_a_job(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anat = tmp_path / "in" / "site-b" / "sub-x" / "ses-01" / "anat"
+    anat.mkdir(parents=True)
+    (anat / "sub-x_ses-01_T2w.nii.gz").touch()
+    monkeypatch.setenv("FONTANELLE_IMPORT_ROOT", str(tmp_path / "in"))
+    settings.cache_clear()
+    asked: list[tuple[list[Path], list[str]]] = []
+
+    def submit(folder: Path, inputs: list[Path], models: list[str]) -> str:
+        asked.append((inputs, models))
+        return "no-such-job"
+
+    monkeypatch.setattr("app.jobs.submit", submit)
+    session = {"work_import": "site-b", "work_import_models": ["vae_8x8_512"]}
+    monkeypatch.setattr(st, "session_state", session)
+    import_panel.start_import()
+    assert asked == [([tmp_path / "in" / "site-b"], ["vae_8x8_512"])]
+    assert session["work_import_job"] == ("no-such-job", 1)
 
 
 def test_name_is_asked_for_when_left_empty(data_dir: Path) -> None:

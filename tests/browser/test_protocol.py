@@ -1,0 +1,179 @@
+"""The reading loop by keyboard alone, in a real browser: unaided, locked, with the flags, saved, next."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import PATIENCE_MS, Server, Tab, opened, phantoms
+from tests.browser.serving import served_app
+from tests.browser.test_reading import rows
+
+READ = "phase, classification, confidence, note, unaided, active_seconds > 0"
+
+
+def keys(page: Page, text: str) -> None:
+    """Press keys one after the other, faster than the server answers."""
+    for key in text.split():
+        page.keyboard.press(key)
+        page.wait_for_timeout(60)
+
+
+def blind(tab: Tab) -> None:
+    expect(tab.page.get_by_text("First read, without the model")).to_be_visible()
+
+
+def aided(tab: Tab, count: str = "0 of 2") -> None:
+    expect(tab.page.get_by_text(f"{count} regions read")).to_be_visible()
+    expect(tab.viewer).to_have_attribute("data-state", "ready")
+
+
+def mark(tab: Tab) -> None:
+    """Shift-click on the phantom's left, in the axial tile."""
+    stage = tab.viewer.locator(".stage").bounding_box()
+    assert stage is not None
+    tab.page.keyboard.down("Shift")
+    tab.page.mouse.click(stage["x"] + 0.31 * stage["width"] + 30, stage["y"] + stage["height"] / 2)
+    tab.page.keyboard.up("Shift")
+
+
+def test_the_whole_loop_by_keyboard(unaided_server: Server, browser: Browser) -> None:
+    fetched: list[str] = []
+    with opened(unaided_server, browser) as tab:
+        tab.page.on("request", lambda request: fetched.append(request.url))
+        tab.review(unaided_server.cases["LAS"], "Kay")
+        blind(tab)
+        keys(tab.page, "a d")  # nothing to answer yet
+        expect(tab.page.get_by_text("The flags are hidden")).to_be_visible()
+        keys(tab.page, "k 3 4 E")
+        expect(tab.page.get_by_label("Note on the scan")).to_be_focused()
+        tab.page.keyboard.type("a dark spot, sad k 5 f")  # keys of the loop among them
+        tab.page.keyboard.press("Enter")
+        assert not [url for url in fetched if re.search(r"/(z-\w+|reconstruction)\.nii", url)]
+        base = [url for url in fetched if "/base.nii" in url]
+        keys(tab.page, "f")
+        aided(tab)
+        assert [url for url in fetched if "/z-volume.nii" in url]
+        assert [url for url in fetched if "/base.nii" in url] == base, "the scan is not loaded again"
+        # Verdict, finding, confidence; next region; verdict without more.
+        keys(tab.page, "n a 4 5 n d u d")
+        aided(tab, "2 of 2")
+        tab.page.keyboard.press("e")
+        expect(tab.page.get_by_label("Note", exact=True)).to_be_focused()
+        tab.page.keyboard.type("vessel")
+        tab.page.keyboard.press("Enter")
+        keys(tab.page, "s 0 2 k 1 5 f")
+        tab.shows(unaided_server.cases["PSR"])  # on to the next case, which is unread
+        blind(tab)
+    assert rows(unaided_server, "case_read", READ, "Kay") == [
+        ("first", "2A", 4, "a dark spot, sad k 5 f", 1, 1),
+        ("second", "1A", 5, "", 1, 1),
+    ]
+    columns = "region_id, verdict, finding_type, confidence, note, retracted"
+    assert rows(unaided_server, "verdict", columns, "Kay") == [
+        ("vr01", "agree", "", None, "", 0),
+        ("vr01", "agree", "cyst", None, "", 0),
+        ("vr01", "agree", "cyst", 5, "", 0),
+        ("vr02", "disagree", "", None, "", 0),
+        ("vr02", "disagree", "", None, "", 1),
+        ("vr02", "disagree", "", None, "", 0),
+        ("vr02", "unsure", "", None, "vessel", 0),
+        ("vr02", "unsure", "", 2, "vessel", 0),
+    ]
+
+
+def test_a_mark_is_named_by_digits_and_quick_turns_keep_their_case(
+    unaided_server: Server, browser: Browser
+) -> None:
+    with opened(unaided_server, browser) as tab:
+        tab.review(unaided_server.cases["LAS"], "Mia")
+        mark(tab)
+        expect(tab.page.get_by_text("finding marked")).to_be_visible()
+        keys(tab.page, "2 3")
+        expect(tab.page.get_by_text("saved")).to_be_visible()
+        keys(tab.page, "k 2 N")
+        tab.shows(unaided_server.cases["PSR"])
+        keys(tab.page, "k 0 P")
+        tab.shows(unaided_server.cases["LAS"])
+        expect(tab.page.locator(".st-key-class_1B button")).to_have_attribute("kind", "primary")
+    found = rows(unaided_server, "missed_finding", "phase, finding_type, confidence", "Mia")
+    assert found[-1] == ("first", "haemorrhage", 3)
+
+
+def test_a_note_being_typed_survives_a_reload(unaided_server: Server, browser: Browser) -> None:
+    with opened(unaided_server, browser) as tab:
+        case = unaided_server.cases["RAS"]
+        tab.review(case, "Dora")
+        keys(tab.page, "k 3 4")
+        expect(tab.page.get_by_text("class 2A").or_(tab.page.get_by_text("draft kept"))).to_be_visible()
+        tab.page.keyboard.press("E")
+        tab.page.keyboard.type("cyst or ves")
+        tab.review(case, "Dora")  # at once: the cursor is in the field, the server has heard nothing
+        note = tab.page.get_by_label("Note on the scan")
+        expect(note).to_have_value("cyst or ves")
+        expect(tab.page.locator(".st-key-class_2A button")).to_have_attribute("kind", "primary")
+        expect(tab.page.locator(".st-key-confidence_4 button")).to_have_attribute("kind", "primary")
+        expect(tab.page.get_by_text("draft kept")).to_be_visible()
+        keys(tab.page, "f")
+        aided(tab)
+    assert rows(unaided_server, "case_read", "classification, note", "Dora") == [("2A", "cyst or ves")]
+
+
+def test_a_restart_of_the_server_loses_nothing(tmp_path: Path, browser: Browser) -> None:
+    cases = phantoms(tmp_path)
+    environment = {"FONTANELLE_DATA_DIR": str(tmp_path)}
+    with served_app(environment, tmp_path / "one.log") as url:
+        server = Server(url, tmp_path, cases)
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        tab = Tab(page, server)
+        tab.review(cases["PSR"], "Rita")
+        keys(page, "k 4 2")
+        expect(page.locator(".st-key-confidence_2 button")).to_have_attribute("kind", "primary")
+        page.keyboard.press("E")
+        page.keyboard.type("blurred at th")
+        expect(page.get_by_text("draft kept")).to_be_visible()
+    page.keyboard.type("e base")  # while nobody listens
+    with served_app(environment, tmp_path / "two.log", port=int(urlsplit(url).port or 0)):
+        expect(page.get_by_label("Your name")).to_be_visible()
+        tab.name("Rita")
+        tab.shows(cases["PSR"])
+        expect(page.get_by_label("Note on the scan")).to_have_value("blurred at the base")
+        expect(page.locator(".st-key-class_2B button")).to_have_attribute("kind", "primary")
+        expect(page.get_by_text("draft kept")).to_be_visible()
+        keys(page, "f")
+        aided(tab)
+        assert rows(server, "case_read", "classification, confidence, note", "Rita") == [
+            ("2B", 2, "blurred at the base")
+        ]
+        context.close()
+
+
+def test_two_readers_at_once_stay_apart(unaided_server: Server, browser: Browser) -> None:
+    case = unaided_server.cases["LAS"]
+    with opened(unaided_server, browser) as one, opened(unaided_server, browser) as two:
+        one.review(case, "Ida")
+        two.review(case, "Jon")
+        for tab, digits in ((one, "k 1 5"), (two, "k 5 1")):
+            keys(tab.page, digits)
+        for tab in (two, one):
+            keys(tab.page, "f")
+        for tab in (one, two):
+            aided(tab)
+        for key in ("n", "a"):
+            for tab in (one, two):
+                keys(tab.page, key)
+        keys(one.page, "4 n d")
+        keys(two.page, "0 n s")
+        for tab in (one, two):
+            aided(tab, "2 of 2")
+    for reader, read, last in (("Ida", ("1A", 5), "disagree"), ("Jon", ("3", 1), "unsure")):
+        assert rows(unaided_server, "case_read", "classification, confidence", reader) == [read]
+        found = rows(unaided_server, "verdict", "region_id, verdict", reader)
+        assert found[0] == ("vr01", "agree")
+        assert found[-1] == ("vr02", last)
+        assert len(found) == (3 if reader == "Ida" else 2)
