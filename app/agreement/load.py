@@ -17,6 +17,7 @@ from app.feedback.adjudications import decisions
 from app.feedback.agreement import Rows, class_ratings, region_ratings, rows_of
 from app.feedback.blinding import answers_visible, version
 from app.feedback.store import SavedReader
+from app.feedback.vocabulary import terms
 from core import __version__
 
 
@@ -62,6 +63,10 @@ def _counted(
         found[f"accepted by {title.lower()}"] = tables.acceptance(rows, column)
     for title, column in tables.MISSED_WAYS.items():
         found[f"missed by {title.lower()}"] = tables.missed(rows, column)
+    labels = {term.name: term.label for term in terms(store, retired=True)}
+    for name in ("accepted by finding type", "missed by finding type"):
+        if not found[name].empty:
+            found[name]["group"] = found[name]["group"].replace(labels)
     found["regions"], on_regions = tables.region_agreement(rows)
     found["classes"], on_classes = tables.class_agreement(rows)
     found["pairs on regions"] = tables.pairs(rows, "regions")
@@ -94,6 +99,15 @@ def _crossed(rows: Rows) -> dict[str, pd.DataFrame]:
     return found
 
 
+def csv_text(table: pd.DataFrame, index: bool = False) -> str:
+    """A table as CSV; text that a spreadsheet would run as a formula gets a leading apostrophe."""
+
+    def inert(value: object) -> object:
+        return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
+
+    return str(table.map(inert).rename(index=inert, columns=inert).to_csv(index=index))
+
+
 def archive(counted: Counted) -> bytes:
     """ZIP of every table as CSV, with a note of how they were made."""
     about = {
@@ -108,8 +122,8 @@ def archive(counted: Counted) -> bytes:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as bundle:
         bundle.writestr("about.json", json.dumps(about, indent=1) + "\n")
         for name, table in counted.tables.items():
-            bundle.writestr(f"{name.replace(' ', '_')}.csv", table.to_csv(index=False))
+            bundle.writestr(f"{name.replace(' ', '_')}.csv", csv_text(table))
         for name, table in counted.crossed.items():
             file = "".join(c if c.isalnum() else "_" for c in name)
-            bundle.writestr(f"crossed_{file}.csv", table.to_csv())
+            bundle.writestr(f"crossed_{file}.csv", csv_text(table, index=True))
     return stream.getvalue()

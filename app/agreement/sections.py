@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.agreement import tables
 from app.agreement.figures import confusion_figure, forest
-from app.agreement.load import Counted
+from app.agreement.load import Counted, csv_text
 from core.evaluation.agreement import LEAST_SCANS
 
 KAPPA_SPAN = (-1.0, 1.05)
@@ -30,7 +30,7 @@ def table(frame: pd.DataFrame, name: str) -> None:
     st.dataframe(shown, hide_index=True, placeholder="–")
     st.download_button(
         "Download CSV",
-        frame.to_csv(index=False),
+        csv_text(frame),
         f"fontanelle_{name.replace(' ', '_')}.csv",
         "text/csv",
         key=f"agree_csv_{name}",

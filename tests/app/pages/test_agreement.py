@@ -12,11 +12,11 @@ from streamlit.testing.v1 import AppTest
 
 from app.agreement.figures import confusion_figure, forest
 from app.agreement.known import known_classes
-from app.agreement.load import archive, counted, shown_names
+from app.agreement.load import archive, counted, csv_text, shown_names
 from app.agreement.sections import SECTIONS
 from app.feedback.store import SavedReader, Store, open_store, reader_for
 from core.config import ROOT, settings
-from tests.app.feedback.readings import first, judge, second
+from tests.app.feedback.readings import SCAN, first, judge, second
 from tests.casefactory import write_case
 
 
@@ -144,6 +144,21 @@ def test_archive_holds_every_table_and_how_it_was_made(store: Store) -> None:
     assert about["software"].startswith("fontanelle ")
     assert (about["scans"], about["readings"]) == (6, 12)
     assert table["verdicts"].tolist() == [12, 12]
+
+
+def test_a_name_is_no_formula_in_a_spreadsheet() -> None:
+    table = pd.DataFrame({"reader": ["=1+1", "Ada", ""], "kappa": [-0.5, 1.0, 0.0]})
+    assert csv_text(table) == "reader,kappa\n'=1+1,-0.5\nAda,1.0\n,0.0\n"
+
+
+def test_finding_types_are_called_as_readers_know_them(store: Store) -> None:
+    (ada,) = readers(store, 1)
+    judge(store, ada.id, "agree", finding_type="infarct")
+    judge(store, ada.id, "agree", "sub-b_ses-01", finding_type="white_matter_injury")
+    for case in (SCAN, "sub-b_ses-01"):
+        second(store, ada.id, case)
+    groups = counted(ada, True).tables["accepted by finding type"]["group"].tolist()
+    assert groups == ["All", "Infarct", "White-matter injury"]
 
 
 def test_the_demo_cohort_s_scores_are_what_is_known(data_dir: object) -> None:
