@@ -198,13 +198,15 @@ def draw() -> None:
         if not at.disputes:
             nothing(at)
             return
-        shown = st.segmented_control(
+        show, message = st.columns([0.3, 0.7], vertical_alignment="center")
+        shown = show.segmented_control(
             "Show", SHOWN, default=SHOWN[0], key="adjudicate_shown", label_visibility="collapsed"
         )
         listed = at.listed(shown or SHOWN[0])
         said = st.session_state.pop(SAID, None)
         if said is not None:
-            (st.error if said[1] else st.success)(said[0])
+            # In its own place: what was drawn below must not move.
+            message.markdown(f":red[{said[0]}]" if said[1] else f"**{said[0]}**")
         if not listed:
             st.info("All disagreements are decided." if shown != "decided" else "Nothing is decided yet.")
             bar(at, at.disputes, 0)

@@ -71,7 +71,7 @@ def test_decide_both_with_names_hidden_until_then(store: Store, ada: SavedReader
     reason(at, "Seen on both planes")
     save(at)
     assert standing(store, ada) == [("class", "2A", "Seen on both planes")]
-    assert any(one.value.startswith("Saved ") for one in at.success)
+    assert any(one.value.startswith("**Saved ") for one in at.markdown)
     # On to the next one: the flag.
     assert "is this flag a finding?" in at.subheader[0].value
     assert "note" in str(at.dataframe[0].value["Note"].tolist())
@@ -92,11 +92,11 @@ def test_a_decision_without_choice_or_reason_is_not_kept(store: Store, ada: Save
     at = open_page(ada)
     reason(at, "Why not")
     save(at)
-    assert "choose a decision first" in at.error[0].value
+    assert any("choose a decision first" in one.value for one in at.markdown)
     at.button(key="adjudicate_1A").click().run()
     reason(at, "   ")
     save(at)
-    assert "Give the reason first" in at.error[0].value
+    assert any("Give the reason first" in one.value for one in at.markdown)
     assert standing(store, ada) == []
 
 
@@ -109,7 +109,7 @@ def test_undo_opens_it_again(store: Store, ada: SavedReader) -> None:
     at.button(key="adjudicate_undo").click().run()
     assert standing(store, ada) == []
     assert "which class" in at.subheader[0].value
-    assert any("Taken back: 3" in one.value for one in at.success)
+    assert any("Taken back: 3" in one.value for one in at.markdown)
 
 
 def test_next_and_previous(store: Store, ada: SavedReader) -> None:
