@@ -48,7 +48,7 @@ def _make() -> None:
 def offer_feedback() -> None:
     """Buttons that make and hand out the label maps."""
     st.subheader("Feedback for the model", anchor=False)
-    st.caption(
+    st.markdown(
         "Accepted, rejected and missed regions of closed scans as NIfTI label maps with a table each. "
         "`python -m core calibrate MODEL --from-feedback FOLDER --out NEW` sets a model's threshold by them."
     )
