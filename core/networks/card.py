@@ -39,6 +39,7 @@ AUTOENCODER_LIMITS = (
 RESTORER_LIMITS = (
     "- It finds what looks like its synthetic corruption: changed intensity within an outline. Anatomy that",
     "  is misshapen or missing, but of normal intensity, may stay as it is.",
+    "- Spots of a radius under two voxels or so (4 mm at 64³) are as a rule not restored, so not found.",
     "- It sees the scan itself, so a small residual doesn't prove that a region is as expected.",
     "- A scan of another anatomy or contrast than its training normals' lies outside its training.",
 )

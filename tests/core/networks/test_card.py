@@ -76,6 +76,7 @@ def test_restorer_says_what_it_is_and_whence() -> None:
         "Synthetic data only",
         "| Validation MSE of restored corruption |",
         "lies outside its training",
+        "Spots of a radius under two voxels",
         "arxiv.org/abs/2308.01412",
         "arxiv.org/abs/2407.06635",
     ):
