@@ -7,13 +7,15 @@ from pathlib import Path
 import streamlit as st
 
 from app import jobs, state
-from app.cases import Case
+from app.cases import PAPER_MODEL, Case
+from app.facts import label_of
 from app.feedback.store import SavedReader, StoreError
 from app.review import marks, reading, said
 from app.review.progress import order_of, ordered
 from app.review.table import score_lines
 from core.config import settings
-from core.networks.zoo import NAMES
+from core.io.derivatives import MapName
+from core.networks.zoo import NAMES, OURS
 
 ASKED = "review_asked_model"  # a model picked that has no result for the open scan
 JOB = "review_job"  # (job id, scan, model)
@@ -82,6 +84,25 @@ def _choose_model(key: str) -> None:
         leave(match)
 
 
+def _show(case: Case, name: MapName) -> None:
+    leave(case)
+    st.session_state["reading_map"] = name
+
+
+def other_way(case: Case, mine: list[Case]) -> tuple[str, Case, MapName] | None:
+    """One click between the fused map and the paper's overlay of the same scan: label, analysis and map.
+
+    ``mine``: all analyses of the scan. None where it has no fused map, or no result of the paper's model.
+    """
+    fused = next((one for one in mine if "fused" in one.record.bands), None)
+    paper = next((one for one in mine if one.record.model == PAPER_MODEL), None)
+    if fused is None or paper is None:
+        return None
+    if case.record.model == PAPER_MODEL:
+        return "Fused map", fused, "fused"
+    return "As in the paper", paper, "volume"
+
+
 def header(case: Case, everything: list[Case], reader: SavedReader, blind: bool) -> None:
     """One line: previous, scan, next, model, age and scores; neither model nor scores while ``blind``.
 
@@ -93,9 +114,10 @@ def header(case: Case, everything: list[Case], reader: SavedReader, blind: bool)
     scans = scan_ids(everything, reader)
     have = {o.record.model for o in everything if o.record.case_id == case.record.case_id}
     at = scans.index(case.record.case_id)
-    back, pick, forward, model, facts = st.columns(
-        [0.045, 0.2, 0.045, 0.26, 0.45], vertical_alignment="center"
-    )
+    mine = [one for one in everything if one.record.case_id == case.record.case_id]
+    turned = None if blind else other_way(case, mine)
+    widths = [0.045, 0.2, 0.045, 0.26, 0.45] if turned is None else [0.045, 0.2, 0.045, 0.22, 0.31, 0.18]
+    back, pick, forward, model, facts, *switch = st.columns(widths, vertical_alignment="center")
     for column, icon, key, shortcut, by in (
         (back, ":material/chevron_left:", "review_previous", "Shift+P", -1),
         (forward, ":material/chevron_right:", "review_next", "Shift+N", 1),
@@ -116,12 +138,14 @@ def header(case: Case, everything: list[Case], reader: SavedReader, blind: bool)
         "Case", scans, at, key=key, on_change=_choose_scan, args=(key,), label_visibility="collapsed"
     )
     age = "age not known" if case.record.age_weeks is None else f"{case.record.age_weeks:.1f} weeks"
+    if (given := label_of(case.record.subject)) != "":
+        age = "`" + given.replace("`", "'") + f"` · {age}"  # text, never Markdown
     if blind:
         model.caption("First read: the model is hidden")
         facts.caption(age)
         return
     models, chosen = (
-        list(dict.fromkeys([*NAMES, *sorted(have)])),
+        list(dict.fromkeys([*OURS, *NAMES, *sorted(have)])),
         st.session_state.get(ASKED, case.record.model),
     )
     key = f"review_model_{case.address}_{chosen}"
@@ -136,6 +160,9 @@ def header(case: Case, everything: list[Case], reader: SavedReader, blind: bool)
         label_visibility="collapsed",
     )
     facts.caption(" · ".join([age, *score_lines(case.record)[:1]]))
+    if turned is not None:
+        label, to, name = turned
+        switch[0].button(label, key="review_paper", on_click=_show, args=(to, name), width="stretch")
 
 
 def raw_scan(case: Case) -> Path | None:

@@ -8,6 +8,7 @@ it heard of the new value would else be taken for a change by the reader.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,9 +57,11 @@ def open_now() -> Open:
     return st.session_state["reading"]
 
 
-def map_name() -> MapName:
-    """The z map that is read: the paper's, until the reader chooses the other."""
-    return st.session_state.get("reading_map", "volume")
+def map_name(maps: Sequence[MapName] = ()) -> MapName:
+    """The z map that is read, of those there: as the reader chose; else the fused, else the paper's."""
+    first: MapName = "fused" if "fused" in maps else "volume"
+    wanted: MapName = st.session_state.get("reading_map", first)
+    return wanted if wanted in maps or not maps else maps[0]
 
 
 def selected_region() -> Region | None:

@@ -14,7 +14,8 @@ from app.cases import address
 from app.feedback.reads import SavedRead, current_reads
 from app.feedback.store import Missed, Store, list_missed, new_id, open_store, reader_for
 from app.review import answers, desk
-from app.viewer.volumes import KINDS, wire
+from app.viewer.volumes import kinds as kinds_of
+from app.viewer.volumes import wire
 from core.config import ROOT, settings
 from core.io.derivatives import CasePaths, CaseRecord
 
@@ -50,7 +51,7 @@ def ran(at: AppTest) -> AppTest:
 def loaded(case: CaseRecord, blind: bool = False) -> dict[str, Any]:
     """What the viewer reports once it shows ``case``."""
     paths = CasePaths(settings().derivatives_dir, case.subject, case.session)
-    kinds = [kind for kind in KINDS if not blind or kind in ("base", "mask")]
+    kinds = [kind for kind in kinds_of(case) if not blind or kind in ("base", "mask")]
     hashes = {kind: wire(paths, case.model, kind).hash for kind in kinds}
     return {"case": case.case_id, "map": "" if blind else "volume", "hashes": hashes}
 
