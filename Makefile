@@ -8,7 +8,7 @@ PORT ?= 8501
 JOBS ?= 2
 # PyTorch's index of CPU wheels, to spare several GB of CUDA libraries where the default index serves those.
 TORCH_INDEX ?=
-DEFAULT_MODEL := vae_8x8_512
+DEFAULT_MODELS := restorer,vae_8x8_512
 
 .DEFAULT_GOAL := help
 BENCHMARKS := bands prepare_order networks workers scale budgets
@@ -39,12 +39,12 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	@touch $@
 
 app: $(VENV)/.runtime
-	@$(PY) -m core demo --which test --analyze $(DEFAULT_MODEL) --jobs $(JOBS)
+	@$(PY) -m core demo --which test --analyze $(DEFAULT_MODELS) --jobs $(JOBS)
 	@echo "Fontanelle: http://$(HOST):$(PORT)  (Ctrl-C stops it)"
 	@$(PY) -m streamlit run app/server.py --server.address $(HOST) --server.port $(PORT) --server.headless true
 
 demo: $(VENV)/.runtime
-	@$(PY) -m core demo --which all --analyze $(DEFAULT_MODEL) --jobs $(JOBS)
+	@$(PY) -m core demo --which all --analyze $(DEFAULT_MODELS) --jobs $(JOBS)
 
 browser: $(VENV)/.dev
 	@$(PY) tests/browser/ensure_chromium.py

@@ -12,6 +12,7 @@ from core.cli.analyze import report, run_all, tasks_of
 from core.cli.console import ProgressFile, UsageError, bar, say, say_json
 from core.cli.sources import demo_reference, model_named, scans_of
 from core.config import settings
+from core.io.derivatives import CaseRecord
 
 
 def command(
@@ -51,10 +52,11 @@ def command(
     tests = [scan for scan in scans_of([folder]) if scan.split == "test"]
     root = settings().derivatives_dir
     # The labels are the demo's own: of an older recipe nothing is kept.
-    tasks = [
-        task
-        for model in chosen
-        for task in tasks_of(tests, model, settings().device, root, AnalyzeSettings(), replace_scan=True)
-    ]
-    records, errors = run_all(tasks, jobs, ProgressFile(None))
+    records: list[CaseRecord] = []
+    errors: dict[str, BaseException] = {}
+    for model in chosen:
+        tasks = tasks_of(tests, model, settings().device, root, AnalyzeSettings(), replace_scan=True)
+        done, failed = run_all(tasks, jobs, ProgressFile(None))
+        records += done
+        errors |= {f"{case} by {model.name}": error for case, error in failed.items()}
     report(records, errors, root, as_json)
