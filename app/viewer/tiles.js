@@ -33,7 +33,7 @@ function openTiles(nv) {
     setBase(name, image, [low, high]) {
       [image.cal_min, image.cal_max] = [low, high];
       nv.volumeTexture = bases[name] ?? null;
-      nv.refreshLayers(image, 0);
+      withoutGradient(() => nv.refreshLayers(image, 0));
       bases[name] = nv.volumeTexture;
       filter(gl.TEXTURE0, bases[name], tiles.smooth ? gl.LINEAR : gl.NEAREST);
     },
@@ -59,6 +59,14 @@ function openTiles(nv) {
     // Slices on screen with their description, in drawing order; none in the 3D render.
     shown: () => nv.screenSlices.filter((tile) => tile.axCorSag <= PLANE.sagittal && tile.AxyzMxy.length >= 4),
   };
+
+  // With a base NiiVue works out its gradient, which lit renders need and we don't: on a CPU that takes seconds
+  // at 256³. It is drawn slice by slice after the base's own framebuffer is let go.
+  function withoutGradient(work) {
+    const { deleteFramebuffer, drawArrays } = gl;
+    gl.deleteFramebuffer = (buffer) => { deleteFramebuffer.call(gl, buffer); gl.drawArrays = () => {}; };
+    try { work(); } finally { gl.deleteFramebuffer = deleteFramebuffer; gl.drawArrays = drawArrays; }
+  }
 
   function filter(unit, texture, how) {
     gl.activeTexture(unit);

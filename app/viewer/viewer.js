@@ -123,7 +123,7 @@ async function load(v) {
       v.head = headOf(v);
       fit(v);
       v.nv.scene.crosshairPos = v.base.dimsRAS.slice(1, 4).map((n) => (Math.floor(n / 2) + 0.5) / n); // a voxel's middle
-      v.stale = new Set(["scan", "reconstruction", "residual", "bands"]);
+      v.stale = new Set(["reconstruction", "residual", "bands"]);
     });
   } else for (const name of ["reconstruction", "residual", "bands"]) v.stale.add(name);
   v.contours.clear();
