@@ -58,6 +58,19 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class Course:
+    """How far readings are, without a word of what was said: for whoever distributes them.
+
+    ``finished``: sittings with the active seconds of their reads. ``asked``: by assignments that run.
+    """
+
+    finished: dict[Sitting, float]
+    begun: frozenset[Sitting]
+    asked: frozenset[Sitting]
+    closed: frozenset[Scan]
+
+
+@dataclass(frozen=True)
 class _Everything:
     """All standing answers, and who is to give any: never leaves this module."""
 
@@ -78,7 +91,9 @@ class _Everything:
 
     @property
     def begun(self) -> frozenset[Sitting]:
-        return frozenset(sitting(row) for rows in (self.reads, self.verdicts, self.marks) for row in rows)
+        """Sittings with an answer; but a later pass that was called off can't go on, and waits for nobody."""
+        rows = frozenset(sitting(row) for rows in (self.reads, self.verdicts, self.marks) for row in rows)
+        return frozenset(one for one in rows if one[3] == 1 or one in self.asked or one in self.finished)
 
 
 def sitting(row: Answer) -> Sitting:
@@ -102,6 +117,17 @@ def answers_visible(store: Store, viewer_id: int, *, coordinator: bool = False) 
     done = {one[1:3] for one in finished}
     scans = {scan for scan in _closed(everything) if scan not in waiting and (coordinator or scan in done)}
     return _answers(everything, frozenset(scans), viewer_id, frozenset(waiting))
+
+
+def course(store: Store) -> Course:
+    """How far everybody is."""
+    with transaction(store, write=False) as session:
+        everything = _everything(session)
+    seconds = dict.fromkeys(everything.finished, 0.0)
+    for row in everything.reads:
+        if sitting(row) in seconds:
+            seconds[sitting(row)] += row.active_seconds
+    return Course(seconds, everything.begun, everything.asked, _closed(everything))
 
 
 def answers_closed(store: Store) -> Answers:
@@ -228,7 +254,8 @@ def _everything(session: Session) -> _Everything:
             Missed(**row) for row in _rows(session, select(marks).order_by(marks.c.reader_id, marks.c.seq))
         ),
         asked=frozenset(one for one, _, batch in assignments if batch in running),
-        kinds={one: kind for one, kind, _ in assignments},
+        # Where batches differ, one that runs counts.
+        kinds={one: kind for one, kind, batch in sorted(assignments, key=lambda row: row[2] in running)},
         known={case: str(known) for _, given, _ in batches for case, known in given.get("known", {}).items()},
         names={id: name for id, name in session.execute(select(Reader.id, Reader.name))},
     )
