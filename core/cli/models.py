@@ -47,4 +47,6 @@ def command(
         calibrated = "calibrated" if (info.folder / "normative.npz").exists() else "not calibrated"
         data = "synthetic data" if info.synthetic else info.training["data"]
         error = info.training["val_mse"]
-        print(f"{name:<16} {info.config.cube}³  {data}  validation MSE {error:.5f}  {calibrated}")
+        # A restorer's is of another task, not to be compared with an autoencoder's.
+        measure = "MSE of restored corruption" if info.config.kind == "restorer" else "MSE"
+        print(f"{name:<16} {info.config.cube}³  {data}  validation {measure} {error:.5f}  {calibrated}")
