@@ -33,7 +33,8 @@ AGE_WEEKS = (20.0, 60.0)
 INCOMING = ".incoming-"
 INCOMING_SECONDS = 3600.0  # a check takes seconds: what is older was left by a killed one
 PREVIEW_VOXELS = 256  # at most, on an axis
-COLUMNS = ("participant_id", "session_id", "age")
+COLUMNS = ("participant_id", "session_id", "age", "label")
+LABEL_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -157,10 +158,12 @@ def sweep(folder: Path) -> None:
                 shutil.rmtree(place, ignore_errors=True)
 
 
-def keep(upload: Upload, age_weeks: float | None, root: Path) -> Path:
+def keep(upload: Upload, age_weeks: float | None, root: Path, given: str = "") -> Path:
     """Write a checked upload into the BIDS folder ``root`` and return the scan's path.
 
-    Voxels and grid are kept; header texts and the file's name, which may identify someone, are not.
+    Voxels and grid are kept; header texts and the file's name, which may identify someone, are not. ``given``
+    is a label that the uploader typed, kept in participants.tsv and shown in place of the hash; no path,
+    address or log holds it.
 
     Raises
     ------
@@ -183,15 +186,18 @@ def keep(upload: Upload, age_weeks: float | None, root: Path) -> Path:
     if not description.exists():
         about = {"Name": "Scans uploaded to Fontanelle", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
         write_bytes(description, (json.dumps(about, indent=1) + "\n").encode())
-    _add_participant(root, label, age_weeks)
+    _add_participant(root, label, age_weeks, " ".join(given.split())[:LABEL_CHARACTERS])
     if upload.mask is not None:
         save_volume(upload.mask, mask, np.uint8)
     save_volume(upload.volume, path)
     return path
 
 
-def _add_participant(root: Path, label: str, age_weeks: float | None) -> None:
-    """Add or replace a line of participants.tsv; writers wait for each other."""
+def _add_participant(root: Path, label: str, age_weeks: float | None, given: str) -> None:
+    """Add or replace a line of participants.tsv; writers wait for each other.
+
+    Where no label is given, the former one stays.
+    """
     table = root / "participants.tsv"
     with (root / ".participants.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -200,9 +206,10 @@ def _add_participant(root: Path, label: str, age_weeks: float | None) -> None:
             with table.open(newline="") as stream:
                 rows = {row["participant_id"]: row for row in csv.DictReader(stream, delimiter="\t")}
         age = "n/a" if age_weeks is None else f"{age_weeks:g}"
-        rows[label] = dict(zip(COLUMNS, (label, SESSION, age), strict=True))
+        given = given or (rows.get(label, {}).get("label") or "n/a")
+        rows[label] = dict(zip(COLUMNS, (label, SESSION, age, given), strict=True))
         with atomic(table) as temporary, temporary.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, delimiter="\t", lineterminator="\n")
+            writer = csv.DictWriter(stream, COLUMNS, restval="n/a", delimiter="\t", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows.values())
 

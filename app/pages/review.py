@@ -76,9 +76,7 @@ def read(case: Case, reader: SavedReader, blind: bool) -> None:
     except (DerivativesError, ValueError, TypeError) as error:
         st.error(f"This case can't be shown. {plain(error, paths.folder)}", icon=":material/error:")
         return
-    name = reading.map_name()
-    if not blind and name not in stuff.maps:
-        name = stuff.maps[0]
+    name = reading.map_name(() if blind else stuff.maps)
     regions = shown_regions(everything, name, weak)
     hashes: dict[str, str] = {kind: volume.hash for kind, volume in stuff.volumes.items()}
     now = st.session_state["reading"] = Open(

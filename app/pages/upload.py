@@ -11,9 +11,20 @@ from niivue_component import niivue_viewer
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from app import jobs, state
-from app.cases import FIRST_MODEL, Case
+from app.cases import FIRST_MODEL, PAPER_MODEL, Case
 from app.jobs import Job, JobError
-from app.uploads import ACCEPTED, AGE_WEEKS, SESSION, Sent, Upload, check, keep, pair, preview
+from app.uploads import (
+    ACCEPTED,
+    AGE_WEEKS,
+    LABEL_CHARACTERS,
+    SESSION,
+    Sent,
+    Upload,
+    check,
+    keep,
+    pair,
+    preview,
+)
 from core.config import settings
 from core.io.volume import READ, VolumeError
 from core.networks.zoo import ModelError, list_models
@@ -61,13 +72,13 @@ def received(files: list[UploadedFile]) -> list[Upload]:
     return list(found.values())
 
 
-def show(upload: Upload) -> float | None:
-    """One scan: its grid or its error, its age, a preview. Returns the age in weeks."""
+def show(upload: Upload) -> tuple[float | None, str]:
+    """One scan: its grid or its error, age, label, a preview. Returns the age in weeks and the label."""
     with st.container(border=True):
         if upload.volume is None:
             st.error(upload.error, icon=":material/error:")
-            return None
-        facts, age, look = st.columns([0.6, 0.22, 0.18], vertical_alignment="center")
+            return None, ""
+        facts, name, age, look = st.columns([0.42, 0.24, 0.19, 0.15], vertical_alignment="center")
         brain = "no mask: the brain will be extracted"
         if upload.mask is not None:
             brain = f"mask {code(upload.mask_name)}"
@@ -75,6 +86,13 @@ def show(upload: Upload) -> float | None:
         grid = f"{'×'.join(map(str, shape))} voxels of {'×'.join(f'{mm:.3g}' for mm in spacing)} mm"
         grid += f", stored {''.join(upload.volume.stored)}"
         facts.markdown(f"{code(upload.name)}  \n{grid}; {brain}")
+        given = name.text_input(
+            "Label (optional)",
+            key=f"upload_label_{upload.digest[:12]}",
+            max_chars=LABEL_CHARACTERS,
+            placeholder="e.g. study case 12",
+            help="Shown in Worklist and Review beside the scan's hash. No patient names: all readers see it.",
+        )
         weeks = age.number_input(
             "Age, weeks (optional)",
             *AGE_WEEKS,
@@ -97,7 +115,7 @@ def show(upload: Upload) -> float | None:
                     key=f"upload_view_{upload.digest[:12]}",
                 )
             words.caption("Radiological convention: the patient's left is on the right of the screen.")
-        return weeks
+        return weeks, given
 
 
 def code(text: str) -> str:
@@ -105,7 +123,9 @@ def code(text: str) -> str:
     return "`" + text.replace("`", "'") + "`"
 
 
-def start(found: list[Upload], ages: dict[str, float | None], models: list[str]) -> None:
+def start(
+    found: list[Upload], ages: dict[str, float | None], labels: dict[str, str], models: list[str]
+) -> None:
     """Keep the good scans and queue one job for each that is not queued already."""
     names: dict[str, str] = st.session_state.setdefault("upload_names", {})
     queued = {(job.inputs, job.models) for job in jobs.list_jobs(settings().jobs_dir) if not job.over}
@@ -113,7 +133,7 @@ def start(found: list[Upload], ages: dict[str, float | None], models: list[str])
         if upload.volume is None:
             continue
         try:
-            path = keep(upload, ages[upload.digest], settings().uploads_dir)
+            path = keep(upload, ages[upload.digest], settings().uploads_dir, labels[upload.digest])
             if ((str(path.resolve()),), tuple(models)) not in queued:
                 jobs.submit(settings().jobs_dir, [path], models)
         except (VolumeError, JobError) as error:
@@ -215,7 +235,7 @@ def choose_models() -> list[str]:
     if not names:
         st.warning("There is no model to analyse with; train one with `python -m core train`.")
         return []
-    first = [FIRST_MODEL] if FIRST_MODEL in names else names[:1]
+    first = [name for name in (FIRST_MODEL, PAPER_MODEL, *names) if name in names][:1]
     return st.multiselect("Models", names, default=first, key="upload_models")
 
 
@@ -236,13 +256,15 @@ def draw() -> None:
         help="A brain mask may come along: named like its scan, with the word mask",
     )
     found = received(files)
-    ages = {upload.digest: show(upload) for upload in found}
+    said = {upload.digest: show(upload) for upload in found}
+    ages = {digest: age for digest, (age, _) in said.items()}
+    labels = {digest: given for digest, (_, given) in said.items()}
     good = [upload for upload in found if upload.volume is not None]
     if found:
         models = choose_models()
         text = "Analyse" if len(good) < 2 else f"Analyse {len(good)} scans"
         if st.button(text, type="primary", key="upload_go", disabled=not good or not models):
-            start(found, ages, models)
+            start(found, ages, labels, models)
     jobs_panel()
 
 

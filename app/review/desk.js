@@ -44,9 +44,24 @@ function mount(root) {
   ui.box = el("div", { class: "desk" }, ui.said, ui.row, ui.sheet);
   root.append(ui.box);
   let component, data = {}, armed, answers = [];
-  const claims = (globalThis.fontanelleClaims = new Set(OWN));
+  let wanted; // { place, text, until }: a note that Python has yet to open, and what is typed for it meanwhile
+  const claimed = new Set(OWN);
+  const claims = (globalThis.fontanelleClaims = { has: (key) => wanted !== undefined || claimed.has(key) });
 
   // ---- answers
+  // The region's note may lag behind the region: what is typed till it is there is kept for it.
+  function focusRegion(region) {
+    const place = `${data.reader}.${data.analysis}.${region}`;
+    wanted = { place, text: "", until: performance.now() + 5000 };
+    (function look() {
+      const note = globalThis.fontanelleNotes?.region;
+      if (!wanted) return;
+      if (note?.place === place) { const { text } = wanted; wanted = undefined; note.focus(text); }
+      else if (performance.now() > wanted.until) wanted = undefined;
+      else setTimeout(look, 20);
+    })();
+  }
+
   function screen() {
     const shown = globalThis.fontanelleOnScreen?.();
     if (data.viewer) return shown ?? { ready: false };
@@ -112,7 +127,8 @@ function mount(root) {
     S: () => answer("skip"),
     e: () => {
       const notes = globalThis.fontanelleNotes ?? {}, to = target();
-      ((to?.region ? notes.region : notes[`mark.${to?.mark}`]) ?? notes.case)?.focus();
+      if (to?.region) focusRegion(to.region);
+      else (notes[`mark.${to?.mark}`] ?? notes.case)?.focus();
     },
     E: () => globalThis.fontanelleNotes?.case?.focus(),
   };
@@ -126,6 +142,13 @@ function mount(root) {
   const listeners = new AbortController();
   window.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event) || document.querySelector('[role="dialog"][aria-modal="true"], [data-testid="stDialog"]')) return;
+    if (wanted) {
+      if (event.key === "Escape") wanted = undefined;
+      else if (event.key.length === 1) wanted.text += event.key;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      return;
+    }
     if (event.key === "?") { ui.sheet.hidden = !ui.sheet.hidden; return; } // the viewer shows its own beside it
     if (event.key === "Escape") ui.sheet.hidden = true;
     if (event.repeat) return;
@@ -156,17 +179,17 @@ function mount(root) {
   }
 
   function draw() {
-    for (const key of [...claims]) if (!OWN.includes(key)) claims.delete(key);
+    for (const key of [...claimed]) if (!OWN.includes(key)) claimed.delete(key);
     ui.row.replaceChildren();
     ui.box.dataset.armed = armed?.row ?? "";
     if (!armed) {
       ui.row.append(...hints().map(([key, what]) => el("span", { class: "hint" }, el("kbd", {}, key), what)));
       return;
     }
-    claims.add("Escape");
+    claimed.add("Escape");
     ui.row.append(el("b", {}, TITLES[armed.row]));
     for (const [key, value, label] of armed.choices) {
-      claims.add(key);
+      claimed.add(key);
       ui.row.append(el("button", { type: "button", class: "choice", onclick: () => choose(key) }, el("kbd", {}, key), label || value));
     }
   }

@@ -65,7 +65,9 @@ function mount(root) {
       field.value = stored ?? data.value;
       if (stored !== null && stored !== data.value) { waiting.set(data.place, stored); timer = setTimeout(tell, 0); }
     } else if (!waiting.has(data.place) && root.activeElement !== field) field.value = data.value;
-    fields[data.role] = { place: data.place, text: () => field.value, focus: () => field.focus() };
+    fields[data.role] = { place: data.place, text: () => field.value, 
+      // Focus, and what was typed before the field was there.
+      focus: (before = "") => { field.focus(); if (before) { field.value += before; typed(); } } };
   }
 
   function destroy() {

@@ -83,7 +83,7 @@ def test_good_scan_is_kept_in_its_own_grid(tmp_path: Path, stored: tuple[str, st
     mask = load_mask(path.with_name(f"{label}_ses-01_desc-brain_mask.nii.gz"), volume)
     np.testing.assert_array_equal(mask.data, phantom()[1])
     rows = (root / "participants.tsv").read_text().splitlines()
-    assert rows == ["participant_id\tsession_id\tage", f"{label}\tses-01\t40.5"]
+    assert rows == ["participant_id\tsession_id\tage\tlabel", f"{label}\tses-01\t40.5\tn/a"]
     scan = scan_from_file(path)
     assert (scan.subject, scan.session, scan.age, scan.synthetic) == (label, "ses-01", 40.5, False)
     assert scan.mask == path.with_name(f"{label}_ses-01_desc-brain_mask.nii.gz")
@@ -221,6 +221,24 @@ def test_concurrent_uploads_all_enter_the_table(tmp_path: Path) -> None:
         thread.join()
     rows = (tmp_path / "u" / "participants.tsv").read_text().splitlines()[1:]
     assert sorted(float(row.split("\t")[2]) for row in rows) == ages
+
+
+def test_a_label_is_kept_beside_the_scan_and_in_no_path(tmp_path: Path) -> None:
+    root = tmp_path / "u"
+    upload = check(Sent("a.nii.gz", scan_bytes(tmp_path / "sent")), None, 200, root)
+    root.mkdir(exist_ok=True)
+    # A table of before, without labels.
+    (root / "participants.tsv").write_text("participant_id\tsession_id\tage\nsub-old\tses-01\t40\n")
+
+    def last(given: str) -> list[str]:
+        path = keep(upload, None, root, given)
+        assert "twelve" not in str(path)
+        return (root / "participants.tsv").read_text().splitlines()[1:]
+
+    name = upload.label(None)
+    assert last("  case\ttwelve ") == ["sub-old\tses-01\t40\tn/a", f"{name}\tses-01\tn/a\tcase twelve"]
+    assert last("")[1].endswith("\tcase twelve"), "sent again without one, it stays"
+    assert last("x" * 99)[1].endswith("\t" + "x" * 60)
 
 
 def test_preview_is_small_and_in_place(tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def served_app(
 ) -> Iterator[str]:
     """Start the app with more environment, wait until it answers, give its address, and stop it.
 
-    ``entry`` is another ASGI script below the repository, of a page made for a test; ``port`` one that a server
-    had before.
+    ``entry`` is another ASGI script below the repository, of a page made for a test; ``port`` that of a
+    server of before.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 
@@ -25,7 +26,7 @@ def test_a_verdict_survives_a_reload(tab: Tab) -> None:
     expect(tab.page.get_by_text("brighter 4+ · left").first).to_be_visible()
     tab.page.get_by_label("Note", exact=True).fill("cyst")
     tab.page.locator(".st-key-verdict_disagree button").click()
-    expect(tab.page.get_by_text("saved", exact=False).first).to_be_visible()
+    expect(tab.page.get_by_text(re.compile(r"saved \d\d:"))).to_be_visible()
     found = ("verdict", "verdict, note, case_id, region_id", "Vera")
     assert rows(tab.server, *found) == [("disagree", "cyst", "sub-las_ses-01", "vr01")]
     tab.review(case, "Vera")

@@ -98,6 +98,7 @@ def test_analysis_runs_and_opens_in_review(
         ("mask.nii.gz", mask_bytes(tmp_path / "sent")),
     )
     assert "mask `mask.nii.gz`" in texts(at)
+    at.text_input[0].set_value("study case 12").run()
     age = at.number_input[0].set_value(39.5).run()
     assert age.number_input[0].value == 39.5
     at.button(key="upload_go").click().run()
@@ -108,7 +109,10 @@ def test_analysis_runs_and_opens_in_review(
     assert Path(job.inputs[0]).is_file()
     assert subject.startswith("sub-up")
     assert "anna" not in "".join(path.read_text() for path in settings().jobs_dir.glob("*/*.json"))
-    assert f"{subject}\tses-01\t39.5" in (settings().uploads_dir / "participants.tsv").read_text()
+    assert "study case 12" not in "".join(path.read_text() for path in settings().jobs_dir.glob("*/*.json"))
+    assert (
+        f"{subject}\tses-01\t39.5\tstudy case 12" in (settings().uploads_dir / "participants.tsv").read_text()
+    )
     assert "`baby anna.nii.gz` · vae_8x8_512 · done" in texts(at), "the session that sent it knows the name"
     record = write_case(settings().derivatives_dir, subject)
     at.run()
