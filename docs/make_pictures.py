@@ -75,7 +75,10 @@ def main() -> None:
     out = ROOT / "docs" / "pictures"
     out.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        store = {"FONTANELLE_DATABASE_URL": f"sqlite:///{folder}/feedback.sqlite"}
+        store = {
+            "FONTANELLE_DATABASE_URL": f"sqlite:///{folder}/feedback.sqlite",
+            "FONTANELLE_UNAIDED_READ": "false",  # the pictures show flags
+        }
         with served_app(store, Path(folder) / "server.log") as url, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=browser_path, args=list(FLAGS))
             page = browser.new_page(viewport=SIZE)
