@@ -11,7 +11,7 @@ import pandas as pd
 
 from core.anomaly.bands import BANDS, REGION_BANDS
 from core.anomaly.normative import Normative, region_count
-from core.evaluation.baselines import HELD_OUT, VOLUME
+from core.evaluation.baselines import FUSED, HELD_OUT, VOLUME
 from core.evaluation.measure import Row
 from core.evaluation.metrics import auroc_estimate, roc_points
 from core.evaluation.statistics import EvaluationError, holm, mann_whitney, mean_estimate
@@ -26,6 +26,8 @@ CASE_SCORES = {
     "cluster_size": "mean slice-wise cluster size (the paper's)",
     "normative_top": "mean |normative z| of the top 0.1 %",
     "largest_mm3": "largest region of 3 SD or more, normative map",
+    "fused_top": "mean |fused z| of the top 0.1 %",
+    "fused_largest_mm3": "largest region of 3 SD or more, fused map",
 }
 # (measure, group, model or family, low, high), from Results and Figures 3 and 4 of Raad et al. 2023.
 PAPER: tuple[tuple[str, str, str, float, float], ...] = (
@@ -67,7 +69,8 @@ def subject_table(measured: Sequence[Measured]) -> pd.DataFrame:
     """One line for each scan and scorer: case, group and every measure that its row has.
 
     ``percent_<band>`` and ``cluster_<band>`` are of the volume map. The normative measures of validation
-    scans are absent: the normative maps come from those scans, which would flatter them.
+    scans are absent: the normative maps come from those scans, which would flatter them; the fused ones of
+    training scans too.
     """
     lines: list[dict[str, Any]] = []
     for one in measured:
@@ -91,9 +94,13 @@ def subject_table(measured: Sequence[Measured]) -> pd.DataFrame:
         for name, values in maps.items():
             if name != VOLUME and group == VALIDATION:
                 continue
+            if name == FUSED and group == TRAIN:  # some of them lend their patches
+                continue
             line[f"{name}_top"] = values["top"]
             if name == HELD_OUT:
                 line["largest_mm3"] = values["largest_mm3"]
+            if name == FUSED:
+                line["fused_largest_mm3"] = values["largest_mm3"]
             for level in REGION_BANDS:
                 line[f"regions_{name}_{level}"] = values["regions"][level]
         lines.append(line)
@@ -223,7 +230,7 @@ def false_alarm_table(normatives: Mapping[str, Normative], seed: int) -> pd.Data
     """
     lines = []
     for model, normative in normatives.items():
-        for name in (VOLUME, HELD_OUT):
+        for name in (VOLUME, HELD_OUT, FUSED):
             for band in REGION_BANDS:
                 counts = normative.validation.get(region_count(name, band))
                 if counts is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.evaluation.baselines import HELD_OUT, TRAINING, VOLUME
+from core.evaluation.baselines import FUSED, HELD_OUT, TRAINING, VOLUME
 from core.evaluation.cohort import ABNORMAL, NORMAL, Measured, group_of
 from core.evaluation.metrics import (
     Detection,
@@ -27,7 +27,12 @@ SIZES: tuple[tuple[str, float, float], ...] = (
     ("100 to 1000 mm³", 100, 1000),
     ("1 ml and more", 1000, np.inf),
 )
-FITTED_ON = {VOLUME: "no normals", HELD_OUT: "validation normals", TRAINING: "training normals"}
+FITTED_ON = {
+    VOLUME: "no normals",
+    HELD_OUT: "validation normals",
+    TRAINING: "training normals",
+    FUSED: "validation normals, patches of training normals too",
+}
 SCORES = {
     "identity": "no score (identity)",
     "intensity": "intensity",
@@ -53,6 +58,8 @@ class Scored:
     def method(self) -> str:
         """Name for people."""
         what = SCORES.get(self.scorer, f"residual of {self.scorer}")
+        if self.map == FUSED:
+            return f"{what} × non-local residual, fused z"
         return f"{what}, {'z in the volume' if self.map == VOLUME else 'normative z'}"
 
 
