@@ -1,0 +1,162 @@
+"""Answers by key: each once, on what it names, whatever session sends it again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app import routes
+from app.cases import address
+from app.feedback.drafts import keep_preference
+from app.feedback.reads import events_of
+from app.feedback.store import current_verdicts, history, new_id, reader_for
+from app.review import answers, desk, whole
+from core.config import settings
+from core.io.derivatives import CaseRecord
+from tests.app.review.helpers import (
+    call,
+    components,
+    flags_at_once,
+    keyed,
+    loaded,
+    page,
+    ran,
+    reads,
+    store,
+    text,
+)
+from tests.casefactory import DARK_RIGHT, write_case
+
+
+@pytest.fixture
+def case(data_dir: Any, monkeypatch: pytest.MonkeyPatch) -> CaseRecord:
+    """One case of three, its flags shown at once."""
+    monkeypatch.setattr(routes._served, "on", True)
+    flags_at_once(monkeypatch)
+    for name in ("sub-b", "sub-c"):
+        write_case(settings().derivatives_dir, name, blocks=(DARK_RIGHT,))
+    return write_case(settings().derivatives_dir, "sub-a")
+
+
+def said(case: CaseRecord) -> list[tuple[str, str, str, int | None]]:
+    who = reader_for(store(), "Ada", "typed").id
+    rows = history(store(), case_id=case.case_id, model=case.model, reader_id=who)
+    return [(row.region_id, row.verdict, row.finding_type, row.confidence) for row in rows]
+
+
+def judged(case: CaseRecord) -> Any:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    keyed(at, case, ("agree", ""), region="vr01")
+    return keyed(at, case, ("disagree", ""), region="vr02")
+
+
+def test_finding_and_confidence_follow_a_verdict_as_rows(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    keyed(at, case, ("agree", ""), ("type", "cyst"), ("sure", "4"), ("sure", "4"), ("sure", ""))
+    assert said(case) == [
+        ("vr01", "agree", "", None),
+        ("vr01", "agree", "cyst", None),
+        ("vr01", "agree", "cyst", 4),
+        ("vr01", "agree", "cyst", None),
+    ]
+    assert at.button(key="verdict_agree").proto.type == "primary"
+
+
+def test_a_finding_chosen_before_the_verdict_goes_with_it(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    keyed(at, case, ("type", "infarct"), ("sure", "2"))
+    assert said(case) == []
+    again = page(reading_loaded=loaded(case), reading_region="vr01")  # it outlives the session
+    keyed(again, case, ("unsure", ""))
+    assert said(case) == [("vr01", "unsure", "infarct", 2)]
+
+
+def test_sent_again_by_another_session_nothing_is_doubled_and_no_page_turns(case: CaseRecord) -> None:
+    at = judged(case)
+    now = components(at)["desk"]
+    shared = {"address": address(case), "region": "vr01", "map": "volume", "hash": now["hash"]}
+    shared |= {"phase": "second", "mark": None, "active": None, "note": None, "remark": None}
+    first = [
+        {**shared, "id": new_id(), "what": what, "value": value, "session": now["session"]}
+        for what, value in (("unsure", ""), ("class", "2A"), ("finish", ""), ("next", ""))
+    ]
+    call(at, answers.on_answers, **{desk.DESK: {"answers": first}})
+    assert at.session_state["reading"].record.case_id != case.case_id, "saved, and on"
+    before, read = said(case), reads(case)[1]
+    assert read is not None
+    later = page(case=address(case)[:16], reading_loaded=loaded(case))
+    call(later, answers.on_answers, **{desk.DESK: {"answers": first}})
+    assert later.session_state["reading"].record.case_id == case.case_id
+    assert said(case) == before
+    assert reads(case)[1] == read
+
+
+def test_save_goes_on_round_the_list_and_says_when_all_is_read(case: CaseRecord) -> None:
+    at = judged(case)
+    opened = []
+    for _ in range(3):
+        record = at.session_state["reading"].record
+        opened.append(record.case_id)
+        keyed(at, record, ("class", "normal"), ("finish", ""), ("finish", ""))
+    assert opened == ["sub-a_ses-01", "sub-b_ses-01", "sub-c_ses-01"]
+    assert "That was the last case" in text(at)
+
+
+def test_a_reader_may_stay_with_a_saved_case(case: CaseRecord) -> None:
+    keep_preference(store(), reader_for(store(), "Ada", "typed").id, whole.ADVANCE, "off")
+    at = judged(case)
+    keyed(at, case, ("class", "1A"), ("finish", ""))
+    assert at.session_state["reading"].record.case_id == case.case_id
+    keyed(at, case, ("class", "1B"), ("finish", ""))  # a change of mind supersedes
+    second = reads(case)[1]
+    assert second is not None
+    assert (second.classification, second.supersedes is None) == ("1B", False)
+
+
+def test_regions_without_answer_are_pointed_out_once(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case))
+    keyed(at, case, ("class", "normal"), ("finish", ""))
+    assert "2 regions have no answer" in text(at)
+    assert reads(case) == (None, None)
+    keyed(at, case, ("finish", ""))
+    assert reads(case)[1] is not None
+
+
+def test_active_seconds_of_each_run_add_up(case: CaseRecord) -> None:
+    at = judged(case)
+    report = {"address": address(case), "phase": "second", "run": "run-1", "seconds": 20}
+    call(at, whole.on_active, reading_viewer={"active": report})
+    call(at, whole.on_active, reading_viewer={"active": report | {"seconds": 12}})  # came late
+    call(at, whole.on_active, reading_viewer={"active": report | {"phase": "first", "seconds": 99}})
+    call(at, whole.on_active, reading_viewer={"active": report | {"address": "0" * 64, "seconds": 99}})
+    at = page(reading_loaded=loaded(case))  # a reload: another run
+    keyed(at, case, ("class", "normal"))
+    keyed(at, case, ("finish", ""), active=report | {"run": "run-2", "seconds": 7})
+    second = reads(case)[1]
+    assert second is not None
+    assert second.active_seconds == 27.0
+
+
+def test_skip_wants_a_reason_and_goes_on(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case))
+    call(at, lambda: whole.skip("  "))
+    assert "Say why first" in text(at)
+    call(at, lambda: whole.skip("earlier scan needed"))
+    assert at.session_state["reading"].record.case_id == "sub-b_ses-01"
+    ran(at)
+    events = events_of(store(), reader_for(store(), "Ada", "typed").id)
+    assert [(one.case_id, one.kind, one.detail) for one in events] == [
+        ("sub-a_ses-01", "opened", "order: listed"),
+        ("sub-a_ses-01", "skipped", "earlier scan needed"),
+        ("sub-b_ses-01", "opened", "order: listed"),
+    ]
+
+
+def test_an_answer_for_another_brain_is_refused(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    keyed(at, case, ("agree", ""), hash="0" * 64)
+    assert "named an analysis or map that is not on screen" in text(at)
+    who = reader_for(store(), "Ada", "typed").id
+    given = {"case_id": case.case_id, "model": case.model, "case_key": case.key, "map": "volume"}
+    assert current_verdicts(store(), **given, reader_id=who) == {}
