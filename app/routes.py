@@ -26,6 +26,8 @@ from core.config import settings
 
 PREFIX = "/fontanelle"
 TOKEN_SECONDS = 3600
+# Where none is set. Drawn on import, not on first use: two threads at once would each draw one.
+DRAWN_SECRET = secrets.token_hex(32)
 IMMUTABLE = "private, max-age=31536000, immutable"
 
 
@@ -50,8 +52,7 @@ def served() -> bool:
 
 @cache
 def _serializer() -> URLSafeTimedSerializer:
-    # Drawn once a process where none is set: the page that signs and the route that checks share it.
-    return URLSafeTimedSerializer(settings().secret or secrets.token_hex(32), salt="fontanelle.volume")
+    return URLSafeTimedSerializer(settings().secret or DRAWN_SECRET, salt="fontanelle.volume")
 
 
 @lru_cache(maxsize=1024)

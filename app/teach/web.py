@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import secrets
 import time
 from collections.abc import AsyncIterator
 from functools import cache
@@ -30,7 +29,7 @@ from starlette.routing import Route
 from app.feedback import learners, lessons
 from app.feedback.database import StoreError
 from app.feedback.lesson_rows import MarkInput
-from app.routes import IMMUTABLE, PREFIX
+from app.routes import DRAWN_SECRET, IMMUTABLE, PREFIX
 from app.state import feedback
 from app.teach import hub
 from app.teach.results import known
@@ -59,7 +58,7 @@ class Unknown(Refused):
 
 @cache
 def _serializer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(settings().secret or secrets.token_hex(32), salt="fontanelle.lesson")
+    return URLSafeTimedSerializer(settings().secret or DRAWN_SECRET, salt="fontanelle.lesson")
 
 
 def token_for(who: Follower) -> str:
