@@ -228,7 +228,9 @@ def test_demo_makes_and_analyses_the_test_cases(
 ) -> None:
     asked: list[str] = []
 
-    def cohort(root: Path, which: str, jobs: int, progress: Callable[[int, int, str], None]) -> list[Path]:
+    def cohort(
+        root: Path, which: str, jobs: int, t1w: bool, progress: Callable[[int, int, str], None]
+    ) -> list[Path]:
         asked.append(which)
         write_scan(root)
         (root / "participants.tsv").write_text("participant_id\tsplit\nsub-one\ttest\n")
