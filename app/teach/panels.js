@@ -200,7 +200,8 @@ function truthLines(v, truth) {
   if (!truth) return [el("p", {}, "Not known for this scan.")];
   if (truth.lesions.length === 0) return [el("p", {}, "Normal: made without a lesion.")];
   return truth.lesions.map((lesion) => el("button", { type: "button", class: "row lesion", title: "Show this lesion", onclick: () => v.stage.go(lesion.mm) },
-    el("span", { class: "number" }, `L${lesion.label}`), el("span", { class: "grow" }, `${lesion.type}, ${(lesion.volume_mm3 / 1000).toFixed(lesion.volume_mm3 < 1000 ? 2 : 1)} mL`), el("span", { class: "outcome" }, `found by ${lesion.found} of ${truth.of}`)));
+    el("span", { class: "number" }, `L${lesion.label}`), el("span", { class: "grow" }, lesion.type, el("span", { class: "volume" }, ` ${volumeText(lesion.volume_mm3)}`)),
+    el("span", { class: "outcome", title: "Learners who found it" }, `${lesion.found} of ${truth.of} found it`)));
 }
 
 const volumeText = (mm3) => (mm3 < 1000 ? `${Math.round(mm3)} mm³` : `${(mm3 / 1000).toFixed(1)} mL`);

@@ -188,3 +188,11 @@ def test_secret_of_the_settings_signs(data_dir: Path, monkeypatch: pytest.Monkey
     assert other.loads(token) == ["k" * 64, "base", "0" * 16]
     routes._serializer.cache_clear()
     routes._token.cache_clear()
+
+
+def test_threads_that_start_at_once_sign_alike() -> None:
+    """The secret was drawn at first use: two threads drew one each, and a volume's address was refused."""
+    routes._serializer.cache_clear()
+    first = routes._serializer().dumps("x")
+    routes._serializer.cache_clear()  # as the other thread, which found nothing cached either
+    assert routes._serializer().loads(first) == "x"
