@@ -370,10 +370,13 @@ def _ask_why() -> None:
 @st.dialog("Skip this case")
 def _skip_dialog() -> None:
     with st.form("skip", border=False):
-        reason = st.text_input("Why?", key="review_skip_reason", placeholder="e.g. need the earlier scan")
-        if st.form_submit_button("Skip", type="primary", key="review_skip_go"):
-            whole.skip(reason)
+        st.text_input("Why?", key="review_skip_reason", placeholder="e.g. need the earlier scan")
+        if st.form_submit_button("Skip", type="primary", key="review_skip_go", on_click=_skip):
             st.rerun()
+
+
+def _skip() -> None:
+    whole.skip(str(st.session_state["review_skip_reason"]))
 
 
 def drawn_slices(now: Open, paths: CasePaths, weak: bool) -> None:

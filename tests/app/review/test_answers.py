@@ -160,3 +160,26 @@ def test_an_answer_for_another_brain_is_refused(case: CaseRecord) -> None:
     who = reader_for(store(), "Ada", "typed").id
     given = {"case_id": case.case_id, "model": case.model, "case_key": case.key, "map": "volume"}
     assert current_verdicts(store(), **given, reader_id=who) == {}
+
+
+def test_dialogs_skip_a_case_and_edit_the_vocabulary(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case))
+    at.button(key="review_skip").click()
+    ran(at)
+    at.text_input(key="review_skip_reason").set_value("motion")
+    next(button for button in at.button if button.label == "Skip").click()
+    ran(at)
+    assert at.session_state["reading"].record.case_id == "sub-b_ses-01"
+    at.button(key="review_terms").click()
+    ran(at)
+    at.text_input(key="terms_new").set_value("Motion ghost")
+    at.button(key="terms_add").click()
+    ran(at)
+    assert ["motion_ghost", "Motion ghost"] in components(at)["desk"]["terms"]
+
+
+def test_only_coordinators_edit_the_vocabulary(case: CaseRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FONTANELLE_COORDINATORS", "Bob")
+    settings.cache_clear()
+    assert not [button for button in page().button if button.key == "review_terms"]
+    assert [button for button in page("Bob").button if button.key == "review_terms"]
