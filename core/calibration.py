@@ -27,8 +27,12 @@ from core.evaluation.baselines import Cube
 from core.io.derivatives import CasePaths, MapName
 from core.predictor import Predictor
 from core.prepared import Progress, no_progress
+from core.preprocess.harmonise import PERCENTILES, landmarks
 from core.preprocess.pipeline import read_prepared
 from core.scoring import ScoredMap, score_map
+
+# Of a normal's intensities, by which another site's are brought to the model's.
+LANDMARKS = tuple(f"intensity_{percentile:g}" for percentile in PERCENTILES)
 
 
 def note(values: dict[str, list[float]], name: MapName, scored: ScoredMap) -> None:
@@ -53,7 +57,8 @@ def calibrate(
     Each normal is scored exactly as ``analyze`` scores a case: the volume map by itself, the normative map
     against the other normals only (leave-one-out; see ``fit_normative`` for its scale). ``validation``
     receives, one value a normal, ``mse``, ``cluster_size``, ``normative_top`` and, by map and band, the share
-    of brain voxels, the mean size of their clusters, and the flagged regions' number and volume.
+    of brain voxels, the mean size of their clusters, and the flagged regions' number and volume; and
+    its intensity's landmarks (``preprocess.harmonise``).
 
     Raises
     ------
@@ -77,6 +82,7 @@ def calibrate(
     fitted, left_out = fit_normative(residuals, masks, voxel_mm, settings.smooth_z_mm)
 
     values: dict[str, list[float]] = {"mse": errors, "cluster_size": [], "normative_top": []}
+    values |= {name: [] for name in LANDMARKS}
     for index, (paths, others) in enumerate(zip(normals, left_out, strict=True)):
         progress("score", 0.5 + index / (2 * len(normals)))
         prepared = read_prepared(paths, model.cube)
@@ -91,6 +97,8 @@ def calibrate(
         values["normative_top"].append(normative_top(z_maps["normative"], masks[index]))
         for name, one in scored.items():
             note(values, name, one)
+        for place, mark in zip(LANDMARKS, landmarks(prepared.cube.data, masks[index]), strict=True):
+            values[place].append(float(mark))
     progress("done", 1.0)
     validation = {name: np.array(numbers, np.float64) for name, numbers in values.items()}
     return replace(fitted, floor_mm3=settings.floor_mm3, validation=validation)

@@ -11,7 +11,7 @@ import typer
 
 from core.anomaly.bands import REGION_BANDS
 from core.anomaly.detector import picks, save_detector
-from core.anomaly.normative import SMOOTH_Z_MM, Normative, false_alarms, save_normative
+from core.anomaly.normative import SMOOTH_Z_MM, Normative, false_alarms, load_normative, save_normative
 from core.anomaly.operating import FILE as OPERATING
 from core.anomaly.regions import FLOOR_MM3
 from core.calibration import calibrate, calibrate_detector
@@ -19,6 +19,7 @@ from core.case import AnalyzeSettings
 from core.cli.console import UsageError, bar, say, say_json
 from core.cli.feedback import operating_copy
 from core.cli.prepare import Source, Task, prepare_all, waiting
+from core.cli.site import site_copy
 from core.cli.sources import model_named, scans_of
 from core.config import settings
 from core.io.atomic import write_bytes
@@ -141,7 +142,15 @@ def calibrate_command(
     false_alarms_a_scan: Annotated[
         float, typer.Option("--false-alarms", min=0, help="Rejected flags a scan that are allowed")
     ] = 1.0,
-    out: Annotated[Path | None, typer.Option(help="New model folder, with --from-feedback")] = None,
+    normals: Annotated[
+        Path | None, typer.Option(help="BIDS folder or manifest of a site's own normals; needs --out")
+    ] = None,
+    harmonise: Annotated[
+        bool, typer.Option(help="With --normals: bring the site's intensities to the model's first")
+    ] = True,
+    out: Annotated[
+        Path | None, typer.Option(help="New model folder, with --from-feedback or --normals")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the split of subjects, with --from-feedback")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
 ) -> None:
@@ -150,7 +159,11 @@ def calibrate_command(
     With --from-feedback: choose which regions count by what readers made of them, on half of the subjects,
     report it on the others, and write a copy of the model that analyses so. The model itself is not changed.
 
+    With --normals: fit the normative maps anew on another site's normals, ten or more, without training, in a
+    copy of the model.
+
     Examples: python -m core calibrate vae_8x8_512 --data data/demo
+    python -m core calibrate restorer --normals our_normals --out models/restorer_ours
     python -m core calibrate vae_8x8_512 --from-feedback feedback --false-alarms 1.0 --out models/vae_tuned
     """
     info = model_named(model)
@@ -161,9 +174,16 @@ def calibrate_command(
             )
         operating_copy(info, from_feedback, false_alarms_a_scan, out, seed, as_json)
         return
+    options = AnalyzeSettings(floor_mm3=floor_mm3, smooth_z_mm=smooth_z_mm)
+    if normals is not None:
+        if out is None:
+            raise UsageError("--normals without --out; expected a new folder, as nothing is set in place")
+        made = site_copy(info, normals, out, options, device or settings().device, jobs, harmonise)
+        done(made, load_normative(made.folder / NORMATIVE), as_json)
+        return
     if out is not None:
         raise UsageError(
-            "--out without --from-feedback; a calibration is written into the model's own folder"
+            "--out without --from-feedback or --normals; a calibration is written into the model's own folder"
         )
     folder = data if data is not None else settings().demo_dir
     scans = scans_of([folder])
@@ -171,7 +191,6 @@ def calibrate_command(
     preprocess = settings_from_dict(info.preprocess)
     source = Source(folder=info.folder, name=info.reference)
     paths = prepare_split(held_out, source, preprocess, settings().derivatives_dir, jobs)
-    options = AnalyzeSettings(floor_mm3=floor_mm3, smooth_z_mm=smooth_z_mm)
     more: list[CasePaths] = []
     if info.config.kind == "restorer":
         others = picks(len(paths), [scan for scan in scans if scan.split == "train"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from core.cli.console import UsageError, say, say_json
 from core.evaluation.feedback import Chosen, Feedback, Outcome, choose, read_feedback
 from core.evaluation.statistics import EvaluationError
 from core.io.atomic import write_bytes
+from core.networks.copies import check_copy, copy_model
 from core.networks.zoo import CARD, ModelInfo
 
 
@@ -24,13 +23,14 @@ def operating_copy(
 
     Raises
     ------
+    ModelError
+        Where ``out`` is there already, or its name is none for a model.
     UsageError
-        Where ``out`` is there already, feedback is of another model, or no map gives a point.
+        Where feedback is of another model, or no map gives a point.
     EvaluationError
         Where the feedback can't be read.
     """
-    if out.exists():
-        raise UsageError(f"{out}: already there; expected a new folder, since no model is changed in place")
+    check_copy(info, out)
     feedback = [one for one in read_feedback(folder) if one.model_hash == info.hash]
     if not feedback:
         raise UsageError(
@@ -70,12 +70,10 @@ def operating_copy(
 
 def write_copy(info: ModelInfo, chosen: list[Chosen], about: dict[str, Any], out: Path) -> None:
     """The model's files, the point, and a card that tells of it; the folder appears whole or not at all."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
-        copy = Path(scratch) / out.name
-        shutil.copytree(info.folder, copy)
+
+    def change(copy: Path) -> None:
         save_point({one.map: one.point for one in chosen}, about, copy)
-        card = [info.card.rstrip(), "", "## Operating point from readers' feedback", ""]
+        card = [(copy / CARD).read_text().rstrip(), "", "## Operating point from readers' feedback", ""]
         if about["synthetic"]:
             card += ["Chosen on synthetic scans: nothing here is clinical.", ""]
         for one in chosen:
@@ -83,7 +81,8 @@ def write_copy(info: ModelInfo, chosen: list[Chosen], about: dict[str, Any], out
             card += [f"- {first}", *(f"  - {text.strip()}" for text in rest)]
         card += ["", f"`python -m core {about['command']} --seed {about['seed']}`", ""]
         write_bytes(copy / CARD, "\n".join(card).encode())
-        copy.rename(out)
+
+    copy_model(info, out, change)
 
 
 def facts(one: Chosen) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def test_nothing_in_place_and_no_other_model_s_feedback(run: Run, model: ModelIn
         (feedback, "--from-feedback without --out"),
         ((*feedback, "--out", model.folder), "already there; expected a new folder"),
         ((*feedback, "--out", tmp_path / "new"), "no feedback on vae_8x8_512"),
-        (("calibrate", model.folder, "--out", tmp_path / "new"), "--out without --from-feedback"),
+        (("calibrate", model.folder, "--out", tmp_path / "new"), "--out without --from-feedback or "),
         (
             ("calibrate", model.folder, "--from-feedback", tmp_path / "none", "--out", tmp_path / "new"),
             "no *Feedback_",
