@@ -20,7 +20,7 @@ CHECKPOINTING = {64: "none", 128: "none", 256: "blocks"}
 
 
 def sizes(name: str, cube: int) -> tuple[int, float]:
-    """Trainable numbers, and billions of floating-point operations (convolutions, dense) of a forward pass."""
+    """Trainable numbers, and billions of operations (convolutions, dense layers) of one forward pass."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
