@@ -32,6 +32,7 @@ page = st.navigation(
         st.Page("pages/upload.py", title="Upload", icon=":material/upload_file:"),
         st.Page("pages/qc.py", title="QC", icon=":material/grid_view:"),
         st.Page("pages/cohort.py", title="Cohort", icon=":material/monitoring:"),
+        st.Page("pages/assign.py", title="Assign", icon=":material/assignment_ind:"),
         st.Page("pages/agreement.py", title="Agreement", icon=":material/handshake:"),
         st.Page("pages/adjudicate.py", title="Adjudicate", icon=":material/gavel:"),
         st.Page("pages/teach.py", title="Teaching", icon=":material/school:"),

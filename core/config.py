@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     max_upload_mb: int = 200
     # Whether a reader reads each scan without the model's flags first.
     unaided_read: bool = True
+    # Whether readers may read scans that are not assigned to them.
+    free_reading: bool = True
     # Names of readers, parted by commas, who may assign, adjudicate, teach and edit the vocabulary.
     coordinators: str = ""
     # Folder below which coordinators may import scans from the app; empty: no import.

@@ -1,0 +1,131 @@
+"""Batches that were made: how far each reader is, calling off, and the plan as CSV."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import streamlit as st
+
+from app.feedback.assignments import Batch, assigned_rows, batches, close_batch
+from app.feedback.store import SavedReader, Store, StoreError
+
+SAID = "assign_said"
+ORDERED: dict[str, str] = {
+    "random": "random order",
+    "score": "by score",
+    "given": "as listed",
+}
+
+
+def running(store: Store, coordinator: SavedReader) -> None:
+    """Draw every batch, those that run first.
+
+    Raises
+    ------
+    StoreError
+        Where the store can't be read.
+    """
+    found = batches(store)
+    if (said := st.session_state.pop(SAID, None)) is not None:
+        st.error(said, icon=":material/error:")
+    if not found:
+        st.caption("No batch yet. Make one, and its readers find it in their Worklist.")
+        return
+    for batch in [one for one in found if one.closed_utc is None]:
+        _batch(store, batch, coordinator)
+    over = [one for one in found if one.closed_utc is not None]
+    if over:
+        with st.expander(f"Called off ({len(over)})"):
+            for batch in over:
+                _batch(store, batch, coordinator)
+
+
+def summary(batch: Batch) -> str:
+    """How a batch was made, in one line."""
+    many = len(batch.settings["cases"])
+    parts = [
+        f"{many} case{'' if many == 1 else 's'}, {batch.readers_per_case} reader"
+        f"{'' if batch.readers_per_case == 1 else 's'} each",
+        ORDERED[batch.ordering],
+        f"seed {batch.seed}",
+    ]
+    if batch.repeat_fraction > 0:
+        parts.append(f"{batch.repeat_fraction:.0%} again, {batch.settings['gap']} between")
+    if batch.settings["planted"]:
+        parts.append(f"{len(batch.settings['planted'])} planted")
+    return " · ".join([*parts, f"made by {batch.created_by}, {batch.created_utc[:10]}"])
+
+
+def blinded(batch: Batch, reader: SavedReader) -> bool:
+    """Whether the reader has scans of the batch to read still, so that its plan would tell what comes."""
+    mine = [one for one in batch.progress if one.reader_id == reader.id]
+    return batch.closed_utc is None and any(one.done < one.assigned for one in mine)
+
+
+def table(store: Store, batch: Batch) -> str:
+    """The plan and what is done of it, as CSV; text that a spreadsheet would run gets an apostrophe."""
+    frame = pd.DataFrame(assigned_rows(store, batch.id))
+    frame["reader"] = [f"'{name}" if name[:1] in "=+-@" else name for name in frame["reader"]]
+    return str(frame.to_csv(index=False))
+
+
+def _batch(store: Store, batch: Batch, coordinator: SavedReader) -> None:
+    with st.container(border=True):
+        title, log, off = st.columns([0.64, 0.18, 0.18], vertical_alignment="center")
+        done = sum(one.done for one in batch.progress)
+        every = sum(one.assigned for one in batch.progress)
+        title.markdown("**Batch**")
+        title.text(batch.name)
+        hidden = blinded(batch, coordinator)
+        log.download_button(
+            "Plan as CSV",
+            lambda: table(store, batch),
+            f"assignments_{batch.id[:8]}.csv",
+            "text/csv",
+            key=f"assign_csv_{batch.id}",
+            icon=":material/download:",
+            on_click="ignore",
+            disabled=hidden,
+            help="You read in this batch: its plan would tell you what comes." if hidden else None,
+            width="stretch",
+        )
+        if batch.closed_utc is None:
+            with off.popover("Call off …", width="stretch"):
+                st.caption("Its scans are free again; what was read is kept. This can't be undone.")
+                st.button(
+                    "Call this batch off",
+                    key=f"assign_off_{batch.id}",
+                    on_click=_call_off,
+                    args=(store, batch.id, coordinator.id),
+                )
+        else:
+            off.caption(f"called off {batch.closed_utc[:10]}")
+        st.caption(summary(batch) if not hidden else f"made by {batch.created_by}, {batch.created_utc[:10]}")
+        st.progress(done / max(1, every), f"{done} of {every} readings done")
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "Reader": [one.name for one in batch.progress],
+                    "Scans": [one.assigned for one in batch.progress],
+                    "Done": [one.done for one in batch.progress],
+                    "Skipped": [one.skipped for one in batch.progress],
+                    "Progress": [one.done / max(1, one.assigned) for one in batch.progress],
+                }
+            ),
+            hide_index=True,
+            key=f"assign_table_{batch.id}",
+            column_config={
+                "Progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent")
+            },
+        )
+        if not hidden:
+            with st.expander("Settings that fix it"):
+                st.code(json.dumps(batch.settings, indent=1, ensure_ascii=False), language="json", height=300)
+
+
+def _call_off(store: Store, id: str, by: int) -> None:
+    try:
+        close_batch(store, id, by)
+    except StoreError as error:
+        st.session_state[SAID] = f"Not called off: {error}"
