@@ -85,7 +85,10 @@ def _of_scan(now: Open, answer: dict[str, Any], here: bool) -> bool:
         return True
     if answer["what"] == "finish":
         whole.count_seconds(now, answer["active"] or {})
-        return whole.finish(now, answer["id"], answer["remark"], here)
+        kept = whole.finish(now, answer["id"], answer["remark"], here)
+        if kept and answer["remark"] is not None:
+            desk.remember_kept(whole.note_place(now), answer["remark"])
+        return kept
     if answer["what"] == "class":
         kept = whole.choose(now, classification=str(answer["value"]))
         if kept:
@@ -106,7 +109,10 @@ def _of_region(now: Open, answer: dict[str, Any]) -> bool:
     if what not in ("agree", "disagree", "unsure"):
         say("Not saved: an answer that is not known here. Reload the page.", failed=True)
         return True
-    return said.keep(now, region, answer["id"], verdict=what, note=answer["note"])
+    kept = said.keep(now, region, answer["id"], verdict=what, note=answer["note"])
+    if kept and answer["note"] is not None:
+        desk.remember_kept(said.note_place(now, region), answer["note"])
+    return kept
 
 
 def _undo(now: Open, id: str) -> bool:
@@ -185,6 +191,8 @@ def on_texts(key: str) -> None:
         if reader != str(now.reader.id) or len(at) != 64:
             continue
         text = str(text)[:2000]
+        if desk.kept(place) == text:
+            continue
         try:
             if what in ("@first", "@second"):
                 phase: Phase = "first" if what == "@first" else "second"

@@ -52,7 +52,13 @@ def note(
     _component("note")(key=key, data=data, height=14 + 18 * rows, on_texts_change=on_texts)
 
 
+def kept(place: str) -> str | None:
+    """What the database holds for a place, where this session knows."""
+    found = st.session_state.get(KEPT, {}).get(place)
+    return None if found is None else str(found)
+
+
 def remember_kept(place: str, text: str) -> None:
     """The database holds this text now."""
-    kept = {**st.session_state.get(KEPT, {}), place: text}
-    st.session_state[KEPT] = dict(list(kept.items())[-KEPT_COUNT:])
+    every = {**st.session_state.get(KEPT, {}), place: text}
+    st.session_state[KEPT] = dict(list(every.items())[-KEPT_COUNT:])

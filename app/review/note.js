@@ -25,7 +25,8 @@ function mount(root) {
 
   function tell() {
     clearTimeout(timer);
-    if (waiting.size > 0) component.setStateValue("texts", Object.fromEntries(waiting));
+    // With the time: what a dead server was told must count as new when it is told again.
+    if (waiting.size > 0) component.setStateValue("texts", { ...Object.fromEntries(waiting), at: String(Date.now()) });
   }
 
   function typed() {

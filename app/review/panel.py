@@ -127,7 +127,7 @@ def _verdict(now: Open, ready: bool, given: dict[str, SavedVerdict], vocabulary:
         column.button(
             f"{text} ({key})",
             key=f"verdict_{verdict}",
-            on_click=said.save,
+            on_click=_save,
             args=(verdict, name),
             disabled=region is None or not ready,
             type="primary" if standing is not None and standing.verdict == verdict else "secondary",
@@ -165,6 +165,17 @@ def _verdict(now: Open, ready: bool, given: dict[str, SavedVerdict], vocabulary:
         rows=1,
         on_texts=lambda: answers.on_texts("reading_note"),
     )
+
+
+def _save(verdict: VerdictValue, region_id: str) -> None:
+    # The note may have come with this very click: first it, then the verdict that carries it.
+    answers.on_texts("reading_note")
+    said.save(verdict, region_id)
+
+
+def _finish(id: str) -> None:
+    answers.on_texts("reading_remark")
+    whole.finish_here(id)
 
 
 def _type_box(
@@ -306,7 +317,7 @@ def _whole(now: Open, ready: bool) -> None:
         key="review_finish",
         type="primary",
         help="A locked read can't be changed afterwards. The flags are shown next." if now.blind else None,
-        on_click=whole.finish_here,
+        on_click=_finish,
         args=(id,),
         disabled=not ready,
         width="stretch",
