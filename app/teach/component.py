@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,12 @@ def _token(who: Follower) -> str:
     return held[who]
 
 
+def _renew(who: Follower) -> None:
+    st.session_state.get("lesson_tokens", {}).pop(who, None)
+
+
 def lesson_view(who: Follower) -> None:
-    """Mount the lesson for one follower.
+    """Mount the lesson for one follower. Its ``renew`` asks for a new token where the server refuses its own.
 
     Raises
     ------
@@ -51,4 +55,5 @@ def lesson_view(who: Follower) -> None:
     _component()(
         key=f"lesson_{who.role}_{who.lesson_id}_{who.learner_id}",
         data={"role": who.role, "prefix": f"{PREFIX}/lesson/{_token(who)}", "niivue": niivue_url()},
+        on_renew_change=partial(_renew, who),
     )

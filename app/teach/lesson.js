@@ -10,7 +10,7 @@ export default function (component) {
   const { parentElement } = component;
   parentElement.lesson ??= mountLesson(parentElement);
   const mounted = parentElement.lesson;
-  mounted.update(component.data);
+  mounted.update(component);
   return () => { mounted.destroy(); delete parentElement.lesson; };
 }
 
@@ -18,7 +18,7 @@ function mountLesson(root) {
   const v = { data: {}, lesson: null, skew: 0, marks: [], at: -1, pending: 0, follows: true, laser: false, active: 0, busy: performance.now(), chosen: null };
   const end = new AbortController();
   v.stage = openStage({ mark: (mm) => addMark(v, mm), look: (at) => look(v, at), follows: () => v.data.role !== "teacher" && v.follows, problem: (text) => notice(v, text) });
-  v.link = openLink({ state: (lesson, skew) => { v.skew = skew; arrived(v, lesson); }, pointer: (pointer) => pointed(v, pointer), line: (up) => { v.up = up; v.ui.line.hidden = up; } });
+  v.link = openLink({ state: (lesson, skew) => { v.skew = skew; arrived(v, lesson); }, pointer: (pointer) => pointed(v, pointer), line: (up) => { v.up = up; v.ui.line.hidden = up; }, stale: () => renew(v) });
   v.ui = buildLesson(v);
   root.append(v.ui.box);
   const hear = (target, type, handler, options = {}) => target.addEventListener(type, handler, { signal: end.signal, ...options });
@@ -37,9 +37,16 @@ function mountLesson(root) {
   }, { capture: true });
   v.clock = setInterval(() => tick(v), 250);
   return {
-    update(data) { v.data = data; v.link.to(data.prefix); v.ui.box.dataset.role = data.role; draw(v); },
+    update(next) { v.component = next; v.data = next.data; v.link.to(v.data.prefix); v.ui.box.dataset.role = v.data.role; draw(v); },
     destroy() { end.abort(); clearInterval(v.clock); v.link.close(); v.stage.close(); v.ui.box.remove(); },
   };
+}
+
+// Streamlit does not run the page again by itself when its server comes back: it is asked to, for a new token.
+function renew(v) {
+  if (performance.now() - (v.renewed ?? -Infinity) < 3000) return;
+  v.renewed = performance.now();
+  v.component.setTriggerValue("renew", Date.now());
 }
 
 // ---- what happened

@@ -1,6 +1,7 @@
 // The line to the server: what happens comes as server-sent events, what is done goes by POST, in order.
 
-// `on.state(lesson, clock)`, `on.pointer(pointer)`, `on.line(up)`; `prefix` is the follower's signed address.
+// `on.state(lesson, clock)`, `on.pointer(pointer)`, `on.line(up)`; `prefix` is the follower's signed address, and
+// `on.stale()` asks for another where a server that was started again no longer knows it.
 function openLink(on) {
   let prefix = "", source, again, queue = Promise.resolve(), ended = false;
 
@@ -17,14 +18,18 @@ function openLink(on) {
     source.addEventListener("pointer", (event) => on.pointer(JSON.parse(event.data)));
     source.addEventListener("error", () => {
       // Between two streams the browser connects by itself; word of it only where that takes long.
-      again ??= setTimeout(() => { again = undefined; if (source.readyState !== EventSource.OPEN) { on.line(false); listen(); } }, 2500);
+      again ??= setTimeout(() => { again = undefined; if (source.readyState === EventSource.OPEN) return;
+        on.line(false);
+        if (source.readyState === EventSource.CLOSED) on.stale(); // the server is there and refused
+        listen();
+      }, 2500);
     });
   }
 
   async function post(action, content) {
     const response = await fetch(`${prefix}/${action}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) });
     const answer = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
-    // 401: the server was started again; Streamlit brings a new address in a moment.
+    if (response.status === 401) on.stale();
     if (!response.ok) throw Object.assign(new Error(answer.error), { refused: response.status !== 401 });
     return answer;
   }
