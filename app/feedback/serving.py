@@ -6,7 +6,7 @@ before. What a scan is served for (case, repeat, planted) is never read here.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -117,7 +117,12 @@ def current_pass(
     reader_id: int,
     case_id: str,
     input_hash: str,
-    there: Container[Scan] | None = None,
+    there: Callable[[], Container[Scan]] | None = None,
 ) -> int:
-    """Which reading of a scan the reader is at, from 1; see ``current_passes``."""
-    return current_passes(store, reader_id, there).get((case_id, input_hash), 1)
+    """Which reading of a scan the reader is at, from 1; see ``current_passes``.
+
+    ``there`` is asked only where the scan is served again.
+    """
+    scan = (case_id, input_hash)
+    again = any(one.scan == scan and one.pass_number > 1 for one in serving(store, reader_id))
+    return current_passes(store, reader_id, there() if again and there is not None else None).get(scan, 1)

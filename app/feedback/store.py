@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from sqlalchemy import func, select
@@ -223,15 +223,27 @@ def undo_last(
         return _saved_verdict(row)
 
 
-def case_progress(store: Store, reader_id: int) -> dict[str, CaseProgress]:
-    """One reader's standing answers by case id; cases without any are absent."""
+def case_progress(
+    store: Store, reader_id: int, passes: Mapping[tuple[str, str], int] | None = None
+) -> dict[str, CaseProgress]:
+    """One reader's standing answers by case id; cases without any are absent.
+
+    ``passes``: which reading of a scan (case id, input hash) counts, where it is not the first.
+    """
+    counts_of = {} if passes is None else passes
+
+    def counted(row: SavedVerdict | Missed) -> bool:
+        return row.pass_number == counts_of.get((row.case_id, row.input_hash), 1)
+
     with transaction(store, write=False) as session:
         query = select(Verdict).where(Verdict.reader_id == reader_id).order_by(Verdict.seq)
         verdicts = standing_verdicts(_saved_verdict(row) for row in session.scalars(query))
+        verdicts = [row for row in verdicts if counted(row)]
         missed_query = (
             select(MissedFinding).where(MissedFinding.reader_id == reader_id).order_by(MissedFinding.seq)
         )
-        missed = standing_missed(Missed(**columns(row)) for row in session.scalars(missed_query))
+        marks = standing_missed(Missed(**columns(row)) for row in session.scalars(missed_query))
+        missed = [row for row in marks if counted(row)]
     progress = {}
     for case_id in {row.case_id for row in verdicts} | {row.case_id for row in missed}:
         judged: dict[tuple[str, str], frozenset[str]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
+from app.assign import mine
 from app.cases import Case, find_case, plain, read_cases
 from app.feedback.reads import add_event, events_of
 from app.feedback.store import SavedReader, StoreError, new_id
@@ -110,6 +111,23 @@ def read(case: Case, reader: SavedReader, blind: bool) -> None:
     tabs.below(now, paths)
 
 
+def order_note(case: Case, reader: SavedReader) -> str:
+    """Why the scan was opened now, for the log: place in the reader's list, or order of the worklist."""
+    own = mine.mine(state.feedback(), reader, state.cases())
+    number = protocol.pass_of(reader, case.record)
+    for at, one in enumerate(own.items, 1):
+        if (one.scan, one.pass_number) == (mine.scan_of(case), number):
+            return f"assigned, {at} of {len(own.items)}"
+    return f"order: {order_of(state.feedback(), reader)}"
+
+
+def may_read(case: Case, reader: SavedReader) -> bool:
+    """Whether the reader may open the scan: any, or, where free reading is off, those assigned to them."""
+    if settings().free_reading or is_coordinator(reader):
+        return True
+    return mine.scan_of(case) in mine.mine(state.feedback(), reader, state.cases()).given
+
+
 def opened(case: Case, reader: SavedReader) -> None:
     """Note, once a session, that the reader opened the scan, and in which order of the worklist.
 
@@ -136,7 +154,7 @@ def opened(case: Case, reader: SavedReader) -> None:
         case_id=case.record.case_id,
         input_hash=case.record.input_hash,
         kind="resumed" if before else "opened",
-        detail=f"order: {order_of(store, reader)}",
+        detail=order_note(case, reader),
         session_id=state.session_id(),
         pass_number=pass_number,
     )
@@ -181,6 +199,14 @@ def page() -> None:
     reader = require_reader()
     record = case.record
     try:
+        if not may_read(case, reader):
+            st.info(
+                "This scan is not assigned to you, and others are not read here. Your cases stand in the "
+                "Worklist.",
+                icon=":material/info:",
+            )
+            st.page_link("pages/worklist.py", label="Worklist", icon=":material/list:")
+            return
         blind = not protocol.revealed(reader, record)
         opened(case, reader)
         header(case, found, reader, blind)

@@ -12,6 +12,8 @@ import pandas as pd
 import streamlit as st
 
 from app import identity, state
+from app.assign import mine as own_list
+from app.assign.section import assigned
 from app.cases import FIRST_MODEL, PAPER_MODEL, BrokenCase, Case, read_cases
 from app.facts import Facts, facts
 from app.feedback.store import SavedReader, StoreError
@@ -28,7 +30,6 @@ from app.review.progress import (
     keep_order,
     order_of,
     ordered,
-    scan_of,
     standing,
 )
 from core.config import settings
@@ -40,7 +41,7 @@ REVIEW = "pages/review.py"
 def row(case: Case, where: Standing, known: Facts) -> dict[str, Any]:
     """One line of the table; radiology scores stay out of it, model's figures until the scan was read."""
     record = case.record
-    first, second = where.reads.get(scan_of(case), (None, None))
+    first, second = where.reads.get(where.scan(case), (None, None))
     mine = second or first
     line: dict[str, Any] = {
         "Case": record.case_id,
@@ -161,11 +162,12 @@ def draw() -> None:
     """The page."""
     st.title("Worklist", anchor=False)
     whole, broken = read_cases(settings().derivatives_dir)
-    reader, where = None, NOBODY
+    reader, where, own = None, NOBODY, own_list.NOTHING
     try:
         store = state.feedback()
         reader = identity.current_reader()
-        where = standing(store, reader)
+        own = own_list.mine(store, reader, whole)
+        where = standing(store, reader, {own_list.scan_of(case) for case in whole})
         if reader is None:
             with st.container(border=True):
                 identity.ask(store)
@@ -178,12 +180,28 @@ def draw() -> None:
     if broken:
         many = "1 analysis" if len(broken) == 1 else f"{len(broken)} analyses"
         st.warning(f"{many} on disk can't be read; see the end of the table.", icon=":material/warning:")
-    table(whole, broken, reader, where)
+    asked = assigned(own, where, whole)
+    if asked is not None:
+        open_case(asked)
+    rest = own_list.free(whole, own)
+    if not settings().free_reading and not identity.is_coordinator(reader):
+        if not own.given:
+            st.info("Nothing is assigned to you yet. Your coordinator does that.", icon=":material/info:")
+    elif rest or broken:
+        if own.items:
+            st.subheader("Other cases", anchor=False)
+        table(rest, broken, reader, where, own.items == ())
     import_panel(reader)
 
 
-def table(whole: list[Case], broken: list[BrokenCase], reader: SavedReader | None, where: Standing) -> None:
-    """Filters, progress and the list."""
+def table(
+    whole: list[Case],
+    broken: list[BrokenCase],
+    reader: SavedReader | None,
+    where: Standing,
+    alone: bool = True,
+) -> None:
+    """Filters, progress and the list of cases that are not assigned; ``alone`` on the page or not."""
     known = facts()
     search, model, status, order, go = st.columns([0.2, 0.22, 0.24, 0.18, 0.16], vertical_alignment="bottom")
     words = search.text_input("Search", key="work_search", placeholder="Case id or label").strip().lower()
@@ -210,7 +228,7 @@ def table(whole: list[Case], broken: list[BrokenCase], reader: SavedReader | Non
     after = next_case(shown, where)
     if go.button(
         "Next case",
-        type="primary",
+        type="primary" if alone else "secondary",
         key="work_next",
         disabled=after is None,
         width="stretch",

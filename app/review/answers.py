@@ -156,7 +156,9 @@ def _reading_at(answer: dict[str, Any]) -> Open | None:
     if here and answer["hash"] != now.hashes.get("base"):
         return None
     first, second = protocol.reads(now.reader, record)
-    phase = protocol.phase_of(first)
+    phase, number = protocol.phase_of(first), protocol.pass_of(now.reader, record)
+    if here and number != now.pass_number:  # the answer was to the reading on screen
+        return None
     base = Open(
         record,
         now.name,
@@ -166,7 +168,7 @@ def _reading_at(answer: dict[str, Any]) -> Open | None:
         phase,
         first,
         second,
-        protocol.pass_of(now.reader, record),
+        number,
     )
     if phase == "first" or answer["phase"] == "first":
         return base

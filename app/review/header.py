@@ -7,9 +7,11 @@ from pathlib import Path
 import streamlit as st
 
 from app import jobs, state
+from app.assign import mine as own_list
 from app.cases import PAPER_MODEL, Case
 from app.facts import label_of
 from app.feedback.store import SavedReader, StoreError
+from app.identity import current_reader
 from app.review import marks, reading, said
 from app.review.progress import order_of, ordered
 from app.review.table import score_lines
@@ -31,22 +33,40 @@ def leave(case: Case) -> None:
 
 
 def open_scan(scan: str) -> None:
-    """Open the scan named ``scan``, by the model at hand where it has a result."""
+    """Open the scan named ``scan``, by the model that it was assigned for or that is at hand."""
     current = state.selected_case()
-    mine = [case for case in state.cases() if case.record.case_id == scan]
+    everything = state.cases()
+    mine = [case for case in everything if case.record.case_id == scan]
+    try:
+        own = own_list.mine(state.feedback(), current_reader(), everything)
+    except StoreError as error:
+        said.say(f"Not opened: {error}", failed=True)
+        return
+    for item in own.items:
+        if item.case_id == scan:
+            leave(own_list.case_of(item, everything))
+            return
     same = [case for case in mine if current is not None and case.record.model == current.record.model]
     if mine:
         leave((same or mine)[0])
 
 
-def scan_ids(cases: list[Case], reader: SavedReader | None) -> list[str]:
-    """The scans, each once, in the order that the reader chose in the worklist.
+def scan_ids(cases: list[Case], reader: SavedReader | None, current: Case) -> list[str]:
+    """What the reader can turn to from ``current``, each scan once.
+
+    From an assigned one: what the reader has come to of their list, in its order. Else every scan that their
+    list does not hold, in the order that they chose in the worklist.
 
     Raises
     ------
     StoreError
         Where the database can't be read.
     """
+    own = own_list.mine(state.feedback(), reader, cases)
+    if own_list.scan_of(current) in own.scans:
+        found = [one.case_id for one in own.turnable]
+        return found if current.record.case_id in found else [*found, current.record.case_id]
+    cases = own_list.free(cases, own)
     order = order_of(state.feedback(), reader)
     return list(dict.fromkeys(case.record.case_id for case in ordered(cases, order, reader)))
 
@@ -54,7 +74,7 @@ def scan_ids(cases: list[Case], reader: SavedReader | None) -> list[str]:
 def turn(case: Case, reader: SavedReader, by: int) -> None:
     """Open the scan that lies ``by`` places after ``case``; the first or last where there are fewer."""
     try:
-        scans = scan_ids(state.cases(), reader)
+        scans = scan_ids(state.cases(), reader, case)
     except StoreError as error:
         said.say(f"Not opened: {error}", failed=True)
         return
@@ -111,7 +131,7 @@ def header(case: Case, everything: list[Case], reader: SavedReader, blind: bool)
     StoreError
         Where the database can't be read.
     """
-    scans = scan_ids(everything, reader)
+    scans = scan_ids(everything, reader, case)
     have = {o.record.model for o in everything if o.record.case_id == case.record.case_id}
     at = scans.index(case.record.case_id)
     mine = [one for one in everything if one.record.case_id == case.record.case_id]
@@ -138,6 +158,8 @@ def header(case: Case, everything: list[Case], reader: SavedReader, blind: bool)
         "Case", scans, at, key=key, on_change=_choose_scan, args=(key,), label_visibility="collapsed"
     )
     age = "age not known" if case.record.age_weeks is None else f"{case.record.age_weeks:.1f} weeks"
+    if (place := _place(case, everything, reader)) != "":
+        age = f"{age} · {place}"
     if (given := label_of(case.record.subject)) != "":
         age = "`" + given.replace("`", "'") + f"` · {age}"  # text, never Markdown
     if blind:
@@ -163,6 +185,14 @@ def header(case: Case, everything: list[Case], reader: SavedReader, blind: bool)
     if turned is not None:
         label, to, name = turned
         switch[0].button(label, key="review_paper", on_click=_show, args=(to, name), width="stretch")
+
+
+def _place(case: Case, everything: list[Case], reader: SavedReader) -> str:
+    """Where in the reader's list the scan stands; empty where it is not in it."""
+    own = own_list.mine(state.feedback(), reader, everything)
+    at = [number for number, one in enumerate(own.items, 1) if one in own.turnable]
+    found = [number for number in at if own.items[number - 1].scan == own_list.scan_of(case)]
+    return f"assigned, {found[-1]} of {len(own.items)}" if found else ""
 
 
 def raw_scan(case: Case) -> Path | None:

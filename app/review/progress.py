@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from app.cases import Case
 from app.feedback.drafts import drafted_scans, keep_preference, preference, scan_key
 from app.feedback.reads import Event, SavedRead, Scan, events_of, reads_of
+from app.feedback.serving import current_passes
 from app.feedback.store import CaseProgress, SavedReader, Store, case_progress
 from app.review.classes import INADEQUATE
 from core.config import settings
@@ -37,10 +38,17 @@ class Standing:
     progress: Mapping[str, CaseProgress]
     events: Mapping[Scan, Event]  # the last one of each scan
     drafted: frozenset[str]  # keys of scans with a read under way
+    # Which reading of a scan is at hand, where it is not the first.
+    passes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    def scan(self, case: Case) -> Scan:
+        """A scan and the reading of it that is at hand."""
+        record = case.record
+        return scan_of(case, self.passes.get((record.case_id, record.input_hash), 1))
 
     def first(self, case: Case) -> SavedRead | None:
         """The locked first read of a scan."""
-        return self.reads.get(scan_of(case), (None, None))[0]
+        return self.reads.get(self.scan(case), (None, None))[0]
 
     def revealed(self, case: Case) -> bool:
         """Whether the reader may see what models made of the scan."""
@@ -48,7 +56,7 @@ class Standing:
 
     def status(self, case: Case) -> Status:
         """Where the reader stands with a scan."""
-        scan = scan_of(case)
+        scan = self.scan(case)
         first, second = self.reads.get(scan, (None, None))
         if second is not None or (first is not None and first.classification == INADEQUATE):
             return "done"
@@ -60,11 +68,11 @@ class Standing:
         return "in progress" if case.record.case_id in self.progress or self._drafted(case) else "new"
 
     def _drafted(self, case: Case) -> bool:
-        return scan_key(*scan_of(case)) in self.drafted
+        return scan_key(*self.scan(case)) in self.drafted
 
     def reason(self, case: Case) -> str:
         """Why a scan was skipped; empty where it was not."""
-        last = self.events.get(scan_of(case))
+        last = self.events.get(self.scan(case))
         return last.detail if last is not None and last.kind == "skipped" else ""
 
 
@@ -75,8 +83,10 @@ def scan_of(case: Case, pass_number: int = 1) -> Scan:
     return case.record.case_id, case.record.input_hash, pass_number
 
 
-def standing(store: Store, reader: SavedReader | None) -> Standing:
-    """Where one reader stands; nowhere where nobody is known.
+def standing(
+    store: Store, reader: SavedReader | None, there: Container[tuple[str, str]] | None = None
+) -> Standing:
+    """Where one reader stands; nowhere where nobody is known. ``there``: scans on disk.
 
     Raises
     ------
@@ -85,12 +95,14 @@ def standing(store: Store, reader: SavedReader | None) -> Standing:
     """
     if reader is None:
         return NOBODY
+    passes = current_passes(store, reader.id, there)
     events = {(one.case_id, one.input_hash, one.pass_number): one for one in events_of(store, reader.id)}
     return Standing(
         reads_of(store, reader.id),
-        case_progress(store, reader.id),
+        case_progress(store, reader.id, passes),
         events,
         drafted_scans(store, reader.id),
+        passes,
     )
 
 

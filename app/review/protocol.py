@@ -8,14 +8,27 @@ from __future__ import annotations
 from app import state
 from app.feedback.reads import SavedRead, current_reads
 from app.feedback.rows import Phase
+from app.feedback.serving import current_pass
 from app.feedback.store import SavedReader
 from core.config import settings
 from core.io.derivatives import CaseRecord
 
 
 def pass_of(reader: SavedReader, record: CaseRecord) -> int:
-    """Which of the reader's readings of the scan is under way, from 1."""
-    return 1
+    """Which of the reader's readings of the scan is under way, from 1: a scan can be assigned again.
+
+    Raises
+    ------
+    StoreError
+        Where the database can't be read.
+    """
+    return current_pass(
+        state.feedback(),
+        reader_id=reader.id,
+        case_id=record.case_id,
+        input_hash=record.input_hash,
+        there=lambda: {(case.record.case_id, case.record.input_hash) for case in state.cases()},
+    )
 
 
 def reads(reader: SavedReader, record: CaseRecord) -> tuple[SavedRead | None, SavedRead | None]:

@@ -47,6 +47,11 @@ class Open:
         return self.phase == "first"
 
     @property
+    def clock(self) -> str:
+        """What active seconds count for: this phase of this reading, also where a scan is read again."""
+        return f"{self.phase} {self.scan[:12]}"
+
+    @property
     def scan(self) -> str:
         """Names this reading of the scan, whichever model is open."""
         return scan_key(self.record.case_id, self.record.input_hash, self.pass_number)
@@ -167,6 +172,9 @@ def verified(reading: Open, drawn_here: bool) -> bool:
         return True
     loaded = st.session_state.get("reading_loaded") or {}
     hashes = {kind: reading.hashes[kind] for kind in visible(reading.hashes, reading.blind)}
-    if (loaded.get("case"), loaded.get("hashes")) != (reading.record.case_id, hashes):
+    drawn = loaded.get("hashes") or {}
+    # Maps that nobody asked for are not fetched.
+    needed = {kind for kind in hashes if kind not in MAP_KINDS.values() or kind == MAP_KINDS[reading.name]}
+    if loaded.get("case") != reading.record.case_id or not needed <= drawn.keys() or not drawn.items() <= hashes.items():
         return False
     return reading.blind or loaded.get("map") == reading.name

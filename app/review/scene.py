@@ -112,7 +112,7 @@ def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> 
             missed=tuple(missed),
             threshold=threshold(now.record),
             blind=now.blind,
-            phase=now.phase,
+            phase=now.clock,
             health=health_url(),
         ),
         key=VIEWER,

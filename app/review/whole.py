@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from app.assign import mine
 from app.cases import address
 from app.feedback.drafts import ReadDraft, change_read, preference, read_draft
 from app.feedback.reads import ReadInput, SavedRead, add_event, lock_first, save_second
@@ -69,7 +70,7 @@ def on_active() -> None:
 def count_seconds(now: Open, report: dict[str, Any]) -> None:
     """Keep a report of active seconds with its read; one of another case or phase came late: dropped."""
     seconds, run = report.get("seconds"), report.get("run")
-    if report.get("phase") != now.phase or not isinstance(seconds, int | float) or not isinstance(run, str):
+    if report.get("phase") != now.clock or not isinstance(seconds, int | float) or not isinstance(run, str):
         return
     if report.get("address") == address(now.record):
         choose(now, active={f"{run[:36]}.{report['address'][:8]}": float(seconds)})
@@ -167,14 +168,21 @@ def go_on(now: Open) -> None:
 
 
 def next_case(now: Open) -> str | None:
-    """Address of the case to read next in the reader's order, by the same model where there is one."""
+    """Address of the case to read next: of the reader's list where the open scan was assigned.
+
+    Else of the rest, in the reader's order, by the same model where there is one.
+    """
     store = state.feedback()
-    where = standing(store, now.reader)
     everything = state.cases()
-    mine = [case for case in everything if case.record.model == now.record.model]
-    rest = {case.record.case_id for case in mine}
-    mine += [case for case in everything if case.record.case_id not in rest]
-    found = following(ordered(mine, order_of(store, now.reader), now.reader), now.record.case_id, where)
+    own = mine.mine(store, now.reader, everything)
+    if (now.record.case_id, now.record.input_hash) in own.given:
+        return None if own.due is None else mine.case_of(own.due, everything).address
+    where = standing(store, now.reader)
+    everything = mine.free(everything, own)
+    same = [case for case in everything if case.record.model == now.record.model]
+    rest = {case.record.case_id for case in same}
+    same += [case for case in everything if case.record.case_id not in rest]
+    found = following(ordered(same, order_of(store, now.reader), now.reader), now.record.case_id, where)
     return None if found is None else found.address
 
 

@@ -125,10 +125,16 @@ def test_regions_without_answer_are_pointed_out_once(case: CaseRecord) -> None:
 
 def test_active_seconds_of_each_run_add_up(case: CaseRecord) -> None:
     at = judged(case)
-    report = {"address": address(case), "phase": "second", "run": "run-1", "seconds": 20}
+    clock = at.session_state["reading"].clock
+    report = {"address": address(case), "phase": clock, "run": "run-1", "seconds": 20}
     call(at, whole.on_active, reading_viewer={"active": report})
     call(at, whole.on_active, reading_viewer={"active": report | {"seconds": 12}})  # came late
-    call(at, whole.on_active, reading_viewer={"active": report | {"phase": "first", "seconds": 99}})
+    call(
+        at,
+        whole.on_active,
+        reading_viewer={"active": report | {"phase": clock.replace("second", "first"), "seconds": 99}},
+    )
+    call(at, whole.on_active, reading_viewer={"active": report | {"phase": "second", "seconds": 99}})
     call(at, whole.on_active, reading_viewer={"active": report | {"address": "0" * 64, "seconds": 99}})
     at = page(reading_loaded=loaded(case))  # a reload: another run
     keyed(at, case, ("class", "normal"))
