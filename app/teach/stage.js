@@ -249,7 +249,8 @@ function openStage(on) {
   stage.go = (mm) => { if (base) { nv.scene.crosshairPos = nv.mm2frac(mm, 0, true); nv.drawScene(); look(); } };
   stage.cross = () => toMM(nv, nv.scene.crosshairPos);
   stage.scroll = (by) => { if (base) nv.moveCrosshairInVox(...[[0, 0, by], [0, by, 0], [by, 0, 0]][state.plane]); };
-  stage.scale = () => parseFloat(getComputedStyle(node).getPropertyValue("--marks") || "1");
+  // Letters and lines grow with the picture: 1 where it is as high as --marks says, in pixels.
+  stage.scale = () => Math.max(1, node.clientHeight / (parseFloat(getComputedStyle(node).getPropertyValue("--marks")) || 650));
   stage.redraw = () => { if (base) nv.drawScene(); };
 
   function fit() {
