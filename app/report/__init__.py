@@ -1,0 +1,1 @@
+"""A report on one case: what a reader saw and said, as one file."""
