@@ -127,8 +127,8 @@ def _preparation(content: Content) -> str:
         return f"<h2 id=prepared>Preparation</h2>{line}<p class=soft>The picture of it is missing.</p>"
     source = data_address(path.read_bytes())
     return (
-        f"<h2 id=prepared>Preparation</h2>{line}<div class=qc><img src='{source}' alt='Slices of the scan with "
-        "the outline of its brain mask, and of the scan on the reference grid'></div>"
+        f"<section class=qc><h2 id=prepared>Preparation</h2>{line}<img src='{source}' alt='Slices of the scan "
+        "with the outline of its brain mask, and of the scan on the reference grid'></section>"
     )
 
 

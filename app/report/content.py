@@ -1,4 +1,4 @@
-"""What a report holds: one analysis and map, as one reader read it, and others' answers once these may show."""
+"""What a report holds: one analysis and map, as one reader read it, and others' answers to a closed scan."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.feedback.blinding import answers_visible
 from app.feedback.database import Store
 from app.feedback.marks import list_missed
 from app.feedback.reads import SavedRead, current_reads
-from app.feedback.rows import Missed, SavedReader, SavedVerdict, standing_verdicts
+from app.feedback.rows import Missed, SavedReader, SavedVerdict
 from app.feedback.serving import current_pass
 from app.feedback.store import current_verdicts
 from app.feedback.vocabulary import terms

@@ -111,9 +111,9 @@ def _card(content: Content, head: Head, at: int, region: Region) -> str:
             ("Volume", f"{number(region.volume_mm3, 0)} mm³"),
             ("Peak z", number(region.peak_z, 2, sign=True)),
             ("Mean z", number(region.mean_z, 2, sign=True)),
-            ("Peak (the cross)", _place(head, peak)),
-            ("Centre", _place(head, (region.x_mm, region.y_mm, region.z_mm))),
-            ("Largest axial slice", str(region.slice_axial + 1)),
+            ("Peak, mm", _place(head, peak)),
+            ("Centre, mm", _place(head, (region.x_mm, region.y_mm, region.z_mm))),
+            ("Slice", str(region.slice_axial + 1)),
             ("Region", f"<code>{esc(region.id)}</code>"),
         ]
     )
@@ -139,7 +139,7 @@ def _card(content: Content, head: Head, at: int, region: Region) -> str:
 
 def _place(head: Head, mm: tuple[float, float, float]) -> str:
     """A point in mm and as a voxel of the scan's file."""
-    return f"{esc(point(mm))}<br><span class=soft>voxel {', '.join(map(str, voxel(head, mm)))}</span>"
+    return f"{esc(point(mm).removesuffix(' mm'))}<br><span class=soft>voxel {', '.join(map(str, voxel(head, mm)))}</span>"
 
 
 def _verdict(content: Content, row: SavedVerdict) -> str:
@@ -154,13 +154,16 @@ def _pictures(
 ) -> str:
     """Three planes with their legend, numbers beside them."""
     sides = "patient's left on the right"
+    found = planes(head, mm, radius_mm)
     shown = [
-        f"<figure><img src='{source}' style='--w:{width}' alt='{esc(plane)} plane through {esc(what)}; "
+        f"<figure style='--w:{width}'><img src='{source}' alt='{esc(plane)} plane through {esc(what)}; "
         f"{'front on the right' if plane == 'sagittal' else esc(sides)}'>"
         f"<figcaption>{esc(plane.capitalize())}</figcaption></figure>"
-        for plane, width, source in planes(head, mm, radius_mm)
+        for plane, width, source in found
     ]
-    return f"<div class=both><div class=planes>{''.join(shown)}</div>{numbers}</div>{legend()}"
+    total = sum(width for _, width, _ in found)
+    row = f"<div class=planes style='--sum:{total}'>{''.join(shown)}</div>"
+    return f"<div class=both>{row}{numbers}</div>{legend()}"
 
 
 def marks(content: Content, head: Head) -> str:
@@ -173,7 +176,7 @@ def marks(content: Content, head: Head) -> str:
         kind = content.terms.get(mark.finding_type, mark.finding_type)
         numbers = facts(
             [
-                ("Centre", _place(head, where)),
+                ("Centre, mm", _place(head, where)),
                 ("Radius", f"{number(mark.radius_mm, 1)} mm"),
                 ("Finding", esc(kind)),
                 ("Confidence", "" if mark.confidence is None else f"{mark.confidence} of 5"),
@@ -250,8 +253,8 @@ def scores(content: Content) -> str:
     ]
     uncovered = record.scores.get("normative_uncovered", 0.0)
     line = (
-        f"<p class=soft>{number(uncovered, 1)} % of the brain lies where no normal has brain: normative z is 0 "
-        "there.</p>"
+        f"<p class=soft>{number(uncovered, 1)} % of the brain lies where no normal has brain: normative z "
+        "is 0 there.</p>"
         if uncovered > 0
         else ""
     )

@@ -19,9 +19,10 @@ SYNTHETIC = (
     "SYNTHETIC: this scan was made by a computer. No newborn was scanned, and nothing here is clinical."
 )
 CONVENTION = (
-    "Pictures are radiological: the patient's left is on the right of axial and coronal pictures; sagittal ones "
-    "have the front on the right. Positions are millimetres in the scan's RAS+ space (x to the patient's right, "
-    "y to the front, z up); voxels count from 0 along the axes of the scan's file as stored."
+    "Pictures are radiological: the patient's left is on the right of axial and coronal pictures; sagittal "
+    "ones have the front on the right. The cross marks a region's peak. Positions are millimetres in the "
+    "scan's RAS+ space (x to the patient's right, y to the front, z up); voxels count from 0 along the axes "
+    "of the scan's file as stored."
 )
 MAPS: dict[MapName, str] = {
     "volume": "volume z: residual against all residuals of this scan's brain, as in the paper",
