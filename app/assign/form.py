@@ -47,8 +47,10 @@ def composer(store: Store, coordinator: SavedReader) -> bool:
     name = st.text_input("Name of the batch", key=key, max_chars=200, placeholder="e.g. Pilot", width=420)
     st.subheader("Cases", anchor=False)
     wanted, left = _filtered(everything, now)
+    place = st.container()  # drawn after the planted ones, which are none of the cases
     planted = _planted([case for case in everything if case.record.model == wanted.model])
-    chosen = _chosen([case for case in left if case not in planted])
+    with place:
+        chosen = _chosen([case for case in left if case not in planted])
     known = _known(planted)
     st.subheader("Readers", anchor=False)
     readers, k = _readers(store)
@@ -154,9 +156,9 @@ def _filtered(everything: list[Case], now: Course) -> tuple[Wanted, list[Case]]:
 def _chosen(left: list[Case]) -> list[Case]:
     """All that the filters leave, or some."""
     how, which = st.columns([0.3, 0.7])
-    count = "1 case" if len(left) == 1 else f"all {len(left)} cases"
+    count = "1 passes" if len(left) == 1 else f"{len(left)} pass"
     some = how.segmented_control(
-        f"The filters leave {count if len(left) else 'no case'}",
+        f"{count} the filters",
         ["Take all", "Choose"],
         default="Take all",
         key="assign_all",

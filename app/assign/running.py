@@ -75,7 +75,6 @@ def _batch(store: Store, batch: Batch, coordinator: SavedReader) -> None:
         title, log, off = st.columns([0.64, 0.18, 0.18], vertical_alignment="center")
         done = sum(one.done for one in batch.progress)
         every = sum(one.assigned for one in batch.progress)
-        title.markdown("**Batch**")
         title.text(batch.name)
         hidden = blinded(batch, coordinator)
         log.download_button(
