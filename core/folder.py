@@ -77,7 +77,7 @@ def whole(folder: Path, files: Mapping[str, str]) -> bool:
 def documents(paths: CasePaths) -> dict[Path, dict[str, Any]]:
     """Records and sidecars of the folder, of whatever schema; damaged ones say nothing and are left out."""
     found = {}
-    for pattern in ("model-*_case.json", "space-cube*_desc-prepared_T2w.json"):
+    for pattern in ("model-*_case.json", "space-cube*_desc-prepared_T[12]w.json"):
         for path in sorted(paths.folder.glob(f"{paths.stem}_{pattern}")):
             try:
                 document = json.loads(path.read_text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from core.folder import case_lock, claim, staging, whole
 from core.io.atomic import write_bytes
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
-from core.io.volume import file_hash, load_mask, load_volume
+from core.io.volume import Volume, file_hash, load_mask, load_volume, save_volume
+from core.preprocess.channel import VERSION as CHANNEL_VERSION
+from core.preprocess.channel import prepare_channel
 from core.preprocess.pipeline import (
+    ONE_CHANNEL,
     VERSION,
     Prepared,
     PrepareError,
@@ -69,7 +73,11 @@ def extractor(inputs: Mapping[str, str], settings: PrepareSettings) -> str:
 def prepared_key(
     scan: Scan, inputs: Mapping[str, str], reference: Reference, settings: PrepareSettings
 ) -> str:
-    """Content address of a preparation: files, reference, settings, and the code that makes it."""
+    """Content address of a T2w's preparation: files, reference, settings, and the code that makes it.
+
+    Channels beside it have keys of their own (``channel_key``), so one preparation serves networks of both
+    kinds.
+    """
     return content_key(
         {
             "schema": SCHEMA,
@@ -78,29 +86,62 @@ def prepared_key(
             **inputs,
             "synthetic": scan.synthetic,  # stands on the QC picture
             "reference": reference.hash,
-            "settings": settings_to_dict(settings),
+            "settings": settings_to_dict(replace(settings, channels=ONE_CHANNEL)),
             "brain_extractor": extractor(inputs, settings),
         }
     )
 
 
-def sidecar_of(paths: CasePaths, cube: int) -> dict[str, Any]:
+def channel_file(scan: Scan, channel: str) -> Path:
+    """The scan's file of a channel beyond the T2w.
+
+    Raises
+    ------
+    PrepareError
+        Where the scan has none.
+    """
+    if channel != "T1w" or scan.t1w is None:
+        raise PrepareError(
+            f"{scan.subject}_{scan.session}: no {channel} scan; expected one beside {scan.path.name}, since "
+            f"the network sees T2w and {channel} together"
+        )
+    return scan.t1w
+
+
+def channel_key(scan: Scan, channel: str, prepared: str) -> str:
+    """Content address of a channel beside the T2w's preparation with key ``prepared``.
+
+    Raises
+    ------
+    PrepareError
+        Where the scan has no such channel.
+    """
+    image = file_hash(channel_file(scan, channel))
+    return content_key({"prepared": prepared, "channel": channel, "image": image, "version": CHANNEL_VERSION})
+
+
+def channel_keys(scan: Scan, prepared: str, settings: PrepareSettings) -> dict[str, str]:
+    """``channel_key`` of each channel beyond the T2w, by name; empty as in the paper."""
+    return {channel: channel_key(scan, channel, prepared) for channel in settings.channels[1:]}
+
+
+def sidecar_of(paths: CasePaths, cube: int, channel: str = "T2w") -> dict[str, Any]:
     """The preparation's sidecar; empty where there is none that can be read."""
     try:
-        sidecar = json.loads(paths.prepared_json(cube).read_text())
+        sidecar = json.loads(paths.prepared_json(cube, channel).read_text())
     except (OSError, ValueError):
         return {}
     return sidecar if isinstance(sidecar, dict) else {}
 
 
-def stored_key(paths: CasePaths, cube: int) -> str:
+def stored_key(paths: CasePaths, cube: int, channel: str = "T2w") -> str:
     """Key of the preparation on disk; empty where there is none that can be read."""
-    return str(sidecar_of(paths, cube).get("key", ""))
+    return str(sidecar_of(paths, cube, channel).get("key", ""))
 
 
-def is_prepared(paths: CasePaths, cube: int, key: str) -> bool:
+def is_prepared(paths: CasePaths, cube: int, key: str, channel: str = "T2w") -> bool:
     """True where the preparation with this ``key`` is on disk, each file as it was written."""
-    sidecar = sidecar_of(paths, cube)
+    sidecar = sidecar_of(paths, cube, channel)
     files = sidecar.get("files")
     return sidecar.get("key") == key and isinstance(files, dict) and whole(paths.folder, files)
 
@@ -109,7 +150,22 @@ def prepare_locked(
     scan: Scan, inputs: Mapping[str, str], paths: CasePaths, reference: Reference, settings: PrepareSettings
 ) -> Prepared:
     """As ``prepare_scan``, for a caller that holds the case's lock and claimed its folder."""
-    key, cube = prepared_key(scan, inputs, reference, settings), settings.cube
+    key = prepared_key(scan, inputs, reference, settings)
+    keys = channel_keys(scan, key, settings)  # a scan that lacks a channel is refused before any work
+    prepared = _t2w_locked(scan, inputs, paths, reference, replace(settings, channels=ONE_CHANNEL), key)
+    extra = (_channel_locked(scan, name, paths, prepared, settings, key) for name, key in keys.items())
+    return replace(prepared, extra=tuple(extra))
+
+
+def _t2w_locked(
+    scan: Scan,
+    inputs: Mapping[str, str],
+    paths: CasePaths,
+    reference: Reference,
+    settings: PrepareSettings,
+    key: str,
+) -> Prepared:
+    cube = settings.cube
     if is_prepared(paths, cube, key):
         try:
             return read_prepared(paths, cube)
@@ -132,6 +188,35 @@ def prepare_locked(
         record = {**json.loads(sidecar.read_text()), "files": files}
         write_bytes(sidecar, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
     return prepared
+
+
+def _channel_locked(
+    scan: Scan, name: str, paths: CasePaths, prepared: Prepared, settings: PrepareSettings, key: str
+) -> Volume:
+    cube = settings.cube
+    if is_prepared(paths, cube, key, name):
+        return load_volume(paths.prepared(cube, name))
+    note = "synthetic" if scan.synthetic else ""
+    image = channel_file(scan, name)
+    made = prepare_channel(load_volume(image), name, prepared, settings, note)
+    sidecar = {
+        "key": key,
+        "inputs": {"scan": file_hash(scan.path), name: file_hash(image)},
+        "scan_to_channel": made.scan_to_channel.tolist(),
+        "moved": made.moved,
+        "settings": settings_to_dict(settings),
+        "synthetic": scan.synthetic,
+        "versions": versions("numpy", *PACKAGES),
+    }
+    with staging(paths, f"prepared-{name}", paths.prepared_json(cube, name)) as staged:
+        save_volume(made.cube, staged.prepared(cube, name))
+        write_bytes(staged.qc(cube, name), made.qc)
+        own = {path.name: file_hash(path) for path in sorted(staged.folder.iterdir())}
+        on = paths.prepared_mask(cube)
+        record = {**sidecar, "files": {**own, on.name: file_hash(on)}}
+        content = (json.dumps(record, indent=1, sort_keys=True) + "\n").encode()
+        write_bytes(staged.prepared_json(cube, name), content)
+    return made.cube
 
 
 def prepare_scan(

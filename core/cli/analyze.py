@@ -24,6 +24,7 @@ from core.io.bids import Scan
 from core.io.derivatives import MAP_NAMES, CasePaths, CaseRecord, read_regions
 from core.networks.zoo import ModelInfo
 from core.prepared import Progress, input_hashes
+from core.preprocess.pipeline import PrepareError
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ def run_all(
     for task in tasks:
         try:
             record = finished(task)
-        except OSError:
-            record = None  # unreadable input: the worker reports it as this case's own error
+        except (OSError, PrepareError):
+            record = None  # unreadable or missing input: the worker reports it as this case's own error
         if record is None:
             waiting.append(task)
         else:

@@ -23,8 +23,8 @@ from core.cli.sources import (
 from core.config import settings
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
-from core.prepared import input_hashes, is_prepared, prepare_scan, prepared_key
-from core.preprocess.pipeline import PrepareSettings, Reference, settings_from_dict
+from core.prepared import channel_keys, input_hashes, is_prepared, prepare_scan, prepared_key
+from core.preprocess.pipeline import PrepareError, PrepareSettings, Reference, settings_from_dict
 
 STEP = "prepare"  # in the ledger
 
@@ -90,10 +90,12 @@ def waiting(tasks: Sequence[Task]) -> list[Task]:
     def there(task: Task) -> bool:
         try:
             inputs = input_hashes(task.scan)
-        except OSError:
+            cube, key = task.settings.cube, prepared_key(task.scan, inputs, reference, task.settings)
+            channels = channel_keys(task.scan, key, task.settings)
+        except (OSError, PrepareError):
             return False
-        return is_prepared(
-            task.paths, task.settings.cube, prepared_key(task.scan, inputs, reference, task.settings)
+        return is_prepared(task.paths, cube, key) and all(
+            is_prepared(task.paths, cube, own, channel) for channel, own in channels.items()
         )
 
     return [task for task in tasks if not there(task)]

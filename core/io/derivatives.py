@@ -122,19 +122,19 @@ class CasePaths:
         """Brain mask, scan grid."""
         return self.file("desc-brain_mask.nii.gz")
 
-    def prepared(self, cube: int) -> Path:
+    def prepared(self, cube: int, channel: str = "T2w") -> Path:
         """Model input in [0, 1], ``cube``³ reference grid."""
-        return self.file(f"space-cube{cube}_desc-prepared_T2w.nii.gz")
+        return self.file(f"space-cube{cube}_desc-prepared_{channel}.nii.gz")
 
     def prepared_mask(self, cube: int) -> Path:
         return self.file(f"space-cube{cube}_desc-brain_mask.nii.gz")
 
-    def prepared_json(self, cube: int) -> Path:
-        """Sidecar; written last, so its presence says that preparation is whole."""
-        return self.file(f"space-cube{cube}_desc-prepared_T2w.json")
+    def prepared_json(self, cube: int, channel: str = "T2w") -> Path:
+        """Sidecar; written last, so its presence says that the channel's preparation is whole."""
+        return self.file(f"space-cube{cube}_desc-prepared_{channel}.json")
 
-    def qc(self, cube: int) -> Path:
-        return self.file(f"space-cube{cube}_desc-qc_T2w.png")
+    def qc(self, cube: int, channel: str = "T2w") -> Path:
+        return self.file(f"space-cube{cube}_desc-qc_{channel}.png")
 
     def reconstruction(self, model: str) -> Path:
         """x̂ in [0, 1], scan grid."""

@@ -29,6 +29,7 @@ __all__ += ["settings_from_dict", "settings_to_dict", "to_scan_grid", "write_pre
 VERSION = 1  # enters the case's key; raise it when the same settings give other voxels
 _MARGIN_MM = 6.0  # kept around the brain for bias field and registration
 _LEAST_OVERLAP = 0.3  # less is no registration; what lies above is reported and left to the reader
+ONE_CHANNEL, TWO_CHANNELS = ("T2w",), ("T2w", "T1w")
 _PACKAGES = ("antspyx", "nibabel", "numpy", "scipy", "brainextractor")
 
 
@@ -38,7 +39,8 @@ class PrepareSettings:
 
     ``cube`` voxels a side over ``fov_mm``; ``bias`` n4, n3 or none; ``intensity`` minmax (paper) or robust;
     ``mask`` auto, given, stripped, bet or command. ``landmarks``: a site's, and the model's that they are
-    brought to (``harmonise``); none as in the paper.
+    brought to (``harmonise``), of the T2w alone; none as in the paper. ``channels``: what the network sees;
+    the T2w alone as in the paper, or a T1w beside it (``channel``).
 
     Raises
     ------
@@ -52,6 +54,7 @@ class PrepareSettings:
     intensity: str = "minmax"
     mask: str = "auto"
     landmarks: Landmarks = ()
+    channels: tuple[str, ...] = ONE_CHANNEL
 
     def __post_init__(self) -> None:
         choices = {"bias": bias.METHODS, "intensity": intensity.METHODS, "mask": brain.METHODS}
@@ -63,6 +66,8 @@ class PrepareSettings:
         if not 32 <= self.fov_mm <= 512:
             raise PrepareError(f"fov_mm: {self.fov_mm}; expected 32 to 512 mm")
         check_landmarks(self.landmarks)
+        if self.channels not in (ONE_CHANNEL, TWO_CHANNELS):
+            raise PrepareError(f"channels: {self.channels!r}; expected {ONE_CHANNEL} or {TWO_CHANNELS}")
 
 
 def settings_from_dict(raw: dict[str, Any]) -> PrepareSettings:
@@ -78,14 +83,22 @@ def settings_from_dict(raw: dict[str, Any]) -> PrepareSettings:
     if unknown:
         raise PrepareError(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     pair = tuple(tuple(float(value) for value in values) for values in raw.get("landmarks", ()))
-    return PrepareSettings(**{**raw, "landmarks": pair})
+    channels = raw.get("channels", ONE_CHANNEL)
+    if isinstance(channels, str):
+        raise PrepareError(f"channels: {channels!r}; expected a list")
+    return PrepareSettings(**{**raw, "landmarks": pair, "channels": tuple(channels)})
 
 
 def settings_to_dict(settings: PrepareSettings) -> dict[str, Any]:
-    """Settings for JSON and keys; landmarks only where there are some, so that older keys hold."""
+    """Settings for JSON and keys; landmarks and channels beyond the T2w only where there are some.
+
+    So older keys hold.
+    """
     raw = asdict(settings)
     if settings.landmarks == ():
         del raw["landmarks"]
+    if settings.channels == ONE_CHANNEL:
+        del raw["channels"]
     return raw
 
 
@@ -100,6 +113,7 @@ class Prepared:
     overlap : Dice of the scan's mask with the reference's inside the cube
     times : seconds by step
     qc : PNG
+    extra : other channels on the cube's grid, in [0, 1], 0 outside the mask; empty as in the paper
     """
 
     scan: Volume
@@ -111,6 +125,14 @@ class Prepared:
     overlap: float
     times: dict[str, float]
     qc: bytes
+    extra: tuple[Volume, ...] = ()
+
+    @property
+    def x(self) -> np.ndarray:
+        """What a network sees: (N, N, N), or (C, N, N, N), T2w first, where there are other channels."""
+        if self.extra == ():
+            return self.cube.data
+        return np.stack([self.cube.data, *(channel.data for channel in self.extra)])
 
 
 def prepare(
@@ -247,8 +269,10 @@ def write_prepared(prepared: Prepared, paths: CasePaths, cube: int, extra: dict[
     write_bytes(sidecar, (json.dumps(record | extra, indent=1, sort_keys=True) + "\n").encode())
 
 
-def read_prepared(paths: CasePaths, cube: int) -> Prepared:
+def read_prepared(paths: CasePaths, cube: int, channels: tuple[str, ...] = ONE_CHANNEL) -> Prepared:
     """Read what ``write_prepared`` wrote; the cube and its transform are those of the run, bit for bit.
+
+    Of ``channels`` those beyond the T2w are what ``core.prepared`` has written beside it.
 
     Raises
     ------
@@ -270,6 +294,7 @@ def read_prepared(paths: CasePaths, cube: int) -> Prepared:
             overlap=float(record["overlap"]),
             times=dict(record["times"]),
             qc=paths.qc(cube).read_bytes(),
+            extra=tuple(load_volume(paths.prepared(cube, channel)) for channel in channels[1:]),
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise PrepareError(f"{sidecar.name}: {error}; expected a whole preparation, prepare again") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,14 @@ from core.config import settings
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
 from core.io.volume import file_hash, load_mask, load_volume, save_volume
-from core.prepared import input_hashes, is_prepared, prepare_scan, prepared_key, sidecar_of
-from core.preprocess.pipeline import PrepareSettings
+from core.prepared import input_hashes, is_prepared, prepare_scan, prepared_key, sidecar_of, stored_key
+from core.preprocess.pipeline import (
+    PrepareError,
+    PrepareSettings,
+    read_prepared,
+    settings_from_dict,
+    settings_to_dict,
+)
 from tests.core.case_fakes import CUBE, fake_prepare, reference, write_scan
 
 SETTINGS = PrepareSettings(cube=CUBE)
@@ -89,3 +96,85 @@ def test_the_brain_extractor_counts_where_it_may_be_used(
         settings.cache_clear()
         keys.add(prepared_key(scan, input_hashes(scan), reference(), replace(SETTINGS, mask=mask)))
     assert (len(keys) == 2) == moves
+
+
+def other_contrast(folder: Path, scan: Scan, level: float = 900.0) -> Scan:
+    """The scan with a T1w beside it: its contrast turned over."""
+    volume = load_volume(scan.path)
+    path = folder / "sub-one_ses-01_T1w.nii.gz"
+    save_volume(volume.with_data(np.where(volume.data > 0, level - volume.data, 0)), path)
+    return replace(scan, t1w=path)
+
+
+@pytest.fixture
+def _aligned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The phantom is a ramp in an ellipsoid: nothing that alignment could hold on to."""
+    monkeypatch.setattr("core.preprocess.channel.align", lambda *_: (np.eye(4), False))
+
+
+@pytest.mark.usefixtures("_aligned")
+def test_a_t1w_lies_beside_and_leaves_the_t2w_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = other_contrast(tmp_path, write_scan(tmp_path / "bids"))
+    root, both = tmp_path / "out", replace(SETTINGS, bias="none", channels=("T2w", "T1w"))
+    paths = CasePaths(root, "sub-one", "ses-01")
+    alone = prepare_scan(scan, reference(), root, replace(SETTINGS, bias="none"))
+    assert alone.x.shape == (CUBE,) * 3
+    before = paths.prepared_json(CUBE).read_bytes()
+    made = prepare_scan(scan, reference(), root, both)
+    assert paths.prepared_json(CUBE).read_bytes() == before
+    assert made.x.shape == (2, CUBE, CUBE, CUBE)
+    assert np.array_equal(made.x[0], alone.cube.data)
+    deep = ndimage.binary_erosion(made.cube_mask.data > 0, iterations=2)
+    assert np.corrcoef(made.x[0][deep], made.x[1][deep])[0, 1] < -0.95
+    assert paths.qc(CUBE, "T1w").read_bytes().startswith(b"\x89PNG")
+    back = read_prepared(paths, CUBE, both.channels)
+    assert np.array_equal(back.x, made.x)
+    # Another T1w, or another file in its place, is prepared again; the same is not.
+    keys = {stored_key(paths, CUBE, "T1w")}
+    other = other_contrast(tmp_path, scan, level=1200.0)
+    prepare_scan(other, reference(), root, both)
+    keys.add(stored_key(paths, CUBE, "T1w"))
+    assert len(keys) == 2
+    assert paths.prepared_json(CUBE).read_bytes() == before
+    monkeypatch.setattr("core.prepared.prepare_channel", lambda *_: pytest.fail("prepared twice"))
+    prepare_scan(other, reference(), root, both)
+
+
+@pytest.mark.usefixtures("_aligned")
+def test_another_mask_makes_the_t1w_anew(tmp_path: Path) -> None:
+    scan = other_contrast(tmp_path, write_scan(tmp_path / "bids"))
+    root, both = tmp_path / "out", replace(SETTINGS, bias="none", channels=("T2w", "T1w"))
+    paths = CasePaths(root, "sub-one", "ses-01")
+    prepare_scan(scan, reference(), root, both)
+    assert scan.mask is not None
+    mask = load_mask(scan.mask, load_volume(scan.path))
+    small = replace(scan, mask=tmp_path / "small.nii.gz")
+    save_volume(
+        mask.with_data(ndimage.binary_erosion(mask.data > 0, iterations=4)),
+        tmp_path / "small.nii.gz",
+        np.uint8,
+    )
+    prepare_scan(small, reference(), root, SETTINGS)
+    assert not paths.prepared_json(CUBE, "T1w").exists()
+    made = prepare_scan(small, reference(), root, both)
+    outside = made.cube_mask.data == 0
+    assert (made.x[1][outside] == 0).all()
+    assert np.count_nonzero(made.x[1]) > 0.9 * np.count_nonzero(~outside)
+
+
+def test_without_a_t1w_the_scan_is_refused_by_name(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "bids")
+    with pytest.raises(
+        PrepareError, match=r"sub-one_ses-01: no T1w scan; expected one beside sub-one_ses-01_T2w\.nii\.gz"
+    ):
+        prepare_scan(scan, reference(), tmp_path / "out", replace(SETTINGS, channels=("T2w", "T1w")))
+    assert not CasePaths(tmp_path / "out", "sub-one", "ses-01").prepared_json(CUBE).exists()
+
+
+def test_keys_of_one_channel_are_those_of_before_there_were_more() -> None:
+    assert "channels" not in settings_to_dict(SETTINGS)
+    both = replace(SETTINGS, channels=("T2w", "T1w"))
+    assert settings_from_dict(json.loads(json.dumps(settings_to_dict(both)))) == both
+    assert settings_from_dict(settings_to_dict(SETTINGS)) == SETTINGS

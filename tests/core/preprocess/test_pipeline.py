@@ -210,7 +210,10 @@ def test_whole_numbers_are_kept_short_and_exact(prepared: Prepared, tmp_path: Pa
         ({"mask": True}, r"mask: True; expected one of auto, given, stripped, bet, command"),
         ({"cube": 4}, r"cube: 4; expected 8 to 512 voxels"),
         ({"fov_mm": 1.0}, r"fov_mm: 1\.0; expected 32 to 512 mm"),
-        ({"spline": 3}, r"unknown setting spline; known are bias, cube, fov_mm, intensity, landmarks, mask"),
+        ({"spline": 3}, r"unknown setting spline; known are bias, channels, cube, fov_mm, intensity, land"),
+        ({"channels": ["T1w"]}, r"channels: \('T1w',\); expected \('T2w',\) or \('T2w', 'T1w'\)"),
+        ({"channels": ["T1w", "T2w"]}, r"channels: \('T1w', 'T2w'\); expected"),
+        ({"channels": "T2w"}, r"channels: 'T2w'; expected a list"),
     ],
 )
 def test_settings_that_are_none(change: dict[str, object], text: str) -> None:
