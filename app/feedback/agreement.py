@@ -96,7 +96,8 @@ def rows_of(
 ) -> Rows:
     """Tables of all answers that the viewer may know.
 
-    ``known``: class, "normal" or "abnormal" by case id, from outside; a decision or an assignment wins.
+    ``known``: class, "normal" or "abnormal" by case id, from outside; a decision or an assignment wins,
+    and of a planted scan the assignment over the decision.
     """
     reference: dict[Scan, str] = {
         (row.case_id, row.input_hash): row.decision for row in decided.values() if row.subject == "class"
@@ -110,6 +111,8 @@ def rows_of(
         scan = (read.case_id, read.input_hash)
         first = locked.get(at)
         told = reference.get(scan, answers.known.get(read.case_id, known.get(read.case_id)))
+        if answers.kinds.get(at) == "planted":  # it was known before anybody read it
+            told = answers.known.get(read.case_id, told)
         if scan in answers.waiting:
             told = None  # the viewer has still to read it again
         unaided = first is not None and first.unaided

@@ -16,7 +16,7 @@ from app.feedback.database import Store, transaction
 from app.feedback.models import CaseRead, Verdict
 from app.feedback.writing import new_id, now_utc
 from tests.app.feedback.conftest import region
-from tests.app.feedback.readings import assign, first, hash_of, judge, miss, reader, second
+from tests.app.feedback.readings import SCAN, assign, first, hash_of, judge, miss, reader, second
 
 R1, R2 = region("r01", map="volume", band="4+", sign=1), region("r02", map="volume", band="3-4", sign=-1)
 
@@ -165,6 +165,18 @@ def test_repeats_and_planted_stay_apart(store: Store) -> None:
     assert repeated(rows, "regions").codes.shape == (6, 2)
     one = tables.planted(rows).set_index("reader").loc["You"]
     assert one[["readings", "right", "abnormal", "abnormal found", "normal"]].tolist() == [1, 0, 1, 0, 0]
+
+
+def test_what_is_known_of_a_planted_scan_stands_over_a_decision(store: Store) -> None:
+    ada, ben = reader(store, "Ada"), reader(store, "Ben")
+    assign(store, [ada, ben], kind="planted", known={SCAN: "2A"})
+    second(store, ada, classification="2A")
+    second(store, ben, classification="normal")
+    answers = answers_visible(store, ada)
+    decide(store, disputes(answers)[0], id=new_id(), reader_id=ada, decision="normal", reason="x")
+    rows = rows_of(answers, decisions(store, answers), {}, {ada: "You", ben: "Reader 1"})
+    found = tables.planted(rows).set_index("reader")["right"]
+    assert found.to_dict() == {EVERY: 1, "You": 1, "Reader 1": 0}
 
 
 def test_nothing_read_gives_empty_tables(store: Store) -> None:
