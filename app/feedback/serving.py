@@ -10,11 +10,11 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.feedback.blinding import Scan
 from app.feedback.database import Store, transaction
-from app.feedback.models import Assignment, AssignmentBatch
-from app.feedback.reads import SavedRead, events_of, reads_of
+from app.feedback.models import Assignment, AssignmentBatch, CaseEvent, CaseRead
 
 INADEQUATE = "inadequate"
 
@@ -41,39 +41,79 @@ class Served:
         return self.case_id, self.input_hash
 
 
-def over(reads: tuple[SavedRead | None, SavedRead | None]) -> bool:
-    """Whether first and second read end a pass: a second is there, or the image was found inadequate."""
-    first, second = reads
-    return second is not None or (first is not None and first.classification == INADEQUATE)
+@dataclass(frozen=True)
+class _Done:
+    """Readings by scan and pass: ``over``, with a read, and what the reader did with the scan last."""
+
+    over: frozenset[tuple[str, str, int]]
+    read: frozenset[tuple[str, str, int]]
+    last: dict[tuple[str, str, int], str]
+
+
+def _done(session: Session, reader_id: int) -> _Done:
+    """Columns only: this is asked at every step of a reading."""
+    seconds: dict[tuple[str, str, int], int] = {}
+    ended, read = set(), set()
+    rows = select(
+        CaseRead.case_id,
+        CaseRead.input_hash,
+        CaseRead.pass_number,
+        CaseRead.phase,
+        CaseRead.classification,
+        CaseRead.retracted,
+    ).where(CaseRead.reader_id == reader_id)
+    for case_id, input_hash, number, phase, classification, retracted in session.execute(rows):
+        one = (case_id, input_hash, number)
+        read.add(one)
+        if phase == "first" and classification == INADEQUATE:
+            ended.add(one)
+        elif phase == "second":  # a row that takes one back uncovers the one before
+            seconds[one] = seconds.get(one, 0) + (-1 if retracted else 1)
+    ended |= {one for one, count in seconds.items() if count > 0}
+    acts = (
+        select(CaseEvent.case_id, CaseEvent.input_hash, CaseEvent.pass_number, CaseEvent.kind)
+        .where(CaseEvent.reader_id == reader_id)
+        .order_by(CaseEvent.seq)
+    )
+    last = {(case, scan, number): kind for case, scan, number, kind in session.execute(acts)}
+    return _Done(frozenset(ended), frozenset(read), last)
 
 
 def serving(store: Store, reader_id: int) -> list[Served]:
     """The reader's list: every scan of the batches that run, in order, each pass once."""
-    reads = reads_of(store, reader_id)
-    last = {(one.case_id, one.input_hash, one.pass_number): one.kind for one in events_of(store, reader_id)}
+    with transaction(store, write=False) as session:
+        return _serving(session, reader_id, _done(session, reader_id))
+
+
+def _serving(session: Session, reader_id: int, done: _Done) -> list[Served]:
     query = (
-        select(Assignment, AssignmentBatch.settings)
+        select(
+            Assignment.batch_id,
+            Assignment.position,
+            Assignment.case_id,
+            Assignment.input_hash,
+            Assignment.pass_number,
+            AssignmentBatch.settings["model"].as_string(),
+        )
         .join(AssignmentBatch, Assignment.batch_id == AssignmentBatch.id)
         .where(Assignment.reader_id == reader_id, AssignmentBatch.closed_utc.is_(None))
         .order_by(AssignmentBatch.created_utc, AssignmentBatch.id, Assignment.position)
     )
     found: dict[tuple[str, str, int], Served] = {}
-    with transaction(store, write=False) as session:
-        for row, given in session.execute(query):
-            one = (row.case_id, row.input_hash, row.pass_number)
-            done = over(reads.get(one, (None, None)))
-            served = Served(
-                batch_id=row.batch_id,
-                position=row.position,
-                case_id=row.case_id,
-                input_hash=row.input_hash,
-                pass_number=row.pass_number,
-                model=str(given.get("model", "")),
-                done=done,
-                skipped=not done and last.get(one) == "skipped",
-                begun=one in last or one in reads,
-            )
-            found.setdefault(one, served)
+    for batch, position, case_id, input_hash, number, model in session.execute(query):
+        one = (case_id, input_hash, number)
+        served = Served(
+            batch_id=batch,
+            position=position,
+            case_id=case_id,
+            input_hash=input_hash,
+            pass_number=number,
+            model=model or "",
+            done=one in done.over,
+            skipped=one not in done.over and done.last.get(one) == "skipped",
+            begun=one in done.last or one in done.read,
+        )
+        found.setdefault(one, served)
     return list(found.values())
 
 
@@ -99,11 +139,13 @@ def current_passes(store: Store, reader_id: int, there: Container[Scan] | None =
     That is the last one reached in the list; of a scan that no batch gives, the last one finished.
     ``there``: scans that can be shown; others hold nothing up.
     """
+    with transaction(store, write=False) as session:
+        done = _done(session, reader_id)
+        every = _serving(session, reader_id, done)
     found: dict[Scan, int] = {}
-    for (case_id, input_hash, number), reads in reads_of(store, reader_id).items():
-        if over(reads):
-            found[case_id, input_hash] = max(number, found.get((case_id, input_hash), 1))
-    items = [one for one in serving(store, reader_id) if there is None or one.scan in there]
+    for case_id, input_hash, number in done.over:
+        found[case_id, input_hash] = max(number, found.get((case_id, input_hash), 1))
+    items = [one for one in every if there is None or one.scan in there]
     for one in reached(items):
         found[one.scan] = max(one.pass_number, found.get(one.scan, 1))
     for one in items:
@@ -123,6 +165,29 @@ def current_pass(
 
     ``there`` is asked only where the scan is served again.
     """
-    scan = (case_id, input_hash)
-    again = any(one.scan == scan and one.pass_number > 1 for one in serving(store, reader_id))
-    return current_passes(store, reader_id, there() if again and there is not None else None).get(scan, 1)
+    if not _again(store, reader_id, case_id, input_hash):
+        return 1
+    return current_passes(store, reader_id, None if there is None else there()).get((case_id, input_hash), 1)
+
+
+def _again(store: Store, reader_id: int, case_id: str, input_hash: str) -> bool:
+    """Whether a later reading of the scan than the first is asked for by a batch that runs, or was begun."""
+    with transaction(store, write=False) as session:
+        asked = (
+            select(Assignment.id)
+            .join(AssignmentBatch, Assignment.batch_id == AssignmentBatch.id)
+            .where(
+                AssignmentBatch.closed_utc.is_(None),
+                Assignment.reader_id == reader_id,
+                Assignment.case_id == case_id,
+                Assignment.input_hash == input_hash,
+                Assignment.pass_number > 1,
+            )
+        )
+        begun = select(CaseRead.id).where(
+            CaseRead.reader_id == reader_id,
+            CaseRead.case_id == case_id,
+            CaseRead.input_hash == input_hash,
+            CaseRead.pass_number > 1,
+        )
+        return any(session.scalar(one.limit(1)) is not None for one in (asked, begun))

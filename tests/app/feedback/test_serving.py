@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from sqlalchemy import select
+
 from app.feedback.assignments import close_batch, make_batch
-from app.feedback.database import Store
+from app.feedback.database import Store, transaction
+from app.feedback.models import CaseRead
 from app.feedback.reads import EventKind, add_event
 from app.feedback.serving import Served, current_pass, due, reached, serving
-from app.feedback.writing import new_id
+from app.feedback.writing import columns, new_id, now_utc
 from tests.app.feedback.readings import first, hash_of, reader, second
 from tests.app.feedback.test_assignments import CASES, batch_of
 
@@ -127,6 +130,25 @@ def test_two_batches_are_one_list_and_ask_for_each_reading_once(store: Store) ->
     ada = study(store)
     make_batch(store, batch_of(store, "Ada", cases=(CASES[1], CASES[3]), seed=9))
     assert [one[:2] for one in line(store, ada)] == [(A, 1), (B, 1), (C, 1), (A, 2), (CASES[3].case_id, 1)]
+
+
+def test_a_second_read_taken_back_is_to_be_read_again(store: Store) -> None:
+    ada = study(store)
+    second(store, ada, A)
+    second(store, ada, A, "1A")  # changed once
+    for _ in range(2):
+        assert serving(store, ada)[0].done
+        take_back(store, ada)
+    assert not serving(store, ada)[0].done
+    assert next_up(store, ada) == (A, 1)
+
+
+def take_back(store: Store, who: int) -> None:
+    """Take back the standing second read of a."""
+    with transaction(store, write=True) as session:
+        rows = session.scalars(select(CaseRead).where(CaseRead.reader_id == who).order_by(CaseRead.seq)).all()
+        content = columns(rows[-1]) | {"id": new_id(), "seq": len(rows) + 1, "supersedes": rows[-1].id}
+        session.add(CaseRead(**(content | {"retracted": True, "created_utc": now_utc()})))
 
 
 def test_a_list_is_the_reader_s_own(store: Store) -> None:
