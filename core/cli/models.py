@@ -8,6 +8,7 @@ import typer
 
 from core.cli.console import say_json
 from core.config import settings
+from core.networks.config import T1T2
 from core.networks.zoo import NAMES, OURS, list_models
 
 
@@ -39,7 +40,7 @@ def command(
             ]
         )
         return
-    for name in dict.fromkeys([*NAMES, *OURS, *infos]):
+    for name in dict.fromkeys([*NAMES, *OURS, T1T2, *infos]):
         if name not in infos:
             print(f"{name:<16} not trained")
             continue
@@ -48,5 +49,7 @@ def command(
         data = "synthetic data" if info.synthetic else info.training["data"]
         error = info.training["val_mse"]
         # A restorer's is of another task, not to be compared with an autoencoder's.
-        measure = "MSE of restored corruption" if info.config.kind == "restorer" else "MSE"
+        two = getattr(info.config, "in_channels", 1) == 2
+        measure = "MSE of both channels" if two else "MSE"
+        measure = "MSE of restored corruption" if info.config.kind == "restorer" else measure
         print(f"{name:<16} {info.config.cube}³  {data}  validation {measure} {error:.5f}  {calibrated}")

@@ -29,12 +29,12 @@ def through(layers: nn.Sequential, x: torch.Tensor, checkpointing: bool) -> torc
 
 
 class Encoder(nn.Module):
-    """(batch, 1, N, N, N) to (batch, latent_channels, k, k, k)."""
+    """(batch, in_channels, N, N, N) to (batch, latent_channels, k, k, k)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         channels = config.channels
-        layers: list[nn.Module] = [nn.Conv3d(1, channels[0], 3, padding=1)]
+        layers: list[nn.Module] = [nn.Conv3d(config.in_channels, channels[0], 3, padding=1)]
         for fine, coarse in pairwise(channels):
             layers += [ResBlock3d(fine, config.norm_groups) for _ in range(config.blocks)]
             layers.append(down(fine, coarse))
@@ -49,7 +49,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """(batch, latent_channels, k, k, k) to (batch, 1, N, N, N) in (0, 1)."""
+    """(batch, latent_channels, k, k, k) to (batch, in_channels, N, N, N) in (0, 1)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Decoder(nn.Module):
             layers.append(up(coarse, fine))
             layers += [ResBlock3d(fine, config.norm_groups) for _ in range(config.blocks)]
         layers += [Norm(config.norm_groups, channels[-1]), nn.SiLU()]
-        layers.append(nn.Conv3d(channels[-1], 1, 3, padding=1))
+        layers.append(nn.Conv3d(channels[-1], config.in_channels, 3, padding=1))
         self.layers = nn.Sequential(*layers)
         self.checkpointing = False
 
@@ -70,7 +70,7 @@ class Decoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """std_k×k. Input and output: (batch, 1, N, N, N)."""
+    """std_k×k. Input and output: (batch, in_channels, N, N, N)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Autoencoder(nn.Module):
 
 
 class VariationalAutoencoder(nn.Module):
-    """vae_k×k_n. Input and output: (batch, 1, N, N, N); n latent nodes.
+    """vae_k×k_n. Input and output: (batch, in_channels, N, N, N); n latent nodes.
 
     In training a sample of the posterior is decoded; in evaluation its mean, so two passes are identical.
     Kingma & Welling 2014, Auto-encoding variational Bayes, ICLR, section 2.4.
@@ -112,7 +112,7 @@ class VariationalAutoencoder(nn.Module):
         return self.mean(features).float(), self.log_variance(features).float()
 
     def decode(self, nodes: torch.Tensor) -> torch.Tensor:
-        """(batch, n) to (batch, 1, N, N, N)."""
+        """(batch, n) to (batch, in_channels, N, N, N)."""
         return self.decoder(self.dense(nodes).unflatten(1, self.grid))
 
     def posterior(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from core.networks.config import AnyConfig, NetworkConfig
+from core.networks.config import AnyConfig, NetworkConfig, network_config_to_dict
 
 CITATION = (
     "Raad et al. Unsupervised abnormality detection in neonatal MRI brain scans using deep learning. "
@@ -32,6 +31,12 @@ RESTORER_SOURCE = (
     "beside it. No lesion and no label took part.",
     "",
 )
+TWO_CHANNELS = (
+    "Not one of the paper's eight: T1w and T2w together, which the paper names as future work. It needs both",
+    "scans of a session. Its volume z, MSE and overlay are those of the T2w; its normative z joins both",
+    "residuals, T2w less T1w.",
+    "",
+)
 AUTOENCODER_LIMITS = (
     "- Trained on few normals, it reconstructs fine folds as blur: residuals at the cortex are normal.",
     "- A wide bottleneck may reproduce an abnormality, so that it leaves no residual.",
@@ -55,7 +60,8 @@ def describe(config: AnyConfig) -> str:
     kind = "Variational 3D residual autoencoder" if config.kind == "vae" else "3D residual autoencoder"
     k = config.bottleneck
     nodes = f", variational layer of {config.latent} nodes" if config.kind == "vae" else ""
-    return f"{kind}: {config.cube}³ voxels in, bottleneck {k}×{k}×{k}{nodes}, {config.cube}³ out."
+    seen = " of T2w and T1w each" if config.in_channels == 2 else ""
+    return f"{kind}: {config.cube}³ voxels{seen} in, bottleneck {k}×{k}×{k}{nodes}, {config.cube}³{seen} out."
 
 
 def table(facts: Mapping[str, Any]) -> list[str]:
@@ -77,7 +83,8 @@ def model_card(
     before calibration. ``metrics``: (name, value, command that gives it).
     """
     restorer = config.kind == "restorer"
-    measured = "MSE of restored corruption" if restorer else "MSE"
+    two = isinstance(config, NetworkConfig) and config.in_channels == 2
+    measured = "MSE of restored corruption" if restorer else "MSE of both channels" if two else "MSE"
     settings = dict(training["settings"])
     facts = {
         "Data": training["data"],
@@ -96,6 +103,8 @@ def model_card(
     lines = [f"# {config.name}", "", describe(config), ""]
     if restorer:
         lines += RESTORER_SOURCE
+    if two:
+        lines += TWO_CHANNELS
     if synthetic:
         lines += [SYNTHETIC, ""]
     lines += [
@@ -112,7 +121,9 @@ def model_card(
         "",
         "Inputs: " + ", ".join(f"{name} {value}" for name, value in preprocess.items()) + ".",
         "",
-        "Network: " + ", ".join(f"{name} {value}" for name, value in asdict(config).items()) + ".",
+        "Network: "
+        + ", ".join(f"{name} {value}" for name, value in network_config_to_dict(config).items())
+        + ".",
         "",
         "## Calibration",
     ]

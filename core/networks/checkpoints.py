@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from core.io.atomic import atomic
-from core.networks.config import AnyConfig
+from core.networks.config import AnyConfig, network_config_to_dict
 from core.networks.restorer_settings import RestorerTrainSettings
 from core.networks.train_settings import EpochRow, TrainingError, TrainSettings
 
@@ -27,7 +27,7 @@ def best_row(rows: list[EpochRow]) -> EpochRow:
 
 
 def data_hash(data: NDArray[np.floating[Any]]) -> str:
-    """SHA-256 of volumes (n, N, N, N) with their shape and type."""
+    """SHA-256 of volumes (n, …) with their shape and type."""
     digest = hashlib.sha256(f"{data.shape} {data.dtype}".encode())
     for volume in data:
         digest.update(np.ascontiguousarray(volume).data)
@@ -45,7 +45,8 @@ def fingerprint(
     free = ("device", "threads", "max_minutes", "keep", "checkpointing")
     kept = {name: value for name, value in asdict(settings).items() if name not in free}
     data = {"train": data_hash(train_x), "validation": data_hash(val_x), "processes": processes}
-    return json.dumps({"network": asdict(config), "settings": kept, "data": data}, sort_keys=True)
+    network = network_config_to_dict(config)
+    return json.dumps({"network": network, "settings": kept, "data": data}, sort_keys=True)
 
 
 def differences(found: str, expected: str) -> str:

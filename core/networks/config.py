@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 NAMES = (
@@ -16,6 +16,7 @@ NAMES = (
     "vae_16x16_1024",
 )
 OURS = ("restorer",)
+T1T2 = "vae_8x8_512_t1t2"  # ours too: sees T1w beside T2w; to be trained, no weights come with it
 
 
 class ModelError(ValueError):
@@ -37,6 +38,7 @@ class NetworkConfig:
     logvar_rank: int = 64  # rank of the log-variance head; 0 for an autoencoder
     norm_groups: int = 4
     blocks: int = 1  # residual blocks a level, each way
+    in_channels: int = 1  # contrasts in and out: 2 for T2w and T1w
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -134,9 +136,17 @@ def network_config_from_dict(raw: dict[str, Any]) -> AnyConfig:
     known = {field.name for field in fields(made)}
     if unknown := sorted(set(raw) - known):
         raise ModelError(f"network: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    if missing := sorted(known - set(raw)):
+    if missing := sorted(known - set(raw) - {"in_channels"}):  # younger than the eight: without it, 1
         raise ModelError(f"network: missing key {', '.join(missing)}")
     return made(**raw)
+
+
+def network_config_to_dict(config: AnyConfig) -> dict[str, Any]:
+    """``config.json``'s "network"; ``in_channels`` only where it is not 1, so that older files hold."""
+    raw = asdict(config)
+    if raw.get("in_channels") == 1:
+        del raw["in_channels"]
+    return raw
 
 
 def network_config(name: str, cube: int = 64) -> NetworkConfig:
@@ -166,10 +176,13 @@ def model_config(name: str, cube: int = 64) -> AnyConfig:
     Raises
     ------
     ModelError
-        For a name that is in neither ``NAMES`` nor ``OURS``, or a cube that the network can't halve.
+        For a name that is in neither ``NAMES`` nor ``OURS`` nor ``T1T2``, or a cube that the network can't
+        halve.
     """
+    if name == T1T2:
+        return replace(network_config("vae_8x8_512", cube), name=name, in_channels=2)
     if name in OURS:
         return RestorerConfig(name, "restorer", cube)
     if name not in NAMES:
-        raise ModelError(f"unknown model {name!r}; known are {', '.join((*NAMES, *OURS))}")
+        raise ModelError(f"unknown model {name!r}; known are {', '.join((*NAMES, *OURS, T1T2))}")
     return network_config(name, cube)

@@ -8,7 +8,8 @@ import torch
 def reconstruction_error(reconstruction: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Mean over all voxels of (x − x̂)²: the paper's MSE (Methods, "Analysis framework").
 
-    Both (batch, 1, N, N, N); the result is a scalar.
+    Both (batch, C, N, N, N), the mean over all C channels; the result is a scalar. Of two channels it is what
+    training minimises; the volume MSE that bears the paper's name is that of the T2w alone (``volume_mse``).
     """
     return torch.mean((x - reconstruction) ** 2)
 

@@ -43,7 +43,7 @@ Progress = Callable[[int, int, EpochRow | None], None]
 
 
 def augmented(x: torch.Tensor, augment: str, rng: np.random.Generator) -> torch.Tensor:
-    """A batch (batch, 1, N, N, N), its first space axis left to right, with changes that keep it normal."""
+    """A batch (batch, C, N, N, N), its first space axis left to right, with changes that keep it normal."""
     if augment == "none":
         return x
     if rng.random() < 0.5:
@@ -56,9 +56,9 @@ def augmented(x: torch.Tensor, augment: str, rng: np.random.Generator) -> torch.
 def batch_of(
     data: NDArray[np.floating[Any]], indices: NDArray[np.integer[Any]], device: torch.device
 ) -> torch.Tensor:
-    """(batch, 1, N, N, N) float32 of (n, N, N, N)."""
-    volumes = np.stack([np.asarray(data[int(index)], dtype=np.float32) for index in indices])
-    return torch.from_numpy(volumes).unsqueeze(1).to(device)
+    """(batch, C, N, N, N) float32 of (n, N, N, N), C = 1, or (n, C, N, N, N)."""
+    volumes = torch.from_numpy(np.stack([np.asarray(data[int(i)], dtype=np.float32) for i in indices]))
+    return (volumes if volumes.ndim == 5 else volumes.unsqueeze(1)).to(device)
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
@@ -73,7 +73,7 @@ def drawn(
     latent: int,
     device: torch.device,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Volumes of an epoch (batch, 1, N, N, N), augmented, and noise (batch, ``latent``) for their samples.
+    """Volumes of an epoch (batch, C, N, N, N), augmented, and noise (batch, ``latent``) for their samples.
 
     Each volume has a generator of its own, so how volumes are grouped, and by how many processes, is free.
     """
@@ -107,7 +107,7 @@ def validation_mse(
     precision: str,
     processes: Processes = ALONE,
 ) -> float:
-    """Mean MSE of volumes (n, N, N, N), a VAE at its mean."""
+    """Mean MSE of volumes (n, N, N, N) or (n, C, N, N, N), over all channels; a VAE at its mean."""
     network.eval()
     with torch.inference_mode():
         errors = [
@@ -119,9 +119,11 @@ def validation_mse(
 
 
 def check_data(config: AnyConfig, data: NDArray[np.floating[Any]], name: str) -> None:
-    if len(data) == 0 or tuple(data.shape[1:]) != (config.cube,) * 3:
+    count = config.in_channels if isinstance(config, NetworkConfig) else 1
+    expected = ((count,) if count > 1 else ()) + (config.cube,) * 3
+    if len(data) == 0 or tuple(data.shape[1:]) != expected:
         raise TrainingError(
-            f"{name} has shape {tuple(data.shape)}, expected (n, {config.cube}, {config.cube}, {config.cube})"
+            f"{name} has shape {tuple(data.shape)}, expected (n, {', '.join(str(side) for side in expected)})"
             " with n of 1 or more"
         )
 
@@ -137,7 +139,8 @@ def train(
 ) -> TrainResult:
     """Train a network on normal volumes, or go on where an earlier call in ``out_dir`` was killed.
 
-    ``train_x`` and ``val_x``: (n, N, N, N) in [0, 1], 0 outside the brain, axes RAS+. The loss is over the
+    ``train_x`` and ``val_x``: (n, N, N, N) in [0, 1], 0 outside the brain, axes RAS+; (n, C, N, N, N) for a
+    network of C channels. The loss is over the
     whole cube, as in the paper. ``out_dir`` receives log.csv, best.safetensors, and last.pt, from which a
     resumed run gives the same losses as one never interrupted (same machine and thread count): every epoch
     seeds its own order, and every volume in it its augmentation and sampling.

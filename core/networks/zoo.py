@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,7 @@ from core.networks.config import (
     RestorerConfig,
     network_config,
     network_config_from_dict,
+    network_config_to_dict,
 )
 
 if TYPE_CHECKING:
@@ -108,6 +109,9 @@ def model_info(folder: Path) -> ModelInfo:
             f"{folder}: {CONFIG}: preprocess cube is {raw['preprocess'].get('cube')}, expected the network's "
             f"{config.cube}"
         )
+    seen, count = raw["preprocess"].get("channels", ["T2w"]), getattr(config, "in_channels", 1)
+    if len(seen) != count:
+        raise ModelError(f"{folder}: {CONFIG}: preprocess channels are {seen}, the network takes {count}")
     if not (folder / WEIGHTS).is_file():
         raise ModelError(f"{folder}: no {WEIGHTS}; train the model again")
     digest = hashlib.sha256(content)
@@ -172,7 +176,7 @@ def save_model(
     content = save(weights)
     raw = {
         "schema": SCHEMA,
-        "network": asdict(config),
+        "network": network_config_to_dict(config),
         "preprocess": preprocess,
         "reference": reference,
         "reference_hash": reference_hash,
@@ -242,6 +246,8 @@ def reconstruct(
 ) -> NDArray[np.float32]:
     """x̂ of one volume (N, N, N) in [0, 1]; a VAE decodes its mean, so two calls give the same.
 
+    (C, N, N, N) in and out for a network of C channels.
+
     Float32 unless asked otherwise: bfloat16 is some four times faster on CPUs that have it, but its rounding
     enters the residual, and a z-map should not depend on the machine. For the same reason a CPU computes on
     one thread: sums shared by several end up to 1e-5 apart. Many scans gain by many processes instead.
@@ -253,9 +259,11 @@ def reconstruct(
     """
     import torch
 
-    cube = model.info.config.cube
-    if x.shape != (cube, cube, cube):
-        raise ModelError(f"x has shape {x.shape}, expected {(cube, cube, cube)} for model {model.info.name}")
+    config = model.info.config
+    count = config.in_channels if isinstance(config, NetworkConfig) else 1
+    expected = ((count,) if count > 1 else ()) + (config.cube,) * 3
+    if x.shape != expected:
+        raise ModelError(f"x has shape {x.shape}, expected {expected} for model {model.info.name}")
     if not np.isfinite(x).all():
         raise ModelError("x has voxels that are no number, expected values in [0, 1]")
     if precision not in ("float32", "bfloat16"):
@@ -265,7 +273,7 @@ def reconstruct(
         from core.networks.restorer import brain_mask
 
         seen.append(brain_mask(x))
-    batches = [torch.from_numpy(one)[None, None].to(model.device) for one in seen]
+    batches = [torch.from_numpy(one).reshape(1, count, *expected[-3:]).to(model.device) for one in seen]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -273,7 +281,7 @@ def reconstruct(
             torch.inference_mode(),
             torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"),
         ):
-            return model.network(*batches)[0, 0].float().cpu().numpy()
+            return model.network(*batches)[0].reshape(expected).float().cpu().numpy()
     finally:
         torch.set_num_threads(threads)
 

@@ -116,7 +116,7 @@ def test_an_error_that_nobody_expected_is_one_line_too() -> None:
 def test_models(run: Run) -> None:
     assert run("models", "--names")[1].split() == list(NAMES)
     assert json.loads(run("models", "--json")[1]) == []
-    assert run("models")[1].count("not trained") == 9, "the eight and the restorer"
+    assert run("models")[1].count("not trained") == 10, "the eight and ours"
 
 
 def test_analyze_tells_people_and_machines(run: Run, network: CountingNetwork, tmp_path: Path) -> None:

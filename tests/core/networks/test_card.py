@@ -84,3 +84,15 @@ def test_restorer_says_what_it_is_and_whence() -> None:
     for phrase in ("A wide bottleneck", "10.1038/s41598-023-38430-0", "| KL |"):
         assert phrase not in text, phrase
     assert "Not one of the paper's eight" not in card()
+
+
+def test_two_channels_say_what_is_of_both() -> None:
+    text = model_card(model_config("vae_8x8_512_t1t2"), TRAINING, {"cube": 64}, synthetic=True)
+    for phrase in (
+        "64³ voxels of T2w and T1w each in",
+        "the paper names as future work",
+        "| Validation MSE of both channels | 0.00346",
+        "volume z, MSE and overlay are those of the T2w",
+    ):
+        assert phrase in text, phrase
+    assert "T1w" not in card()

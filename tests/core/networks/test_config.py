@@ -12,11 +12,14 @@ from core.networks.autoencoder import build_network
 from core.networks.config import (
     NAMES,
     OURS,
+    T1T2,
     ModelError,
+    NetworkConfig,
     RestorerConfig,
     model_config,
     network_config,
     network_config_from_dict,
+    network_config_to_dict,
 )
 
 
@@ -115,7 +118,9 @@ def test_ours_stand_beside_the_eight() -> None:
     assert network_config_from_dict(asdict(config)) == config
     assert config.channels == (8, 16, 32, 64)
     assert model_config("std_8x8", 128) == network_config("std_8x8", 128)
-    with pytest.raises(ModelError, match=r"unknown model 'unet'; known are std_8x8, .*, restorer"):
+    with pytest.raises(
+        ModelError, match=r"unknown model 'unet'; known are std_8x8, .*, restorer, vae_8x8_512_t1t2"
+    ):
         model_config("unet")
 
 
@@ -136,3 +141,28 @@ def test_ours_stand_beside_the_eight() -> None:
 def test_bad_restorers_say_what_is_wrong(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         network_config_from_dict({**asdict(model_config("restorer")), **changes})
+
+
+def test_two_channels_are_a_key_that_older_files_lack() -> None:
+    one = network_config("vae_8x8_512")
+    assert "in_channels" not in network_config_to_dict(one)
+    assert network_config_from_dict(network_config_to_dict(one)) == one
+    both = model_config(T1T2)
+    assert isinstance(both, NetworkConfig)
+    assert (both.in_channels, both.latent, both.bottleneck) == (2, 512, 8)
+    assert network_config_to_dict(both)["in_channels"] == 2
+    assert network_config_from_dict(network_config_to_dict(both)) == both
+    for bad, message in ((0, "in_channels is 0, expected 1 or more"), (True, "in_channels is True")):
+        with pytest.raises(ModelError, match=message):
+            network_config_from_dict(raw(in_channels=bad))
+
+
+def test_the_second_channel_adds_two_convolutions_ends() -> None:
+    with torch.device("meta"):
+        sizes = [
+            sum(value.numel() for value in build_network(config).state_dict().values())
+            for config in (network_config("vae_8x8_512"), model_config(T1T2))
+            if isinstance(config, NetworkConfig)
+        ]
+    # 3³ weights for each of 8 channels, once in and once out, and the output's bias.
+    assert sizes[1] - sizes[0] == 2 * 27 * 8 + 1

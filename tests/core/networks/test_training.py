@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +215,19 @@ def test_defaults_are_the_papers_epochs() -> None:
     assert train_settings_from_dict({}) == TrainSettings()
     assert TrainSettings().epochs == 50
     assert network_config("vae_8x8_512").cube == 64
+
+
+def test_loss_is_the_mean_over_both_channels(tmp_path: Path) -> None:
+    both = replace(TINY, in_channels=2)
+    x = np.stack([balls(3), 1 - balls(3)], axis=1)
+    result = train(both, replace(SETTINGS, precision="float32"), x, x, tmp_path)
+    with torch.inference_mode():
+        rest = x - result.network(torch.from_numpy(x)).numpy()
+    # Validation at the mean of the posterior, as here: the plain mean of both channels' errors.
+    apart = [float(np.mean(rest[:, channel] ** 2)) for channel in (0, 1)]
+    assert min(row.val_mse for row in result.rows) == pytest.approx(np.mean(apart), rel=1e-3)
+    assert abs(apart[0] - apart[1]) > 1e-4
+    with pytest.raises(
+        TrainingError, match=r"train_x has shape \(3, 16, 16, 16\), expected \(n, 2, 16, 16, 16\)"
+    ):
+        train(both, SETTINGS, balls(3), x, tmp_path)

@@ -294,3 +294,37 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"
     assert choose_device("cpu").type == "cpu"
+
+
+def both_channels(folder: Path, channels: list[str]) -> zoo.ModelInfo:
+    config = model_config("vae_8x8_512_t1t2", CUBE)
+    assert isinstance(config, zoo.NetworkConfig)
+    torch.manual_seed(1)
+    return save_model(
+        folder,
+        build_network(config).eval(),
+        config,
+        preprocess={"cube": CUBE, "fov_mm": 128.0, "channels": channels},
+        reference="demo",
+        reference_hash="1" * 64,
+        training={"epochs": 1},
+        synthetic=True,
+        card="# card",
+    )
+
+
+def test_two_channels_go_in_and_come_out_in_their_order(tmp_path: Path) -> None:
+    folder = tmp_path / "vae_8x8_512_t1t2"
+    assert both_channels(folder, ["T2w", "T1w"]).config == model_config("vae_8x8_512_t1t2", CUBE)
+    model = load_model(folder, "cpu")
+    x = np.stack([volume(), 1 - volume()]).astype(np.float32)
+    x_hat = reconstruct(model, x)
+    assert x_hat.shape == (2, CUBE, CUBE, CUBE)
+    with torch.inference_mode():
+        expected = model.network(torch.from_numpy(x)[None])[0].numpy()
+    np.testing.assert_allclose(x_hat, expected, atol=1e-5)
+    assert not np.allclose(reconstruct(model, x[::-1].copy()), x_hat[::-1], atol=1e-3)
+    with pytest.raises(ModelError, match=r"shape \(16, 16, 16\), expected \(2, 16, 16, 16\)"):
+        reconstruct(model, volume())
+    with pytest.raises(ModelError, match=r"preprocess channels are \['T2w'\], the network takes 2"):
+        both_channels(folder, ["T2w"])
