@@ -1,177 +1,174 @@
-"""Verdicts as CSV and JSON with a data dictionary. ``python -m app.feedback.export --out DIR``."""
+"""Readers' answers as BIDS, CSV, JSON and SQLite. ``python -m app.feedback.export --out DIR``."""
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
+import secrets
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import sqlite_utils
-from sqlalchemy import JSON, Boolean, select
 
-from app.feedback.database import Store, StoreError, open_store, transaction
-from app.feedback.models import TEACHING, Base, Draft
-from core.config import settings
+from app.cases import read_cases
+from app.feedback.database import StoreError, open_store
+from app.feedback.export_bids import write_bids
+from app.feedback.export_dictionary import STANDING, TABLES, columns, terms
+from app.feedback.export_rows import JSON_COLUMNS, Exported, Row, Scan, about, pseudonymous, take
+from app.feedback.export_text import csv_text
+from core.config import ConfigError, settings
 from core.io.atomic import atomic, write_bytes
 
-# Every answer; a draft is none, and lessons are no clinical reads.
-TABLES = [
-    table for table in Base.metadata.sorted_tables if table.name not in (Draft.__tablename__, *TEACHING)
-]
-# What each column holds; a test holds this list against the tables.
-DICTIONARY: dict[str, str] = {
-    "id": "Key of the row; a UUID made when the form was shown, but in reader a number",
-    "name": "Reader's name as given; of a finding type its key in answers; of a batch its title",
-    "source": "How the reader is known: typed (unverified), oidc (login) or header (set by a proxy)",
-    "created_utc": "Time of saving, UTC, ISO 8601",
-    "seq": "Position among the reader's rows of this table, from 1",
-    "reader_id": "Reader who answered: id in the table reader",
-    "case_id": "Subject and session of the scan, sub-…_ses-…",
-    "model": "Network whose flags were read",
-    "model_hash": "SHA-256 of the network's folder",
-    "input_hash": "SHA-256 of the scan",
-    "case_key": "Content address of the analysis: scan, mask, network and settings",
-    "map": "Kind of z map, for example volume (the paper's) or normative (against held-out normals)",
-    "region_id": "Flagged region within the analysis",
-    "region": "The region as shown: band, sign, volume_mm3, peak_z, mean_z, position in RAS+ mm; JSON",
-    "verdict": "agree (a finding), disagree (a false alarm) or unsure",
-    "x_mm": "Right of the origin, mm, in the scan's RAS+ world",
-    "y_mm": "In front of the origin, mm",
-    "z_mm": "Above the origin, mm",
-    "radius_mm": "Radius of the marked sphere, mm",
-    "phase": "first: before the model's flags were shown; second: after",
-    "finding_type": "What the finding is: name of a row of finding_type; empty where none was chosen",
-    "confidence": "Reader's confidence, 1 (low) to 5 (high); empty where none was given",
-    "pass_number": "The reader's nth reading of the scan: more than 1 where it was served again",
-    "unaided": "1 where the flags were hidden until a first read was locked",
-    "classification": "normal, 1A, 1B, 2A, 2B, 3 (scheme of the paper's reference 33), or inadequate image",
-    "active_seconds": "Seconds at work in this phase: tab visible, reader active",
-    "kind": "Of an event: opened, skipped, resumed; of an assignment: case, repeat, planted",
-    "detail": "Of an event: why the scan was skipped, or in which order of the worklist it was opened",
-    "label": "Finding type as readers see it",
-    "position": "Place in the list, from 1",
-    "retired": "1 where the term is offered no more",
-    "created_by": "Reader who made the batch: id in the table reader",
-    "seed": "Of the random order and distribution",
-    "ordering": "Order of a reader's scans: random, score or given",
-    "readers_per_case": "How many readers get each scan",
-    "repeat_fraction": "Share of a reader's scans that are served again",
-    "settings": "Everything else that fixes the batch; JSON",
-    "closed_utc": "Time at which the batch was called off, empty while it runs",
-    "batch_id": "Batch of the assignment: id in assignment_batch",
-    "subject": "What was decided on: region, or class of the scan",
-    "decision": "Final verdict on the region, or class of the scan",
-    "reason": "Why, in the adjudicator's words",
-    "note": "Reader's own words",
-    "session_id": "Random name of the browser session",
-    "supersedes": "Row of the same table that this one replaces or takes back; empty for a first answer",
-    "retracted": "1 where this row takes back an answer instead of giving one",
-}
 
-
-def export_csv(store: Store, folder: Path) -> list[Path]:
-    """Write one CSV a table, every row of it, and data_dictionary.csv; each file whole or not at all.
-
-    Text that a spreadsheet would run as a formula gets a leading apostrophe.
-
-    Raises
-    ------
-    StoreError
-        Where the store can't be read.
-    """
-    database = _snapshot(store)
+def write_csv(exported: Exported, folder: Path) -> list[Path]:
+    """Write one CSV a table, about.csv and data_dictionary.csv; each file whole or not at all."""
+    texts = {name: csv_text(columns(name), rows) for name, rows in exported.tables.items()}
+    facts = [{"what": name, "value": value} for name, value in about(exported).items()]
+    texts["about"] = csv_text(["what", "value"], facts)
+    texts["data_dictionary"] = csv_text(["table", "column", "meaning"], _terms())
     paths = []
-    for table in TABLES:
-        names = [column.name for column in table.columns]
-        rows = [{name: _inert(row[name]) for name in names} for row in database[table.name].rows]
-        paths.append(_write_csv(folder / f"{table.name}.csv", names, rows))
-    terms = [{"table": table, "column": column, "meaning": text} for table, column, text in _terms()]
-    paths.append(_write_csv(folder / "data_dictionary.csv", ["table", "column", "meaning"], terms))
+    for name, text in texts.items():
+        path = folder / f"{name}.csv"
+        write_bytes(path, text.encode())
+        paths.append(path)
     return paths
 
 
-def export_json(store: Store, path: Path) -> Path:
-    """Write the tables and the data dictionary as one JSON object, whole or not at all.
+def write_json(exported: Exported, folder: Path) -> list[Path]:
+    """Write feedback.json: about, data_dictionary and the tables as one object, whole or not at all."""
+    dictionary: dict[str, dict[str, str]] = {}
+    for name, column, meaning in terms():
+        dictionary.setdefault(name, {})[column] = meaning
+    content = {"about": about(exported), **exported.tables, "data_dictionary": dictionary}
+    path = folder / "feedback.json"
+    write_bytes(path, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
+    return [path]
+
+
+def write_sqlite(exported: Exported, folder: Path) -> list[Path]:
+    """Write feedback.sqlite: the tables with their keys, about and data_dictionary, whole or not at all.
+
+    Built anew from the rows instead of by a copy of the database: a copy would carry drafts and lessons, and
+    the store may be PostgreSQL.
+    """
+    path = folder / "feedback.sqlite"
+    with atomic(path) as temporary:
+        database = sqlite_utils.Database(temporary)
+        try:
+            for table in TABLES:
+                types: dict[str, Any] = {
+                    column.name: str if (table.name, column.name) in JSON_COLUMNS else column.type.python_type
+                    for column in table.columns
+                }
+                if STANDING in columns(table.name):
+                    types[STANDING] = bool
+                database.table(table.name).create(
+                    types,
+                    pk="name" if table.name == "finding_type" else "id",
+                    foreign_keys=[
+                        (column.name, key.column.table.name, key.column.name)
+                        for column in table.columns
+                        for key in column.foreign_keys
+                        # A chain's rows may be written in any order, and some left out of a reader's own.
+                        if key.column.table.name != table.name
+                    ],
+                ).insert_all([_plain(table.name, row) for row in exported.tables[table.name]])
+            database.table("data_dictionary").insert_all(_terms(), pk=("table", "column"))
+            database.table("about").insert_all(
+                [{"what": name, "value": json.dumps(value)} for name, value in about(exported).items()],
+                pk="what",
+            )
+        finally:
+            database.close()
+    return [path]
+
+
+def _plain(table: str, row: Row) -> Row:
+    return {
+        name: json.dumps(value, ensure_ascii=False)
+        if value is not None and (table, name) in JSON_COLUMNS
+        else value
+        for name, value in row.items()
+    }
+
+
+def _terms() -> list[dict[str, str]]:
+    return [{"table": table, "column": column, "meaning": meaning} for table, column, meaning in terms()]
+
+
+FORMATS: dict[str, Callable[[Exported, Path], list[Path]]] = {
+    "bids": write_bids,
+    "csv": write_csv,
+    "json": write_json,
+    "sqlite": write_sqlite,
+}
+
+
+def write(exported: Exported, folder: Path, format: str) -> list[Path]:
+    """Write one format into ``folder``, or, as "all", each into a folder of its name below."""
+    if format != "all":
+        return FORMATS[format](exported, folder)
+    return [path for name, writer in FORMATS.items() for path in writer(exported, folder / name)]
+
+
+def synthetic_scans(root: Path) -> dict[Scan, bool]:
+    """Whether each scan of the derivatives is synthetic."""
+    return {
+        (case.record.case_id, case.record.input_hash): case.record.synthetic for case in read_cases(root)[0]
+    }
+
+
+def secret_of(path: Path) -> str:
+    """The secret behind pseudonyms; drawn and kept, for its owner alone to read, where there is no file.
 
     Raises
     ------
-    StoreError
-        Where the store can't be read.
+    OSError
+        Where the file can't be read or made.
     """
-    database = _snapshot(store)
-    content: dict[str, object] = {}
-    for table in TABLES:
-        rows = [dict(row) for row in database[table.name].rows]
-        for row in rows:
-            for typed in table.columns:
-                if isinstance(typed.type, JSON):
-                    row[typed.name] = json.loads(row[typed.name] or "null")
-                elif isinstance(typed.type, Boolean):
-                    row[typed.name] = bool(row[typed.name])
-        content[table.name] = rows
-    dictionary: dict[str, dict[str, str]] = {}
-    for name, column, text in _terms():
-        dictionary.setdefault(name, {})[column] = text
-    content["data_dictionary"] = dictionary
-    write_bytes(path, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
-    return path
-
-
-def _snapshot(store: Store) -> sqlite_utils.Database:
-    """The tables as of one moment, in memory: any database behind the store, one kind here."""
-    database = sqlite_utils.Database(memory=True)
-    with transaction(store, write=False) as session:
-        for table in TABLES:
-            rows = [
-                dict(row) for row in session.execute(select(table).order_by(*table.primary_key)).mappings()
-            ]
-            types = {
-                column.name: dict if isinstance(column.type, JSON) else column.type.python_type
-                for column in table.columns
-            }
-            database.table(table.name).create(types).insert_all(rows)
-    return database
-
-
-def _terms() -> Iterator[tuple[str, str, str]]:
-    for table in TABLES:
-        for column in table.columns:
-            yield table.name, column.name, DICTIONARY[column.name]
-
-
-def _inert(value: object) -> object:
-    """Stops spreadsheets from running a note as a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value != "" else value
-
-
-def _write_csv(path: Path, names: list[str], rows: Sequence[Mapping[str, object]]) -> Path:
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(secrets.token_urlsafe(32) + "\n")
+    return path.read_text().strip()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line; 2 on a store that can't be read."""
+    """Command line; 2 on a store or a secret that can't be used."""
     parser = argparse.ArgumentParser(
         prog="python -m app.feedback.export",
-        description="Write every verdict as CSV and JSON.",
-        epilog="Example: python -m app.feedback.export --out exports/2026-01",
+        description="Write every answer of every reader: for whoever keeps the database. Open scans are "
+        "among them, so don't show the files to anybody who still reads.",
+        epilog="Example: python -m app.feedback.export --out exports/2026-01 --format bids",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    folder = parser.parse_args(arguments).out
+    parser.add_argument(
+        "--format", choices=(*FORMATS, "all"), default="all", help="all: each in a folder of its name"
+    )
+    parser.add_argument(
+        "--pseudonyms",
+        type=Path,
+        metavar="FILE",
+        help="replace readers' names by stable random ones; FILE holds the secret, made where missing",
+    )
+    given = parser.parse_args(arguments)
     try:
-        store = open_store(settings().store_url)
-        paths = [*export_csv(store, folder), export_json(store, folder / "feedback.json")]
-    except (StoreError, OSError) as error:
+        known = settings()
+        exported = take(open_store(known.store_url), synthetic_scans(known.derivatives_dir))
+        if given.pseudonyms is not None:
+            exported = pseudonymous(exported, secret_of(given.pseudonyms))
+        paths = write(exported, given.out, given.format)
+    except (StoreError, ConfigError, OSError) as error:
         print(error, file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(f"--pseudonyms {given.pseudonyms}: {error}", file=sys.stderr)
         return 2
     for path in paths:
         print(path)
+    print(", ".join(f"{count} {name}" for name, count in exported.counts.items()), file=sys.stderr)
     return 0
 
 

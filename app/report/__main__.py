@@ -81,7 +81,6 @@ def main(arguments: list[str] | None = None) -> int:
     except (StoreError, ReportError, ConfigError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    there = {(case.record.case_id, case.record.input_hash) for case in read_cases(known.derivatives_dir)[0]}
     refused = 0
     for case in cases:
         try:
@@ -94,7 +93,6 @@ def main(arguments: list[str] | None = None) -> int:
                 unaided=known.unaided_read,
                 name=given.map,
                 weak=given.weak,
-                there=there,
             )
             path = given.out / content.name
             write_bytes(path, case_page(content, datetime.now(UTC)).encode())

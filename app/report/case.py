@@ -66,7 +66,7 @@ def case_page(content: Content, made: datetime) -> str:
 
 def _top(content: Content, made: datetime) -> str:
     record = content.record
-    count = Counter(row.verdict for row in content.verdicts.values())
+    count: Counter[str] = Counter(row.verdict for row in content.verdicts.values())
     judged = f"{len(content.verdicts)} judged" + "".join(
         f", {count[value]} {words}"
         for value, words in (("agree", "agreed"), ("disagree", "disagreed"), ("unsure", "unsure"))
@@ -127,8 +127,8 @@ def _preparation(content: Content) -> str:
         return f"<h2 id=prepared>Preparation</h2>{line}<p class=soft>The picture of it is missing.</p>"
     source = data_address(path.read_bytes())
     return (
-        f"<section class=qc><h2 id=prepared>Preparation</h2>{line}<img src='{source}' alt='Slices of the scan "
-        "with the outline of its brain mask, and of the scan on the reference grid'></section>"
+        f"<section class=qc><h2 id=prepared>Preparation</h2>{line}<img src='{source}' alt='Slices of the "
+        "scan with the outline of its brain mask, and of the scan on the reference grid'></section>"
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.cases import read_cases
 from app.facts import label_of
 from app.feedback.adjudications import SavedDecision, decisions, final_reads, labels
 from app.feedback.blinding import answers_visible
@@ -20,8 +21,6 @@ from app.review.table import shown_regions
 from app.viewer.volumes import check_files
 from core.io.derivatives import MAP_NAMES, CasePaths, CaseRecord, MapName, Region, model_slug, read_regions
 from core.networks.zoo import ModelError, model_info
-
-Scan = tuple[str, str]
 
 
 class ReportError(ValueError):
@@ -70,12 +69,12 @@ def default_map(record: CaseRecord) -> MapName:
 
 
 def may_report(
-    store: Store, reader: SavedReader, record: CaseRecord, *, unaided: bool, there: Container[Scan] | None
+    store: Store, reader: SavedReader, record: CaseRecord, root: Path, *, unaided: bool
 ) -> tuple[int, SavedRead | None, SavedRead | None]:
     """The reading under way and its reads, once the reader may see what the model made of the scan.
 
     The same rule as ``app.review.protocol.revealed``, for callers outside the app too. ``unaided``: whether
-    scans are read without flags first. ``there``: scans that can be shown (``current_pass``).
+    scans are read without flags first.
 
     Raises
     ------
@@ -83,7 +82,11 @@ def may_report(
         Where the first read of the reading under way is not locked.
     """
     number = current_pass(
-        store, reader_id=reader.id, case_id=record.case_id, input_hash=record.input_hash, there=there
+        store,
+        reader_id=reader.id,
+        case_id=record.case_id,
+        input_hash=record.input_hash,
+        there=lambda: {(case.record.case_id, case.record.input_hash) for case in read_cases(root)[0]},
     )
     first, second = current_reads(
         store,
@@ -109,7 +112,6 @@ def gather(
     unaided: bool,
     name: MapName | None = None,
     weak: bool = False,
-    there: Container[Scan] | None = None,
 ) -> Content:
     """Collect what the report shows to ``reader``.
 
@@ -125,7 +127,7 @@ def gather(
     StoreError
         Where the database can't be read.
     """
-    number, first, second = may_report(store, reader, record, unaided=unaided, there=there)
+    number, first, second = may_report(store, reader, record, root, unaided=unaided)
     name = default_map(record) if name is None else name
     if name not in record.bands:
         has = ", ".join(one for one in MAP_NAMES if one in record.bands)

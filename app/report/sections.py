@@ -139,7 +139,8 @@ def _card(content: Content, head: Head, at: int, region: Region) -> str:
 
 def _place(head: Head, mm: tuple[float, float, float]) -> str:
     """A point in mm and as a voxel of the scan's file."""
-    return f"{esc(point(mm).removesuffix(' mm'))}<br><span class=soft>voxel {', '.join(map(str, voxel(head, mm)))}</span>"
+    at = ", ".join(map(str, voxel(head, mm)))
+    return f"{esc(point(mm).removesuffix(' mm'))}<br><span class=soft>voxel {at}</span>"
 
 
 def _verdict(content: Content, row: SavedVerdict) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.feedback import export
+from app.feedback import export, export_rows
 from app.feedback.blinding import answers_finished
 from app.feedback.database import transaction
 from app.feedback.learners import (
@@ -135,12 +135,12 @@ def test_nothing_of_a_lesson_is_among_clinical_reads(store: Store, tmp_path: Pat
     assert case_progress(store, reader.id) == {}
     everything = answers_finished(store)
     assert (everything.reads, everything.verdicts, everything.marks) == ([], [], [])
-    written = [*export.export_csv(store, tmp_path / "csv"), export.export_json(store, tmp_path / "all.json")]
+    written = export.write(export_rows.take(store), tmp_path / "out", "all")
     names = {path.stem for path in written}
     assert not names & set(TEACHING)
     for path in written:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8", errors="replace")
         assert "learner's secret" not in text
         assert lesson.join_code not in text
         assert ann.id not in text
-    assert not set(json.loads((tmp_path / "all.json").read_text())) & set(TEACHING)
+    assert not set(json.loads((tmp_path / "out" / "json" / "feedback.json").read_text())) & set(TEACHING)
