@@ -30,6 +30,10 @@ class Mine:
     def due(self) -> Served | None:
         return due(self.items)
 
+    def later(self, scan: Scan) -> bool:
+        """Whether the list holds the scan and the reader has not come to it."""
+        return scan in self.scans and all(one.scan != scan for one in reached(self.items))
+
     @property
     def turnable(self) -> list[Served]:
         """What previous and next go through: what was reached, each scan once, as its last reading."""

@@ -42,18 +42,15 @@ def running(store: Store, coordinator: SavedReader) -> None:
 
 
 def summary(batch: Batch) -> str:
-    """How a batch was made, in one line."""
-    many = len(batch.settings["cases"])
-    parts = [
-        f"{many} case{'' if many == 1 else 's'}, {batch.readers_per_case} reader"
-        f"{'' if batch.readers_per_case == 1 else 's'} each",
-        ORDERED[batch.ordering],
-        f"seed {batch.seed}",
-    ]
+    """How a batch was made, in one line; one that a script made may tell less."""
+    given, each = batch.settings, batch.readers_per_case
+    parts = [f"{each} reader{'' if each == 1 else 's'} a case", ORDERED[batch.ordering], f"seed {batch.seed}"]
+    if (cases := given.get("cases")) is not None:
+        parts.insert(0, f"{len(cases)} case{'' if len(cases) == 1 else 's'}")
     if batch.repeat_fraction > 0:
-        parts.append(f"{batch.repeat_fraction:.0%} again, {batch.settings['gap']} between")
-    if batch.settings["planted"]:
-        parts.append(f"{len(batch.settings['planted'])} planted")
+        parts.append(f"{batch.repeat_fraction:.0%} again")
+    if given.get("planted"):
+        parts.append(f"{len(given['planted'])} planted")
     return " · ".join([*parts, f"made by {batch.created_by}, {batch.created_utc[:10]}"])
 
 

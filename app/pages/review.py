@@ -121,11 +121,29 @@ def order_note(case: Case, reader: SavedReader) -> str:
     return f"order: {order_of(state.feedback(), reader)}"
 
 
-def may_read(case: Case, reader: SavedReader) -> bool:
-    """Whether the reader may open the scan: any, or, where free reading is off, those assigned to them."""
-    if settings().free_reading or is_coordinator(reader):
-        return True
-    return mine.scan_of(case) in mine.mine(state.feedback(), reader, state.cases()).given
+def held_back(case: Case, reader: SavedReader, own: mine.Mine) -> bool:
+    """Say where to go, where the scan comes later in the reader's list or is not theirs to read."""
+    scan = mine.scan_of(case)
+    if is_coordinator(reader):
+        return False
+    if own.later(scan):
+        st.info("This scan comes later in your list, which is read in its order.", icon=":material/info:")
+    elif not settings().free_reading and scan not in own.given:
+        st.info(
+            "This scan is not assigned to you, and others are not read here. Yours stand in the Worklist.",
+            icon=":material/info:",
+        )
+    else:
+        return False
+    st.page_link("pages/worklist.py", label="Worklist", icon=":material/list:")
+    return True
+
+
+def start(found: list[Case], own: mine.Mine) -> Case:
+    """What opens where nothing was asked for: what is due in the reader's list, else the first other."""
+    if own.due is not None:
+        return mine.case_of(own.due, found)
+    return (mine.free(found, own) or found)[0]
 
 
 def opened(case: Case, reader: SavedReader) -> None:
@@ -193,19 +211,14 @@ def page() -> None:
     if case is None and state.asked_address() != "":
         not_here(found)
         return
-    if case is None:
-        case = found[0]
-        state.select_case(case)
     reader = require_reader()
-    record = case.record
     try:
-        if not may_read(case, reader):
-            st.info(
-                "This scan is not assigned to you, and others are not read here. Your cases stand in the "
-                "Worklist.",
-                icon=":material/info:",
-            )
-            st.page_link("pages/worklist.py", label="Worklist", icon=":material/list:")
+        own = mine.mine(state.feedback(), reader, found)
+        if case is None:
+            case = start(found, own)
+            state.select_case(case)
+        record = case.record
+        if held_back(case, reader, own):
             return
         blind = not protocol.revealed(reader, record)
         opened(case, reader)

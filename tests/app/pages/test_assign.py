@@ -258,6 +258,26 @@ def test_a_scan_served_again_comes_blank_and_blind(records: list[CaseRecord]) ->
     assert run("review", "Ada", case=address(records[0])[:16]).session_state["reading"].pass_number == 2
 
 
+def test_the_order_of_the_list_holds(records: list[CaseRecord]) -> None:
+    given(records)
+    assert run("review", "Ada").session_state["case"] == address(records[0])[:16], "what is due opens"
+    at = run("review", "Ada", case=address(records[2])[:16])
+    assert "comes later in your list" in at.info[0].value
+    assert "reading" not in at.session_state
+    assert "reading" in run("review", "Cora", case=address(records[2])[:16]).session_state
+    assert "reading" in run("review", "Ada", case=address(records[3])[:16]).session_state, "the rest is free"
+    at = run("review", "Ada", case=address(records[0])[:16])
+    assert at.button(key="review_next").disabled, "finish or skip first"
+    ada = reader_for(store(), "Ada", "typed").id
+    second(store(), ada, record=records[0])
+    at = run("review", "Ada", case=address(records[0])[:16])
+    at.button(key="review_next").click().run()
+    assert at.session_state["case"] == address(records[1])[:16]
+    assert at.button(key="review_next").disabled
+    at.button(key="review_previous").click().run()
+    assert at.session_state["case"] == address(records[0])[:16]
+
+
 def test_where_free_reading_is_off_only_assigned_scans_open(
     records: list[CaseRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
