@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.anomaly.bands import BANDS, REGION_BANDS
+from core.anomaly.channels import joint, spreads, t2w
 from core.anomaly.detector import Detector, NormalScan, fit_detector, matched, picks
 from core.anomaly.normative import (
     Normative,
@@ -58,7 +59,8 @@ def calibrate(
     against the other normals only (leave-one-out; see ``fit_normative`` for its scale). ``validation``
     receives, one value a normal, ``mse``, ``cluster_size``, ``normative_top`` and, by map and band, the share
     of brain voxels, the mean size of their clusters, and the flagged regions' number and volume; and
-    its intensity's landmarks (``preprocess.harmonise``).
+    its intensity's landmarks (``preprocess.harmonise``). Of T2w and T1w together also each channel's spread
+    (``anomaly.channels``): one scale for all, the normal left out included.
 
     Raises
     ------
@@ -72,23 +74,25 @@ def calibrate(
     voxel_mm = 0.0
     for index, paths in enumerate(normals):
         progress("reconstruct", index / (2 * len(normals)))
-        prepared = read_prepared(paths, model.cube)
-        x = prepared.cube.data
+        prepared = read_prepared(paths, model.cube, model.prepare.channels)
+        x = prepared.x
         x_hat = model.reconstruct(x)
         residuals.append(residual(x, x_hat))
         masks.append(prepared.cube_mask.data > 0)
-        errors.append(volume_mse(x, x_hat))
+        errors.append(volume_mse(t2w(x), t2w(x_hat)))
         voxel_mm = float(prepared.cube.spacing[0])
-    fitted, left_out = fit_normative(residuals, masks, voxel_mm, settings.smooth_z_mm)
+    spread = spreads(residuals, masks)
+    joined = [joint(one, spread) for one in residuals]
+    fitted, left_out = fit_normative(joined, masks, voxel_mm, settings.smooth_z_mm)
 
-    values: dict[str, list[float]] = {"mse": errors, "cluster_size": [], "normative_top": []}
+    values: dict[str, list[float]] = {"mse": errors, "cluster_size": [], "normative_top": [], **spread}
     values |= {name: [] for name in LANDMARKS}
     for index, (paths, others) in enumerate(zip(normals, left_out, strict=True)):
         progress("score", 0.5 + index / (2 * len(normals)))
         prepared = read_prepared(paths, model.cube)
         z_maps: dict[MapName, Array] = {
-            "volume": volume_z(residuals[index], masks[index]),
-            "normative": normative_z(residuals[index], others, masks[index]),
+            "volume": volume_z(t2w(residuals[index]), masks[index]),
+            "normative": normative_z(joined[index], others, masks[index]),
         }
         scored: dict[MapName, ScoredMap] = {
             name: score_map(name, z, prepared, paths.stem, settings.floor_mm3) for name, z in z_maps.items()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.anomaly.bands import BANDS
+from core.anomaly.channels import t2w
 from core.anomaly.normative import SMOOTH_Z_MM, false_alarms
 from core.anomaly.operating import kept, rates_kept
 from core.anomaly.regions import FLOOR_MM3
@@ -33,6 +34,7 @@ from core.predictor import Predictor
 from core.prepared import (
     PACKAGES,
     Progress,
+    channel_keys,
     content_key,
     input_hashes,
     no_progress,
@@ -130,14 +132,23 @@ def maps_of(model: Predictor, settings: AnalyzeSettings) -> list[MapName]:
 def case_key(
     scan: Scan, inputs: Mapping[str, str], model: Predictor, reference: Reference, settings: AnalyzeSettings
 ) -> str:
-    """Content address of an analysis: files, whose they are, model, reference, settings, and the code."""
+    """Content address of an analysis: files, whose they are, model, reference, settings, and the code.
+
+    Raises
+    ------
+    PrepareError
+        Where the scan lacks a channel that the model sees.
+    """
     prepare_settings = replace(model.prepare, mask=settings.mask)
+    prepared = prepared_key(scan, inputs, reference, prepare_settings)
+    channels = channel_keys(scan, prepared, prepare_settings)
     return content_key(
         {
             "schema": SCHEMA,
             "score": SCORE_VERSION,
             "case": [scan.subject, scan.session, scan.age, scan.synthetic],
-            "prepared": prepared_key(scan, inputs, reference, prepare_settings),
+            "prepared": prepared,
+            **({"channels": channels} if channels else {}),
             "model": [model.name, model.hash],
             "settings": {**asdict(settings), "maps": maps_of(model, settings)},
         }
@@ -182,8 +193,8 @@ def analyze(
 
     Raises
     ------
-    VolumeError, CaseError, AnomalyError
-        Where scan, mask, model or settings can't be used.
+    VolumeError, PrepareError, CaseError, AnomalyError
+        Where scan, mask, model or settings can't be used; the model may need a T1w that the scan lacks.
     FolderError
         Where another scan of this label has results there, and ``replace_scan`` does not say to remove them.
     Cancelled
@@ -216,15 +227,15 @@ def analyze(
         times |= {f"prepare_{step}": seconds for step, seconds in prepared.times.items()}
         begin("reconstruct")
         with timed(times, "reconstruct"):
-            x_hat = model.reconstruct(prepared.cube.data)
+            x_hat = model.reconstruct(prepared.x)
         begin("score")
         with timed(times, "score"):
             maps: dict[MapName, ScoredMap] = {}
             for name in names:
-                z = z_map(name, model, prepared.cube.data, x_hat, prepared.cube_mask.data)
+                z = z_map(name, model, prepared.x, x_hat, prepared.cube_mask.data)
                 maps[name] = score_map(name, z, prepared, key, settings.floor_mm3)
-            expected = to_scan_grid(prepared.cube.with_data(x_hat), prepared)
-            mse = volume_mse(prepared.cube.data, x_hat)
+            expected = to_scan_grid(prepared.cube.with_data(t2w(x_hat)), prepared)
+            mse = volume_mse(prepared.cube.data, t2w(x_hat))
         begin("write")
         start = time.perf_counter()
         record_path = paths.case_json(model.name)
@@ -235,7 +246,8 @@ def analyze(
             listed = [region for scored in maps.values() for region in scored.regions]
             regions = kept(listed, model.operating, settings.floor_mm3)
             write_regions(regions, staged.regions(model.name))
-            shared = (paths.acquired, paths.mask, paths.prepared(model.cube), paths.prepared_mask(model.cube))
+            cubes = [paths.prepared(model.cube, channel) for channel in prepare_settings.channels]
+            shared = (paths.acquired, paths.mask, *cubes, paths.prepared_mask(model.cube))
             files = {file.name: file_hash(file) for file in sorted([*staged.folder.iterdir(), *shared])}
             times["write"] = round(time.perf_counter() - start, 4)
             record = CaseRecord(

@@ -22,7 +22,7 @@ class Predictor:
     name: str
     hash: str  # of network, weights, normative model and detector
     prepare: PrepareSettings  # how its inputs are made
-    reconstruct: Callable[[Array], Array]
+    reconstruct: Callable[[Array], Array]  # with C channels (C, N, N, N), as ``Prepared.x``
     normative: Normative | None = None
     detector: Detector | None = None  # joins the restoration with normals' patches; a restorer's alone
     operating: OperatingPoint = field(default_factory=dict)  # which regions count; empty: all

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.anomaly.bands import band_labels, band_percent
+from core.anomaly.channels import joint, t2w
 from core.anomaly.detector import score
 from core.anomaly.normative import uncovered_percent
 from core.anomaly.regions import ALL_BANDS, Clusters, flagged_regions, slice_clusters
@@ -32,7 +33,10 @@ class ScoredMap:
 
 
 def z_map(name: MapName, model: Predictor, x: Array, x_hat: Array, mask: NDArray[np.generic]) -> Array:
-    """One signed z map of a prepared scan (N, N, N) and its reconstruction, 0 outside ``mask``.
+    """One signed z map (N, N, N) of a prepared scan and its reconstruction, 0 outside ``mask``.
+
+    ``x``, ``x_hat``: (N, N, N), or (2, N, N, N) of T2w and T1w: the volume z is the T2w's, the normative z
+    that of both (``joint``).
 
     Raises
     ------
@@ -40,9 +44,10 @@ def z_map(name: MapName, model: Predictor, x: Array, x_hat: Array, mask: NDArray
         Where arrays don't fit together, or the model is not calibrated for this map.
     """
     if name == "volume":
-        return volume_z(residual(x, x_hat), mask)
+        return volume_z(residual(t2w(x), t2w(x_hat)), mask)
     if name == "normative" and model.normative is not None:
-        return normative_z(residual(x, x_hat), model.normative, mask)
+        difference = joint(residual(x, x_hat), model.normative.validation)
+        return normative_z(difference, model.normative, mask)
     if name == "fused" and model.detector is not None:
         return score(model.detector, x, mask, x_hat)
     raise AnomalyError(f"model {model.name} is not calibrated for the map {name!r}")

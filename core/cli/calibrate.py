@@ -62,8 +62,15 @@ def prepare_split(
     Raises
     ------
     UsageError
-        Naming the scan that failed.
+        Naming the scan that failed, or those that lack a channel.
     """
+    for channel in options.channels[1:]:
+        if lacking := [f"{scan.subject}_{scan.session}" for scan in scans if scan.t1w is None]:
+            raise UsageError(
+                f"{len(lacking)} of {len(scans)} scans have no {channel}, first {', '.join(lacking[:5])}; "
+                f"expected one beside each T2w, since the network sees both (the demo's come with "
+                "`python -m core demo --which all --t1w`)"
+            )
     tasks = [Task(scan, source, root, options) for scan in scans]
     if left := waiting(tasks):
         _, errors = prepare_all(left, jobs)

@@ -27,7 +27,7 @@ from core.networks.config import AnyConfig, NetworkConfig, RestorerConfig, model
 from core.networks.restorer_settings import RestorerTrainSettings, restorer_train_settings_from_dict
 from core.networks.train_settings import EpochRow, TrainSettings, train_settings_from_dict
 from core.networks.zoo import model_info, save_model
-from core.preprocess.pipeline import settings_from_dict, settings_to_dict
+from core.preprocess.pipeline import ONE_CHANNEL, TWO_CHANNELS, settings_from_dict, settings_to_dict
 
 if TYPE_CHECKING:
     from core.networks.distributed import Processes
@@ -69,12 +69,17 @@ def kept(source: Source, scratch: Path) -> Source:
     return Source(scan=scratch / REFERENCE, mask=scratch / REFERENCE_MASK, name=REFERENCE)
 
 
-def cubes(paths: Sequence[CasePaths], cube: int) -> NDArray[np.float16]:
-    """Prepared scans (n, N, N, N) in half precision, which resolves [0, 1] to 0.0005."""
-    stack = np.empty((len(paths), cube, cube, cube), np.float16)
+def cubes(
+    paths: Sequence[CasePaths], cube: int, channels: tuple[str, ...] = ONE_CHANNEL
+) -> NDArray[np.float16]:
+    """Prepared scans (n, N, N, N) in half precision, which resolves [0, 1] to 0.0005; with more channels
+    (n, C, N, N, N).
+    """
+    stack = np.empty((len(paths), len(channels), cube, cube, cube), np.float16)
     for index, one in enumerate(paths):
-        stack[index] = load_volume(one.prepared(cube)).data
-    return stack
+        for place, channel in enumerate(channels):
+            stack[index, place] = load_volume(one.prepared(cube, channel)).data
+    return stack if len(channels) > 1 else stack[:, 0]
 
 
 def training_settings_from(
@@ -131,7 +136,7 @@ def trained(
 
 
 def train_command(
-    name: Annotated[str, typer.Argument(help="One of the eight, or restorer; see `python -m core models`")],
+    name: Annotated[str, typer.Argument(help="One of the eight, or of ours; see `python -m core models`")],
     data: Annotated[
         Path | None, typer.Option(help="Manifest, or BIDS folder with splits; the demo's by default")
     ] = None,
@@ -165,7 +170,8 @@ def train_command(
     training_settings = training_settings_from(config.kind, option or [], given)
     folder = data if data is not None else settings().demo_dir
     source = source_of(reference, reference_mask)
-    preprocess = settings_from_dict({"cube": cube})
+    two = isinstance(config, NetworkConfig) and config.in_channels == 2
+    preprocess = settings_from_dict({"cube": cube, "channels": TWO_CHANNELS if two else ONE_CHANNEL})
     scans = scans_of([folder])
     train_scans, held_out = split_of(scans, "train", folder, 1), split_of(scans, "validation", folder, 3)
     scratch = settings().data_dir / "cache" / "training" / f"{name}_{cube}"
@@ -192,7 +198,9 @@ def train_command(
                 note = "" if row is None else f"epoch {row.epoch}: validation MSE {row.val_mse:.5f}"
                 shown.at(step / steps, note)
 
-            x, held_out_x = cubes(train_paths, cube), cubes(held_out_paths, cube)
+            x, held_out_x = (
+                cubes(group, cube, preprocess.channels) for group in (train_paths, held_out_paths)
+            )
             voxel_mm = preprocess.fov_mm / cube
             result = trained(config, training_settings, x, held_out_x, voxel_mm, scratch, tell, processes)
         if not processes.first:
