@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from app import identity, state
@@ -118,7 +120,7 @@ def scores(store: Store, lesson_id: str) -> None:
     except DAMAGED as error:
         st.error(f"The known answers can't be read. {error}")
         return
-    upto = lesson.case_index if lesson.revealed or lesson.state == "closed" else lesson.case_index - 1
+    upto = told(lesson)
     if upto < 0 or not found.learners:
         st.caption("Scores follow once an answer is shown.")
         return
@@ -129,13 +131,26 @@ def scores(store: Store, lesson_id: str) -> None:
     )
     st.download_button(
         "Download results",
-        table(found, upto).to_csv(index=False),
+        partial(as_csv, store, lesson_id),
         f"lesson_{lesson.join_code}.csv",
         "text/csv",
         key="lesson_csv",
         icon=":material/download:",
         on_click="ignore",
     )
+
+
+def told(lesson: SavedLesson) -> int:
+    """Number of the last scan whose scores may be seen."""
+    return lesson.case_index if lesson.revealed or lesson.state == "closed" else lesson.case_index - 1
+
+
+def as_csv(store: Store, lesson_id: str) -> str:
+    """Results at the moment of the click: what stands on the page may be some seconds old."""
+    lesson = find_lesson(store, lesson_id)
+    if lesson is None:
+        return ""
+    return table(results(store, lesson), told(lesson)).to_csv(index=False)
 
 
 def teaching(store: Store) -> None:
