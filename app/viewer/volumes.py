@@ -1,4 +1,4 @@
-"""Volumes as the browser gets them: small gzipped NIfTI files built from the derivatives, kept in memory.
+"""Volumes as the browser gets them: small gzipped NIfTI files built from the derivatives once, then kept.
 
 One case and model has the scan (``base``) and the reconstruction as uint8 inside a robust window, the brain
 mask, and the signed z maps as int8 in steps of 1/16. All are in RAS+ voxel order, so that the browser needs
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
 from app.cases import address, plain, stamp
+from app.viewer.kept import kept
+from core.config import settings
 from core.io.derivatives import MAP_NAMES, CasePaths, CaseRecord, DerivativesError, MapName, read_record
 from core.io.volume import file_hash
 
@@ -117,9 +120,14 @@ def encode(data: NDArray, affine: NDArray[np.float64], slope: float, intercept: 
     header.set_xyzt_units("mm")
     header["scl_slope"], header["scl_inter"] = slope, intercept
     header["magic"], header["vox_offset"] = b"n+1", 352
-    body = gzip.compress(header.binaryblock + bytes(4) + data.tobytes(order="F"), compresslevel=6, mtime=0)
-    x, y, z = data.shape
-    return Wire(body, hashlib.sha256(body).hexdigest(), (x, y, z))
+    return received(gzip.compress(header.binaryblock + bytes(4) + data.tobytes(order="F"), 6, mtime=0))
+
+
+def received(data: bytes) -> Wire:
+    """A gzipped volume with its hash and shape."""
+    start = zlib.decompressobj(wbits=31).decompress(data, 48)
+    x, y, z = (int(n) for n in np.frombuffer(start, "<i2", 3, offset=42))  # dim[1:4] of the header
+    return Wire(data, hashlib.sha256(data).hexdigest(), (x, y, z))
 
 
 def _encode_windowed(image: Path, mask: Path) -> Wire:
@@ -195,23 +203,25 @@ _lock = RLock()
 _cases: dict[str, tuple[CasePaths, str]] = {}
 
 
-def _cached(files: tuple[Path, ...], build: Callable[[], Wire]) -> Wire:
+def _cached(kind: Kind, files: tuple[Path, ...], build: Callable[[], Wire]) -> Wire:
     try:
-        stamp = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+        stamps = tuple((str(file), *stamp(file)) for file in files)
+        hashes = [_hash(file, stamp(file)) for file in files]
     except OSError as error:
         name = Path(error.filename).name
         raise VolumeMissing(f"{name}: missing; analyse the scan again") from error
     with _lock:
-        if stamp not in _cache:
-            _cache[stamp] = build()
+        if stamps not in _cache:
+            folder = settings().data_dir / "cache" / "viewer"
+            _cache[stamps] = received(kept(folder, kind, hashes, lambda: build().data))
             while len(_cache) > 1 and sum(len(wire.data) for wire in _cache.values()) > CACHE_BYTES:
                 _cache.popitem(last=False)
-        _cache.move_to_end(stamp)
-        return _cache[stamp]
+        _cache.move_to_end(stamps)
+        return _cache[stamps]
 
 
 def wire(paths: CasePaths, model: str, kind: Kind) -> Wire:
-    """The volume ``kind`` of one case and model, from memory where its files have not changed.
+    """The volume ``kind`` of one case and model, from memory or disk where its files have not changed.
 
     Raises
     ------
@@ -220,10 +230,10 @@ def wire(paths: CasePaths, model: str, kind: Kind) -> Wire:
     """
     files = sources(paths, model, kind)
     if kind in ("base", "reconstruction"):
-        return _cached(files, lambda: _encode_windowed(*files))
+        return _cached("windowed", files, lambda: _encode_windowed(*files))
     if kind == "mask":
-        return _cached(files, lambda: _encode_mask(*files))
-    return _cached(files, lambda: _encode_z(*files))
+        return _cached("mask", files, lambda: _encode_mask(*files))
+    return _cached("z", files, lambda: _encode_z(*files))
 
 
 @lru_cache(maxsize=4096)
