@@ -11,6 +11,7 @@ from app.agreement.load import Counted, archive, counted
 from app.agreement.sections import HOW, SECTIONS
 from app.feedback.store import StoreError
 from app.identity import is_coordinator, require_reader
+from app.report.offer import offer_answers
 
 
 def standing(found: Counted) -> None:
@@ -47,6 +48,7 @@ def draw() -> None:
             icon=":material/info:",
         )
         st.page_link("pages/worklist.py", label="Open the worklist", icon=":material/list:")
+        offer_answers(reader)
         return
     standing(found)
     names = list(SECTIONS)
@@ -66,6 +68,7 @@ def draw() -> None:
     )
     if coordinator:
         offer_feedback()
+    offer_answers(reader)
     with st.expander("How to read this"):
         st.markdown(HOW)
 

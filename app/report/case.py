@@ -56,11 +56,20 @@ def case_page(content: Content, made: datetime) -> str:
         _provenance(content),
         f"<footer><p class=soft>{esc(DISCLAIMER)}</p><p class=soft>{esc(SOURCE)}</p></footer>",
     ]
+    return _document(f"Fontanelle report: {name}", "".join(parts))
+
+
+def refusal(why: str) -> str:
+    """A page in the report's place that says why there is none."""
+    return _document("Fontanelle: no report", f"<h1>No report was made</h1><p class=warn>{esc(why)}</p>")
+
+
+def _document(title: str, body: str) -> str:
     return (
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width, initial-scale=1'>"
-        f"<title>Fontanelle report: {esc(name)}</title><style>{STYLE.read_text()}</style></head>"
-        f"<body><main>{''.join(parts)}</main></body></html>\n"
+        f"<title>{esc(title)}</title><style>{STYLE.read_text()}</style></head>"
+        f"<body><main>{body}</main></body></html>\n"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.report.offer import report_button
 from app.review import preparation
 from app.review.figure import overlay_figure
 from app.review.reading import Open
@@ -32,6 +33,8 @@ def below(now: Open, paths: CasePaths) -> None:
             with prepared:
                 preparation.show(now.record, paths)
         return
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        report_button(now, "review_report")
     scores, figure, prepared, files = st.tabs(
         ["Scores", "Figure as in the paper", "Preparation", "Downloads"], key="review_tabs", on_change="rerun"
     )
@@ -82,6 +85,7 @@ def _scores(now: Open) -> None:
 
 def _downloads(now: Open, paths: CasePaths) -> None:
     model = now.record.model
+    report_button(now, "download_report", "Report of this case, HTML")
     files = {
         f"z map ({now.name}), NIfTI": paths.z(model, now.name),
         "Reconstruction, NIfTI": paths.reconstruction(model),
