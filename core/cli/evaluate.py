@@ -27,7 +27,15 @@ from core.evaluation.baselines import Cube, Scorer, baseline_scorers, network_sc
 from core.evaluation.cards import metrics_of
 from core.evaluation.cohort import Measured, group_of
 from core.evaluation.lesions import Lesions, case_of, find_lesions
-from core.evaluation.measure import MeasureSettings, Row, cached_row, measured, read_cube, row_key
+from core.evaluation.measure import (
+    MeasureSettings,
+    Row,
+    cached_row,
+    measured,
+    read_cube,
+    row_key,
+    stored_content,
+)
 from core.evaluation.report import Evaluation, Facts, write_evaluation, write_tables
 from core.evaluation.sheets import sheets_of
 from core.evaluation.statistics import DRAWS
@@ -38,7 +46,7 @@ from core.io.derivatives import CasePaths
 from core.networks.card import model_card
 from core.networks.zoo import CARD, ModelInfo, list_models
 from core.prepared import content_key, stored_key, versions
-from core.preprocess.pipeline import settings_from_dict
+from core.preprocess.pipeline import ONE_CHANNEL, settings_from_dict
 
 IDENTITY = "identity"
 
@@ -76,12 +84,17 @@ def run(task: Task) -> Row:
 def finished(task: Task) -> Row | None:
     """The row, where its content was measured before."""
     scorer = scorer_of(task.model, task.device)
-    key = row_key(stored_key(task.paths, task.cube), scorer, task.lesions, task.settings)
+    key = row_key(stored_content(task.paths, task.cube, scorer), scorer, task.lesions, task.settings)
     return cached_row(task.cache, key)
 
 
+def channels_of(info: ModelInfo) -> tuple[str, ...]:
+    """What a model sees."""
+    return settings_from_dict(info.preprocess).channels
+
+
 def models_named(names: str) -> list[ModelInfo]:
-    """Models by name, or all that are there; they must share cube, preparation and reference.
+    """Models by name, or all that see the T2w alone; they must share cube, preparation and reference.
 
     Raises
     ------
@@ -89,14 +102,15 @@ def models_named(names: str) -> list[ModelInfo]:
         Where there is none, or two differ.
     """
     infos = (
-        list_models(settings().models_dir)
+        [info for info in list_models(settings().models_dir) if channels_of(info) == ONE_CHANNEL]
         if names == "all"
         else [model_named(name.strip()) for name in names.split(",")]
     )
     if not infos:
         raise UsageError(f"no model in {settings().models_dir}; train one with `python -m core train`")
     for info in infos[1:]:
-        if (info.preprocess, info.reference_hash) != (infos[0].preprocess, infos[0].reference_hash):
+        mine, first = ({**one.preprocess, "channels": []} for one in (info, infos[0]))
+        if (mine, info.reference_hash) != (first, infos[0].reference_hash):
             raise UsageError(
                 f"{infos[0].name} and {info.name} differ in cube, preparation or reference; name models that "
                 "take the same scans"
@@ -220,10 +234,11 @@ def drawn_sheets(
     """Figures 5 to 8 of the scans that the rules of ``sheets`` choose."""
     places = {case_of(scan): CasePaths(root, scan.subject, scan.session) for scan in scans}
     cube = infos[0].config.cube
+    most = max((channels_of(info) for info in infos), key=len)
     return sheets_of(
         subjects,
         [predictor_of(info.folder, device) for info in infos],
-        lambda case: read_cube(places[case], cube),
+        lambda case: read_cube(places[case], cube, most),
         any(scan.synthetic for scan in scans),
     )
 
@@ -247,7 +262,7 @@ def command(
         Path | None,
         typer.Argument(help="BIDS folder or manifest with split and score; the demo's by default"),
     ] = None,
-    models: Annotated[str, typer.Option(help="all, or names by comma")] = "all",
+    models: Annotated[str, typer.Option(help="all that see the T2w alone, or names by comma")] = "all",
     out: Annotated[Path | None, typer.Option(help="Folder; evaluation/NAME of the data folder")] = None,
     tables: Annotated[Path | None, typer.Option(help="Also write the small tables here")] = None,
     cards: Annotated[bool, typer.Option("--cards", help="Write the figures into the models' cards")] = False,
@@ -276,7 +291,8 @@ def command(
             f"{folder}: no scan with split train or validation, or test and radiology score 1 or 5; expected "
             "participants.tsv to say so"
         )
-    scans, bad = prepared_scans(wanted, infos[0], root, jobs)
+    most = max(infos, key=lambda info: len(channels_of(info)))  # one preparation of the T2w serves them all
+    scans, bad = prepared_scans(wanted, most, root, jobs)
     known = find_lesions([scan for scan in scans if scan.split == "test"])
     tasks = [
         Task(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -15,6 +15,7 @@ from core.anomaly.residual import Array, Mask
 from core.evaluation.statistics import EvaluationError
 from core.predictor import Predictor
 from core.prepared import content_key
+from core.preprocess.pipeline import ONE_CHANNEL
 
 COMPONENTS = 32  # of the 80 normals' at most 79
 VOLUME = "volume"  # z within the volume: needs no normals
@@ -34,6 +35,13 @@ class Cube:
     affine: np.ndarray  # (4, 4), reference world
     scan_to_reference: np.ndarray  # (4, 4), mm to mm
     key: str  # of its preparation
+    extra: Mapping[str, Array] = field(default_factory=dict)  # (N, N, N) of channels beyond the T2w, by name
+
+    def seen(self, channels: tuple[str, ...]) -> Array:
+        """What a network of these channels sees: x, or (C, N, N, N) with the T2w first."""
+        if channels == ONE_CHANNEL:
+            return self.x
+        return np.stack([self.x, *(self.extra[name] for name in channels[1:])])
 
     @property
     def voxel_mm(self) -> float:
@@ -50,6 +58,7 @@ class Scorer:
     rebuilds: bool  # its residual is that of a reconstruction, so that the paper's MSE means something
     residual: Residual  # (N, N, N) and its mask to (N, N, N)
     maps: Mapping[str, Callable[[], Normalisation]]
+    channels: tuple[str, ...] = ONE_CHANNEL  # with more, ``residual`` is of ``Cube.seen``
 
 
 def network_scorer(model: Predictor) -> Scorer:
@@ -60,7 +69,8 @@ def network_scorer(model: Predictor) -> Scorer:
     if model.detector is not None:
         maps[FUSED] = lambda: model.detector
     key = content_key({"model": model.name, "hash": model.hash})
-    return Scorer(model.name, key, True, lambda x, mask: x - model.reconstruct(x), maps)
+    channels = model.prepare.channels
+    return Scorer(model.name, key, True, lambda x, mask: x - model.reconstruct(x), maps, channels)
 
 
 @dataclass(frozen=True, eq=False)

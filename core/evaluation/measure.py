@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from core.anomaly.bands import BANDS, REGION_BANDS, band_labels, band_percent
+from core.anomaly.channels import joint, t2w
 from core.anomaly.detector import Detector, score
 from core.anomaly.regions import ALL_BANDS, FLOOR_MM3, flagged_regions, slice_clusters
 from core.anomaly.residual import Array, normative_z, volume_z
@@ -22,6 +23,7 @@ from core.io.atomic import write_bytes
 from core.io.derivatives import CasePaths
 from core.io.volume import Volume, load_mask, load_volume
 from core.prepared import content_key, stored_key
+from core.preprocess.pipeline import ONE_CHANNEL
 
 SCHEMA = 2
 DICE_Z = 3.0
@@ -39,7 +41,7 @@ class MeasureSettings:
     dice_z: float = DICE_Z
 
 
-def read_cube(paths: CasePaths, cube: int) -> Cube:
+def read_cube(paths: CasePaths, cube: int, channels: tuple[str, ...] = ONE_CHANNEL) -> Cube:
     """The prepared cube alone, without the scan that it comes from.
 
     Raises
@@ -56,7 +58,13 @@ def read_cube(paths: CasePaths, cube: int) -> Cube:
         raise EvaluationError(f"{sidecar.name}: {error}; expected a prepared scan") from error
     volume = load_volume(paths.prepared(cube))
     mask = load_mask(paths.prepared_mask(cube), volume)
-    return Cube(volume.data, mask.data > 0, volume.affine, transform, key)
+    extra = {name: load_volume(paths.prepared(cube, name)).data for name in channels[1:]}
+    return Cube(volume.data, mask.data > 0, volume.affine, transform, key, extra)
+
+
+def stored_content(paths: CasePaths, cube: int, scorer: Scorer) -> str:
+    """Keys of the preparations on disk that ``scorer`` sees, as one."""
+    return "+".join(stored_key(paths, cube, channel) for channel in scorer.channels)
 
 
 def row_key(prepared: str, scorer: Scorer, lesions: Lesions | None, settings: MeasureSettings) -> str:
@@ -73,12 +81,16 @@ def row_key(prepared: str, scorer: Scorer, lesions: Lesions | None, settings: Me
 
 
 def z_map(residual: Array, against: Normalisation, cube: Cube) -> Array:
-    """z of a residual: against normals, or within the volume; 0 for a residual that is 0 everywhere."""
+    """z of a residual: against normals, or within the volume; 0 for a residual that is 0 everywhere.
+
+    Of two channels (2, N, N, N) as ``core.scoring.z_map``: within the volume the T2w's alone.
+    """
     if isinstance(against, Detector):
-        return score(against, cube.x, cube.mask, cube.x - residual)
+        return score(against, cube.x, cube.mask, cube.x - t2w(residual))
     if against is not None:
-        return normative_z(residual, against, cube.mask)
-    return volume_z(residual, cube.mask) if residual.any() else np.zeros_like(residual)
+        return normative_z(joint(residual, against.validation), against, cube.mask)
+    shown = t2w(residual)
+    return volume_z(shown, cube.mask) if shown.any() else np.zeros_like(shown)
 
 
 def measure_map(z: Array, cube: Cube, floor_mm3: float) -> Row:
@@ -146,8 +158,8 @@ def measure(cube: Cube, scorer: Scorer, lesions: Lesions | None, settings: Measu
     AnomalyError, EvaluationError, ModelError
         Where scan, model or lesions don't fit together.
     """
-    residual = scorer.residual(cube.x, cube.mask)
-    mse = float(np.mean(np.square(residual, dtype=np.float64))) if scorer.rebuilds else None
+    residual = scorer.residual(cube.seen(scorer.channels), cube.mask)
+    mse = float(np.mean(np.square(t2w(residual), dtype=np.float64))) if scorer.rebuilds else None
     row: Row = {"scorer": scorer.name, "mse": mse, "maps": {}}
     for name, against in scorer.maps.items():
         z = z_map(residual, against(), cube)
@@ -181,9 +193,9 @@ def measured(
     EvaluationError, VolumeError, AnomalyError, ModelError
         Where the scan is not prepared, or does not fit.
     """
-    key = row_key(stored_key(paths, cube), scorer, lesions, settings)
+    key = row_key(stored_content(paths, cube, scorer), scorer, lesions, settings)
     if (row := cached_row(cache, key)) is not None:
         return row
-    row = {**measure(read_cube(paths, cube), scorer, lesions, settings), "key": key}
+    row = {**measure(read_cube(paths, cube, scorer.channels), scorer, lesions, settings), "key": key}
     write_bytes(cache / key[:2] / f"{key}.json", json.dumps(row).encode())
     return row

@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.anomaly.bands import REGION_BANDS
+from core.anomaly.channels import t2w
 from core.anomaly.regions import flagged_regions
 from core.anomaly.residual import volume_z
 from core.evaluation.baselines import Cube
@@ -57,7 +58,8 @@ def choices(subjects: pd.DataFrame, model: str) -> list[Choice]:
 
 def layer_of(model: Predictor, cube: Cube) -> Layer:
     """A prepared scan with its volume z by one model, as in the paper."""
-    z = volume_z(cube.x - model.reconstruct(cube.x), cube.mask)
+    x_hat = t2w(model.reconstruct(cube.seen(model.prepare.channels)))
+    z = volume_z(cube.x - x_hat, cube.mask)
     return Layer(model.name, cube.x, z, cube.mask)
 
 

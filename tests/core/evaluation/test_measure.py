@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.anomaly.channels import joint, spreads
 from core.anomaly.normative import Normative
-from core.anomaly.residual import Array, Mask
+from core.anomaly.residual import Array, Mask, normative_z, volume_z
 from core.evaluation.baselines import Cube, Scorer
 from core.evaluation.lesions import Lesions
 from core.evaluation.measure import (
@@ -20,6 +21,8 @@ from core.evaluation.measure import (
     measured,
     read_cube,
     row_key,
+    stored_content,
+    z_map,
 )
 from core.evaluation.statistics import EvaluationError
 from core.io.derivatives import CasePaths
@@ -170,3 +173,35 @@ def test_read_cube(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.x, one.x)
     np.testing.assert_array_equal(read.mask, one.mask)
     assert (read.voxel_mm, read.key) == (2.0, "cube3")
+
+
+def test_two_channels_are_measured_as_an_analysis_does(tmp_path: Path) -> None:
+    one = cube(3, lesion=0.3)
+    paths = prepared(tmp_path, one)
+    turned = np.where(one.mask, 1 - one.x, 0).astype(np.float32)
+    save_volume(Volume(turned, one.affine), paths.prepared(SIDE, "T1w"))
+    paths.prepared_json(SIDE, "T1w").write_text('{"key": "of T1w"}')
+    both = ("T2w", "T1w")
+    read = read_cube(paths, SIDE, both)
+    assert np.array_equal(read.seen(("T2w",)), one.x)
+    assert np.array_equal(read.seen(both), np.stack([one.x, turned]))
+    rest = np.stack([one.x - 0.4, turned - 0.5]) * one.mask
+    rest = rest.astype(np.float32)
+    scale = {name: np.array(values) for name, values in spreads([rest], [one.mask]).items()}
+    flat = np.where(one.mask, np.float32(1), np.float32(0))
+    normative = Normative(0 * flat, flat, 5, 2.0, 0.0, validation=scale)
+    two = Scorer(
+        "two",
+        "two",
+        True,
+        lambda x, mask: (x - np.array([0.4, 0.5], np.float32)[:, None, None, None]) * mask,
+        {"volume": lambda: None, "normative": lambda: normative},
+        both,
+    )
+    row = measure(read, two, None, MeasureSettings())
+    assert row["mse"] == pytest.approx(float(np.mean(rest[0] ** 2)), rel=1e-5)
+    assert np.array_equal(z_map(rest, None, read), volume_z(rest[0], one.mask))
+    expected = normative_z(joint(rest, scale), normative, one.mask)
+    assert np.array_equal(z_map(rest, normative, read), expected)
+    assert stored_content(paths, SIDE, two) == "cube3+of T1w"
+    assert stored_content(paths, SIDE, scorer(Counting())) == "cube3"
