@@ -107,7 +107,7 @@ def offer_answers(reader: SavedReader) -> None:
     mine, everything = st.columns(2, gap="large")
     with mine:
         st.markdown("**My answers**")
-        st.caption(
+        st.markdown(
             "All that you have saved, with what was replaced: BIDS, CSV, JSON and SQLite, each with a data "
             "dictionary."
         )
@@ -119,7 +119,7 @@ def offer_answers(reader: SavedReader) -> None:
         return
     with everything:
         st.markdown("**Export of a study**")
-        st.caption(
+        st.markdown(
             "Finished readings of closed scans by all readers. `python -m app.feedback.export` gives whoever "
             "keeps the database open scans too. Label maps are above, the picture of a view is in its viewer."
         )
@@ -147,9 +147,8 @@ def _hand_out(what: str, reader: SavedReader) -> None:
     _, _, content, counts = made
     named = ("case_read", "verdict", "missed_finding", "adjudication", "case_event")
     words = ("reads", "verdicts", "marks", "decisions", "events")
-    st.caption(
-        "Rows: " + ", ".join(f"{counts[name]} {word}" for name, word in zip(named, words, strict=True))
-    )
+    rows = ", ".join(f"{word} {counts[name]}" for name, word in zip(named, words, strict=True))
+    st.markdown(f"Rows: {rows}.")
     st.download_button(
         f"Download ZIP, {size(len(content))}",
         content,

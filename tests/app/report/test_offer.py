@@ -59,7 +59,7 @@ def test_my_answers_are_mine(store: Store, record: CaseRecord) -> None:
     assert "export_made" not in at.session_state, "nothing is read before it is asked for"
     at.button("export_mine").click().run()
     assert not at.exception
-    assert any("Rows: 1 reads, 0 verdicts" in caption.value for caption in at.caption)
+    assert any("Rows: reads 1, verdicts 0" in text.value for text in at.markdown)
     content = made(at)
     assert [row["reader_id"] for row in content["case_read"]] == [ada.id]
     assert content["about"]["synthetic_scans"] == 1
