@@ -44,7 +44,8 @@ function mount(root) {
   ui.box = el("div", { class: "desk" }, ui.said, ui.row, ui.sheet);
   root.append(ui.box);
   let component, data = {}, armed, answers = [];
-  let wanted; // { place, text, until }: a note that Python has yet to open, and what is typed for it meanwhile
+  // A note that Python has yet to open: what is typed for it, and the keys after its Enter, wait.
+  let wanted; // { place, text, over, after, until }
   const claimed = new Set(OWN);
   const claims = (globalThis.fontanelleClaims = { has: (key) => wanted !== undefined || claimed.has(key) });
 
@@ -52,11 +53,16 @@ function mount(root) {
   // The region's note may lag behind the region: what is typed till it is there is kept for it.
   function focusRegion(region) {
     const place = `${data.reader}.${data.analysis}.${region}`;
-    wanted = { place, text: "", until: performance.now() + 5000 };
+    wanted = { place, text: "", over: false, after: [], until: performance.now() + 5000 };
     (function look() {
       const note = globalThis.fontanelleNotes?.region;
       if (!wanted) return;
-      if (note?.place === place) { const { text } = wanted; wanted = undefined; note.focus(text); }
+      if (note?.place === place) {
+        const { text, over, after } = wanted;
+        wanted = undefined;
+        note.focus(text, !over);
+        for (const key of after) window.dispatchEvent(new KeyboardEvent("keydown", { key }));
+      }
       else if (performance.now() > wanted.until) wanted = undefined;
       else setTimeout(look, 20);
     })();
@@ -141,9 +147,13 @@ function mount(root) {
   // ---- keys
   const listeners = new AbortController();
   window.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || typing(event) || document.querySelector('[role="dialog"][aria-modal="true"], [data-testid="stDialog"]')) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event)) return;
+    // Without a server Streamlit opens a dialog of its own, which the viewer hides: answers go on.
+    if (document.querySelector('[role="dialog"][aria-modal="true"], [data-testid="stDialog"]') && !screen().lost) return;
     if (wanted) {
-      if (event.key === "Escape") wanted = undefined;
+      if (wanted.over) wanted.after.push(event.key);
+      else if (["Enter", "Escape"].includes(event.key)) wanted.over = true;
+      else if (event.key === "Backspace") wanted.text = wanted.text.slice(0, -1);
       else if (event.key.length === 1) wanted.text += event.key;
       event.preventDefault();
       event.stopImmediatePropagation();

@@ -68,7 +68,11 @@ function mount(root) {
     } else if (!waiting.has(data.place) && root.activeElement !== field) field.value = data.value;
     fields[data.role] = { place: data.place, text: () => field.value, 
       // Focus, and what was typed before the field was there.
-      focus: (before = "") => { field.focus(); if (before) { field.value += before; typed(); } } };
+      focus: (before = "", stay = true) => {
+        field.focus();
+        if (before) { field.value += before; typed(); }
+        if (!stay) field.blur();
+      } };
   }
 
   function destroy() {
