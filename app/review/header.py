@@ -88,13 +88,24 @@ def open_picked() -> None:
     open_scan(st.session_state["review_pick"])
 
 
+def _scan_key(case: Case) -> str:
+    return f"review_scan_{case.address}"
+
+
+def _model_key(case: Case) -> str:
+    return f"review_model_{case.address}_"
+
+
 def _choose_scan(key: str) -> None:
-    open_scan(st.session_state[key])
+    current = state.selected_case()
+    # The browser sends the boxes of the case before once more, when they are gone: no choice.
+    if current is not None and key == _scan_key(current):
+        open_scan(st.session_state[key])
 
 
 def _choose_model(key: str) -> None:
     current, wanted = state.selected_case(), st.session_state[key]
-    if current is None:
+    if current is None or not key.startswith(_model_key(current)):
         return
     found = [case for case in state.cases() if case.record.case_id == current.record.case_id]
     match = next((case for case in found if case.record.model == wanted), None)
@@ -153,7 +164,7 @@ def header(case: Case, everything: list[Case], reader: SavedReader, blind: bool)
             width="stretch",
         )
     # The open case is the truth; each has boxes of its own.
-    key = f"review_scan_{case.address}"
+    key = _scan_key(case)
     pick.selectbox(
         "Case", scans, at, key=key, on_change=_choose_scan, args=(key,), label_visibility="collapsed"
     )
@@ -170,7 +181,7 @@ def header(case: Case, everything: list[Case], reader: SavedReader, blind: bool)
         list(dict.fromkeys([*OURS, *NAMES, *sorted(have)])),
         st.session_state.get(ASKED, case.record.model),
     )
-    key = f"review_model_{case.address}_{chosen}"
+    key = f"{_model_key(case)}{chosen}"
     model.selectbox(
         "Model",
         models,

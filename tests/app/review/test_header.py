@@ -1,0 +1,48 @@
+"""Top of Review: what turns to another scan or model, and what does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app import routes
+from app.cases import address
+from app.review import header
+from core.config import settings
+from core.io.derivatives import CaseRecord
+from tests.app.review.helpers import call, flags_at_once, page
+from tests.casefactory import write_case
+
+
+@pytest.fixture
+def cases(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> list[CaseRecord]:
+    monkeypatch.setattr(routes._served, "on", True)
+    flags_at_once(monkeypatch)
+    root = settings().derivatives_dir
+    return [
+        write_case(root, "sub-a"),
+        write_case(root, "sub-b"),
+        write_case(root, "sub-a", model="std_8x8"),
+        write_case(root, "sub-b", model="std_8x8"),
+    ]
+
+
+def test_boxes_of_the_case_before_choose_nothing(cases: list[CaseRecord]) -> None:
+    """After a save went on to the next case, the browser's next message opened the case before again."""
+    before, now = (address(one)[:16] for one in cases[:2])
+    scan, model = f"review_scan_{before}", f"review_model_{before}_vae_8x8_512"
+    at = call(page(case=now), lambda: header._choose_scan(scan), **{scan: "sub-a_ses-01"})
+    assert at.session_state["case"] == now
+    at = call(page(case=now), lambda: header._choose_model(model), **{model: "std_8x8"})
+    assert at.session_state["case"] == now
+
+
+def test_boxes_of_the_open_case_choose(cases: list[CaseRecord]) -> None:
+    a, b, a_std = (address(one)[:16] for one in cases[:3])
+    at = page(case=a)
+    at.selectbox(key=f"review_scan_{a}").select("sub-b_ses-01").run()
+    assert at.session_state["case"] == b
+    at = page(case=a)
+    at.selectbox(key=f"review_model_{a}_vae_8x8_512").select("std_8x8").run()
+    assert at.session_state["case"] == a_std
