@@ -106,13 +106,13 @@ def _batch(store: Store, batch: Batch, coordinator: SavedReader) -> None:
                     "Scans": [one.assigned for one in batch.progress],
                     "Done": [one.done for one in batch.progress],
                     "Skipped": [one.skipped for one in batch.progress],
-                    "Progress": [one.done / max(1, one.assigned) for one in batch.progress],
+                    "Progress": [100 * one.done / max(1, one.assigned) for one in batch.progress],
                 }
             ),
             hide_index=True,
             key=f"assign_table_{batch.id}",
             column_config={
-                "Progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent")
+                "Progress": st.column_config.ProgressColumn(min_value=0.0, max_value=100.0, format="%.0f %%")
             },
         )
         if not hidden:

@@ -28,7 +28,7 @@ def assigned(own: Mine, where: Standing, cases: Sequence[Case]) -> Case | None:
     stands = [status(one, where) for one in own.items]
     counts = Counter(stands)
     after = own.due
-    head, go = st.columns([0.84, 0.16], vertical_alignment="bottom")
+    head, go = st.columns([0.76, 0.24], vertical_alignment="bottom")
     head.subheader("Assigned to me", anchor=False)
     if go.button(
         "Next case",
@@ -74,7 +74,11 @@ def _picked(own: Mine, where: Standing, stands: Sequence[Status]) -> int | None:
         hide_index=True,
         height=min(38 + 36 * len(stands), 330),
         row_height=36,
-        column_config={"No.": st.column_config.NumberColumn(width=60)},
+        width=640,
+        column_config={
+            "No.": st.column_config.NumberColumn(width=50),
+            "Status": st.column_config.TextColumn(width=140),
+        },
     )
     rows = [*event["selection"]["rows"], *(cell[0] for cell in event["selection"]["cells"])]
     return rows[0] if rows and rows[0] < len(stands) else None
