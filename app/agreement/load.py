@@ -16,6 +16,7 @@ from app.agreement.known import known_classes
 from app.feedback.adjudications import decisions
 from app.feedback.agreement import Rows, class_ratings, region_ratings, rows_of
 from app.feedback.blinding import answers_visible, version
+from app.feedback.export_text import inert
 from app.feedback.store import SavedReader
 from app.feedback.vocabulary import terms
 from core import __version__
@@ -101,10 +102,6 @@ def _crossed(rows: Rows) -> dict[str, pd.DataFrame]:
 
 def csv_text(table: pd.DataFrame, index: bool = False) -> str:
     """A table as CSV; text that a spreadsheet would run as a formula gets a leading apostrophe."""
-
-    def inert(value: object) -> object:
-        return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
-
     return str(table.map(inert).rename(index=inert, columns=inert).to_csv(index=index))
 
 

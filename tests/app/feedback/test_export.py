@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlite_utils
+from sqlalchemy import event
 
 from app.feedback import export, export_bids, export_text
 from app.feedback.blinding import answers_visible
@@ -229,7 +230,7 @@ def test_failed_export_leaves_the_old_file(
 def test_a_snapshot_under_writing_is_one_moment_and_loses_nothing(store: Store) -> None:
     """Each writer saves a mark and then a verdict: no snapshot may hold more verdicts than marks."""
     readers = [reader_for(store, f"R{at}", "typed").id for at in range(3)]
-    each = 25
+    each = 12
 
     def write(reader_id: int) -> None:
         for at in range(each):
@@ -249,6 +250,25 @@ def test_a_snapshot_under_writing_is_one_moment_and_loses_nothing(store: Store) 
     assert counts == sorted(counts)
     assert len(set(counts)) > 1, "snapshots were taken while others wrote"
     assert take(store).counts["verdict"] == take(store).counts["missed_finding"] == 3 * each
+
+
+def test_what_is_saved_between_two_tables_is_in_none(store: Store) -> None:
+    """A mark and a verdict, saved after the marks were read and before the verdicts are."""
+    ada = reader_for(store, "Ada", "typed").id
+    done: list[str] = []
+
+    def between(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if "FROM missed_finding" in statement and not done:
+            done.append(statement)
+            miss(store, ada)
+            judge(store, ada, "agree")
+
+    event.listen(store.engine, "after_cursor_execute", between)
+    held = take(store)
+    event.remove(store.engine, "after_cursor_execute", between)
+    assert len(done) == 1
+    assert (held.counts["missed_finding"], held.counts["verdict"]) == (0, 0)
+    assert (take(store).counts["missed_finding"], take(store).counts["verdict"]) == (1, 1)
 
 
 def test_one_s_own_answers_hold_nobody_else_s(store: Store) -> None:
