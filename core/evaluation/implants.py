@@ -2,7 +2,8 @@
 
 They need no tissue maps and know nothing of the demo's generator, so that any cohort's held-out normals serve
 and what is chosen with them is not chosen on test scans. Kinds and sizes follow a trial on real newborns: a
-cyst, punctate spots, a cortical infarct, a haemorrhage beside the ventricle, diffuse white matter.
+cyst, punctate spots, a cortical infarct, a haemorrhage beside the ventricle, diffuse white matter; and what
+moves anatomy or is thin: wide ventricles, local loss of volume, a layer of blood under the surface.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from scipy.ndimage import (
     distance_transform_edt,
     gaussian_filter,
     generate_binary_structure,
+    map_coordinates,
+)
+from scipy.ndimage import (
+    label as components,
 )
 
 from core.anomaly.residual import Array, Mask, check_mask, smooth_inside
@@ -160,6 +165,65 @@ def _diffuse(x: Array, places: _Places, rng: np.random.Generator) -> Made:
     return _towards(x, weight, x * rng.uniform(1.15, 1.3)), [weight >= 0.5]
 
 
+def _ventricles(x: Array, places: _Places, rng: np.random.Generator) -> Made:
+    """Inner fluid swollen by 2 to 5 mm; what lies within 20 mm around it gives way."""
+    grown, reach = rng.uniform(2, 5), 20.0
+    bodies, count = components(
+        binary_opening(places.ventricle) if places.ventricle.sum() > 50 else places.ventricle
+    )
+    sizes = np.bincount(bodies.ravel())[1:]
+    inner = bodies > 0 if count < 2 else np.isin(bodies, 1 + np.argsort(sizes)[-2:])
+    if not inner.any():
+        inner = places.ventricle
+    distance, nearest = distance_transform_edt(~inner, return_indices=True)
+    t = distance * places.voxel_mm
+    # From the old wall (0 mm) to ``grown``, and back to no shift at ``reach``.
+    source = np.where(t <= grown, 0, reach * (t - grown) / (reach - grown))
+    moves = (t > 0) & (t < reach) & places.mask
+    share = np.divide(source, t, out=np.ones_like(t), where=moves)
+    at = nearest + (np.indices(x.shape) - nearest) * share
+    warped = map_coordinates(x, at, order=1, mode="nearest")
+    brain = map_coordinates(places.mask.astype(np.float32), at, order=0) > 0
+    new = np.where(moves & brain, warped, x)
+    # The old wall's voxels held tissue too; new fluid is as bright as the old.
+    wet = places.mask & (t <= grown)
+    new = np.where(wet, np.maximum(new, np.float32(np.median(x[inner]))), new)
+    return new.astype(np.float32), [wet & (t > 0) & ~places.fluid]
+
+
+def _volume_loss(x: Array, places: _Places, rng: np.random.Generator) -> Made:
+    """Tissue drawn in from the surface by up to 3 to 6 mm in one region; fluid takes its place."""
+    rim = places.mask & (places.depth < 2 * places.voxel_mm)
+    weight = _blob(places, rim, rng.uniform(14, 24), 8.0, rng)
+    drawn, reach = rng.uniform(3, 6) * weight, 22.0
+    distance, nearest = distance_transform_edt(np.pad(places.mask, 1), return_indices=True)
+    middle = (slice(1, -1),) * 3
+    t = distance[middle] * places.voxel_mm
+    outside = nearest[(slice(None), *middle)] - 1
+    source = np.where(t <= drawn, 0, reach * (t - drawn) / (reach - drawn))
+    moves = (t < reach) & (drawn > 0.05) & places.mask
+    share = np.divide(source, t, out=np.ones_like(t), where=moves)
+    at = outside + (np.indices(x.shape) - outside) * share
+    # Read as if fluid surrounded the brain: what moves in from beyond the rim.
+    around = np.where(places.mask, x, np.float32(places.fluid_level))
+    new = np.where(moves, map_coordinates(around, at, order=1, mode="nearest"), x).astype(np.float32)
+    threshold = 0.5 * (places.fluid_level + places.white_level)
+    widened = places.mask & (weight >= 0.25) & (new > threshold) & (x <= threshold)
+    return new, [widened]
+
+
+def _sheet(x: Array, places: _Places, rng: np.random.Generator) -> Made:
+    """Blood in a layer 1 to 2.5 mm thin that follows the surface, 16 to 30 mm across."""
+    near = places.mask & (places.depth > 1) & (places.depth < 5)
+    within = _blob(places, near, rng.uniform(8, 15), 1.0, rng)
+    middle = rng.uniform(1.5, 4)
+    half = rng.uniform(0.5, 1.25)
+    layer = np.clip(0.5 + (half - np.abs(places.depth - middle)) / places.voxel_mm, 0, 1)
+    weight = np.asarray(within * layer, np.float32)
+    target = np.minimum(x, np.float32(places.white_level)) * np.float32(rng.uniform(0.35, 0.6))
+    return _towards(x, weight, target), [weight >= 0.5]
+
+
 KINDS: dict[str, Callable[[Array, _Places, np.random.Generator], Made]] = {
     "cyst": _cyst,
     "punctate_bright": _bright,
@@ -167,6 +231,9 @@ KINDS: dict[str, Callable[[Array, _Places, np.random.Generator], Made]] = {
     "infarct": _infarct,
     "haemorrhage": _haemorrhage,
     "diffuse_white_matter": _diffuse,
+    "wide_ventricles": _ventricles,
+    "volume_loss": _volume_loss,
+    "thin_blood": _sheet,
 }
 
 
@@ -175,7 +242,9 @@ def implant(cube: Cube, kind: str, seed: int) -> Implant:
 
     Sizes are radii in mm: cyst 3 to 6, as bright as fluid, in white matter; two to four punctate spots 1.8 to
     3; cortical infarct 8 to 14, brighter, its ribbon blurred away; haemorrhage 3 to 7, dark, within 6 mm of
-    the ventricle; diffuse white matter 12 to 18, mildly bright. A lesion's voxels are those changed by half
+    the ventricle; diffuse white matter 12 to 18, mildly bright. Wide ventricles (walls moved by 2 to 5 mm)
+    and loss of volume (surface drawn in by up to 3 to 6 mm) warp the scan; their lesion is the new fluid.
+    Thin blood is a layer of 1 to 2.5 mm. A lesion's voxels are those changed by half
     or more; where none is, the voxel that changed most.
 
     Raises

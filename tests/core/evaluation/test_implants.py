@@ -27,17 +27,19 @@ def brain() -> Cube:
 
 
 def test_each_kind_changes_its_voxels_in_its_direction_and_little_else(brain: Cube) -> None:
-    brighter = {"cyst": 1, "punctate_bright": 1, "punctate_dark": -1, "infarct": 1, "haemorrhage": -1}
+    darker = ("punctate_dark", "haemorrhage", "thin_blood")
     for made in implants(brain, 3):
         inside = made.labels > 0
         change = made.cube.x - brain.x
-        assert np.sign(change[inside].mean()) == brighter.get(made.kind, 1), made.kind
+        assert np.sign(change[inside].mean()) == (-1 if made.kind in darker else 1), made.kind
         assert np.abs(change[inside]).mean() > 0.02
         assert (made.cube.x[~brain.mask] == 0).all()
         assert not inside[~brain.mask].any()
         assert made.cube.x.min() >= 0
         assert made.cube.x.max() <= 1
-        far = distance_transform_edt(~inside) * 2 > 16
+        # Anatomy that is moved gives way up to 22 mm deep.
+        reach = 24 if made.kind in ("wide_ventricles", "volume_loss") else 16
+        far = distance_transform_edt(~inside) * 2 > reach
         assert np.abs(change[far]).max() < 0.02, made.kind
         assert made.cube.key != brain.key
 
@@ -53,6 +55,27 @@ def test_sizes_are_radii_in_mm(brain: Cube, kind: str, low: float, high: float) 
         assert radius < 1.2 * high
         if kind in ("cyst", "haemorrhage"):  # the others are cut by the surface, or by fluid
             assert radius > 0.75 * low
+
+
+def test_new_fluid_lies_around_the_old_and_tissue_is_moved_not_lost(brain: Cube) -> None:
+    made = implant(brain, "wide_ventricles", 1)
+    fluid = brain.x > 0.6
+    away = distance_transform_edt(~fluid)[made.labels > 0] * 2
+    assert away.max() <= 5.5  # walls moved by 2 to 5 mm
+    assert made.cube.x[made.labels > 0].min() > 0.6
+    # Tissue gives way: what is dark ribbon stays where it was, 20 mm and more from the ventricle.
+    far = (distance_transform_edt(~fluid) * 2 > 21) & brain.mask
+    np.testing.assert_array_equal(made.cube.x[far], brain.x[far])
+
+
+def test_lost_volume_and_thin_blood_follow_the_surface(brain: Cube) -> None:
+    depth = distance_transform_edt(brain.mask) * 2
+    lost = implant(brain, "volume_loss", 1)
+    assert depth[lost.labels > 0].max() <= 9
+    assert lost.cube.x[lost.labels > 0].mean() > 0.6
+    blood = implant(brain, "thin_blood", 1)
+    assert np.ptp(depth[blood.labels > 0]) <= 4
+    assert depth[blood.labels > 0].max() < 7
 
 
 def test_two_to_four_spots_each_with_its_label(brain: Cube) -> None:
