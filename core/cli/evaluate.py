@@ -244,13 +244,14 @@ def drawn_sheets(
 
 
 def told(info: ModelInfo) -> dict[str, object]:
-    """What the page says of a model."""
+    """What the page says of a model; a restorer's error is that of corruption taken back."""
     training = info.training
+    error = "validation MSE of restored corruption" if info.config.kind == "restorer" else "validation MSE"
     return {
         "model": info.name,
         "cube": info.config.cube,
         "epochs": training.get("epochs"),
-        "validation MSE": training.get("val_mse"),
+        error: training.get("val_mse"),
         "data": training.get("data"),
         "synthetic": info.synthetic,
         "hash": info.hash[:12],

@@ -33,6 +33,7 @@ from core.evaluation.baselines import Cube, fit_components
 from core.evaluation.implants import KINDS, implants
 from core.evaluation.metrics import Detection, auroc, average_precision, detect, froc_curve, sensitivity_at
 from core.evaluation.statistics import Estimate, bootstrap
+from core.preprocess.harmonise import harmonised, landmarks, mean_landmarks
 
 THRESHOLDS = 24  # of the FROC, by the share of normal voxels beyond, 1 % to 2 in a million
 Reconstruct = Callable[[Array], Array]
@@ -199,6 +200,18 @@ def ablate(
     some = np.linspace(0, len(training) - 1, min(15, len(training))).round().astype(int)
     few = fit_once([logs[i] for i in some], [masks[i] for i in some], mm, 2.0)
     add(f"log intensity, normative z of {len(some)} normals, σ 2 mm", against(case_logs, few, 2.0))
+    marks = [landmarks(cube.x, cube.mask) for cube in training]
+    target = mean_landmarks(marks)
+
+    def matched_log(cube: Cube, own: np.ndarray) -> Array:
+        return log_intensity(harmonised(cube.x, cube.mask, (mean_landmarks([own]), target)), cube.mask)
+
+    like = [matched_log(cube, own) for cube, own in zip(training, marks, strict=True)]
+    like_cases = [matched_log(one.cube, landmarks(one.cube.x, one.cube.mask)) for one in cases]
+    add(
+        "log intensity, each scan's landmarks matched, σ 2 mm",
+        against(like_cases, fit_once(like, masks, mm, 2.0), 2.0),
+    )
     known = log_model.sd > 0
     floor = float(np.median(log_model.sd[known]))
     high = replace(log_model, sd=np.where(known, np.maximum(log_model.sd, floor), 0).astype(np.float32))

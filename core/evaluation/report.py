@@ -194,7 +194,7 @@ def page(evaluation: Evaluation) -> str:
             for case, why in facts.left_out.items()
         ),
         "<ul>" + "".join(f"<li>{html.escape(note)}</li>" for note in NOTES) + "</ul>",
-        pd.DataFrame(facts.models).to_html(index=False, border=0),
+        pd.DataFrame(facts.models).to_html(index=False, border=0, na_rep="–"),
     ]
     for heading, drawn in figures_of(evaluation).items():
         parts.append(f"<h2>{heading}</h2>")

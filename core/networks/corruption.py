@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates, zoom
 
+from core.anomaly.intensity import LOG_RANGE
+
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
 
-# Log of intensity over the brain's median, clipped: fluid doesn't rule, and dark lesions keep their contrast.
-LOG_RANGE = (-1.2, 0.9)
 # brighter, darker: log intensity moved; constant: one intensity; patch: another scan, or this one, elsewhere;
 # deform: anatomy locally swollen or shrunk; noise: coarse noise over the whole brain (Kascenas et al. 2022,
 # Denoising autoencoders for unsupervised anomaly detection in brain MRI, MIDL).

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 from torch import nn
 
+from core.anomaly.intensity import LOG_RANGE
 from core.networks.config import RestorerConfig
-from core.networks.corruption import LOG_RANGE
 
 Z_LIMIT = 8.0  # of the normative z that the network sees
+CHANGED = 0.3  # of log intensity: a change from which nothing of the scan beyond LOG_RANGE is kept
 Box = tuple[slice, slice, slice]
 
 
@@ -167,9 +168,12 @@ class Restorer(nn.Module):
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None, mirror: bool = True) -> torch.Tensor:
         mask = x > 0 if mask is None else mask
         log, restored = self.restore_log(x, mask, mirror)
-        # A difference, so that what the network leaves alone stays as it is, also beyond LOG_RANGE.
-        change = brain_median(x, mask) * (restored.exp() - log.exp())
-        return (x + change).clamp(0, 1)
+        middle = brain_median(x, mask)
+        # What the network leaves alone stays as it is, also beyond LOG_RANGE; what it changes is what it
+        # says: new fluid would otherwise stay bright by all that the clipping hid.
+        kept = (1 - (restored - log).abs() / CHANGED).clamp(min=0)
+        beyond = torch.where(mask, x - middle * log.exp(), 0.0)
+        return torch.where(mask, middle * restored.exp() + kept * beyond, x).clamp(0, 1)
 
 
 def build_restorer(config: RestorerConfig) -> Restorer:

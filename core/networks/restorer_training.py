@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from core.anomaly.intensity import LOG_RANGE
 from core.anomaly.normative import fit_once
 from core.networks.checkpoints import best_row, checkpoint, fingerprint, resume
 from core.networks.config import RestorerConfig
-from core.networks.corruption import LOG_RANGE, Array, Mask, coarse_noise, corrupt
+from core.networks.corruption import Array, Mask, coarse_noise, corrupt
 from core.networks.restorer import Restorer, brain_mask, brain_median, build_restorer, log_intensity
 from core.networks.restorer_settings import RestorerTrainSettings
 from core.networks.train_settings import EpochRow, TrainingError, learning_rate_factor

@@ -148,3 +148,21 @@ def test_mask_without_holes_and_a_given_mask() -> None:
     assert (found[half] != 0).any()
     assert change(made, x, brain_mask(x))[7, 8, 9] != 0
     assert change(made, x)[7, 8, 9] == 0  # x > 0, unless a mask is given
+
+
+@pytest.mark.parametrize(("change", "bright"), [(0.0, 1.0), (-0.5, 0.2 * np.exp(0.4)), (-0.15, None)])
+def test_what_is_changed_keeps_nothing_of_the_brightness_that_clipping_hid(
+    change: float, bright: float | None
+) -> None:
+    x = np.zeros((16, 16, 16), np.float32)
+    x[2:14, 2:14, 2:14] = 0.2
+    x[6:9, 6:9, 6:9] = 1.0  # five times the median; e^0.9 is 2.46
+    made = build_restorer(RestorerConfig("restorer", "restorer", 16)).eval()
+    assert made.unet.last.bias is not None
+    with torch.inference_mode():
+        made.unet.last.bias.fill_(change)
+        y = made(batch(x))[0, 0].numpy()
+    half = 0.2 * np.exp(0.75) + 0.5 * (1.0 - 0.2 * np.exp(0.9))  # half of the change that forgets it
+    assert y[7, 7, 7] == pytest.approx(half if bright is None else bright, abs=1e-4)
+    assert y[3, 3, 3] == pytest.approx(0.2 * np.exp(change), abs=1e-4)
+    assert (y[0] == 0).all()

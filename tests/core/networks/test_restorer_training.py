@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from core.anomaly.intensity import LOG_RANGE
 from core.networks import restorer_training
 from core.networks.config import RestorerConfig
-from core.networks.corruption import LOG_RANGE
 from core.networks.restorer import Restorer, build_restorer
 from core.networks.restorer_settings import RestorerTrainSettings, restorer_train_settings_from_dict
 from core.networks.restorer_training import (
