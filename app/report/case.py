@@ -56,7 +56,16 @@ def case_page(content: Content, made: datetime) -> str:
         _provenance(content),
         f"<footer><p class=soft>{esc(DISCLAIMER)}</p><p class=soft>{esc(SOURCE)}</p></footer>",
     ]
-    return _document(f"Fontanelle report: {name}", "".join(parts))
+    return _document(f"Fontanelle report: {name}", "".join(parts), _edges(name, content.record.synthetic))
+
+
+def _edges(name: str, synthetic: bool) -> str:
+    """What stands on every printed sheet, since sheets get parted: the case, and SYNTHETIC where so."""
+    plain = re.sub(r"[^\w ,.-]", "", name)
+    mark = "SYNTHETIC" if synthetic else ""
+    font = "font: 8pt system-ui, sans-serif; color: #4c5a60;"
+    top, bottom = f"content: '{plain}'; {font}", f"content: '{mark}'; {font}"
+    return f"@page {{ @top-left {{ {top} }} @bottom-center {{ {bottom} }} }}"
 
 
 def refusal(why: str) -> str:
@@ -64,11 +73,11 @@ def refusal(why: str) -> str:
     return _document("Fontanelle: no report", f"<h1>No report was made</h1><p class=warn>{esc(why)}</p>")
 
 
-def _document(title: str, body: str) -> str:
+def _document(title: str, body: str, more_style: str = "") -> str:
     return (
         "<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width, initial-scale=1'>"
-        f"<title>{esc(title)}</title><style>{STYLE.read_text()}</style></head>"
+        f"<title>{esc(title)}</title><style>{STYLE.read_text()}{more_style}</style></head>"
         f"<body><main>{body}</main></body></html>\n"
     )
 
@@ -115,7 +124,8 @@ def _thresholds(content: Content) -> str:
     text = f"Map: {MAPS[content.map]}. Bands: |z| of 2–3, 3–4, and 4 and more."
     if floor is not None:
         text += (
-            f" Regions: connected voxels of one sign at 2 and more, {number(float(floor), 0)} mm³ or larger."
+            f" Regions: connected voxels of one sign at 2 and more, {number(float(floor), 0)} mm³ or larger;"
+            " a region's band is the highest at which it keeps that size, so its peak may lie above it."
         )
     operating = settings.get("operating_point", {}).get(content.map)
     if operating is not None:
@@ -130,7 +140,7 @@ def _preparation(content: Content) -> str:
     path = None if cube is None else content.paths.qc(int(cube))
     line = (
         f"<p>Brain mask: {esc(record.mask_source)}. Overlap with the reference after registration: "
-        f"{number(record.overlap, 2)} (Dice).</p>"
+        f"{number(record.overlap, 2)} (Dice). In its picture the front is on the left of sagittal slices.</p>"
     )
     if path is None or not path.is_file():
         return f"<h2 id=prepared>Preparation</h2>{line}<p class=soft>The picture of it is missing.</p>"

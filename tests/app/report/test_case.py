@@ -262,6 +262,18 @@ def test_printed_page_is_white() -> None:
     assert "break-inside: avoid" in style
 
 
+def test_every_sheet_names_the_case(store: Store, ada: SavedReader, record: CaseRecord) -> None:
+    first(store, ada.id, record=record)
+    assert f"@top-left {{ content: '{record.case_id}, {record.model}, volume map'" in page(store, ada, record)
+    assert "@bottom-center { content: 'SYNTHETIC'" in page(store, ada, record)
+    real = replace(
+        content(store, ada, record), record=replace(record, synthetic=False, subject="sub-x'}</style>")
+    )
+    html = case_page(real, MADE)
+    assert "SYNTHETIC" not in html
+    assert html.count("</style>") == 1
+
+
 def luminance(colour: str) -> float:
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
