@@ -11,7 +11,7 @@ TORCH_INDEX ?=
 DEFAULT_MODELS := restorer,vae_8x8_512
 
 .DEFAULT_GOAL := help
-BENCHMARKS := bands prepare_order networks workers scale budgets
+BENCHMARKS := bands prepare_order networks workers scale budgets frame_time
 
 .PHONY: help app test check demo train evaluate bench pictures browser clean
 

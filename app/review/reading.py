@@ -175,6 +175,10 @@ def verified(reading: Open, drawn_here: bool) -> bool:
     drawn = loaded.get("hashes") or {}
     # Maps that nobody asked for are not fetched.
     needed = {kind for kind in hashes if kind not in MAP_KINDS.values() or kind == MAP_KINDS[reading.name]}
-    if loaded.get("case") != reading.record.case_id or not needed <= drawn.keys() or not drawn.items() <= hashes.items():
+    if (
+        loaded.get("case") != reading.record.case_id
+        or not needed <= drawn.keys()
+        or not drawn.items() <= hashes.items()
+    ):
         return False
     return reading.blind or loaded.get("map") == reading.name

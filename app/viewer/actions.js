@@ -132,8 +132,17 @@ function actions(v) {
     setOpacity(value) { state.opacity = value; refresh("bands"); },
     setPalette(name) { state.palette = name; refresh("bands"); },
     setContours(on = !state.contours) { state.contours = on; refresh(); },
-    setMap(name) {
-      if (!v.z[name] || name === state.map) return;
+    // A map is fetched when it is first asked for; until it is there, that of before stays.
+    async setMap(name) {
+      const map = (v.data.maps ?? []).find((one) => one.name === name), { address } = v.data;
+      v.asked = name;
+      if (!map || !v.base || name === state.map) return;
+      if (!v.z[name]) {
+        tell(v, `Loading ${map.label}…`);
+        try { await loadMap(v, map); } catch (error) { tell(v, `${map.label} can't be shown: ${error.message}`); return; }
+        if (v.asked !== name || v.data.address !== address || !v.z[name]) return; // the reader went on meanwhile
+        tell(v, map.title);
+      }
       state.map = name;
       refresh("bands", "residual");
       showValues(v, v.nv.scene.crosshairPos);
@@ -141,7 +150,7 @@ function actions(v) {
       reportLoaded(v);
     },
     nextMap() {
-      const names = (v.data.maps ?? []).map((map) => map.name).filter((name) => v.z[name]);
+      const names = (v.data.maps ?? []).map((map) => map.name);
       if (names.length > 0) v.do.setMap(names[(names.indexOf(state.map) + 1) % names.length]);
     },
     setRadiological(on = !state.radiological) {

@@ -118,7 +118,6 @@ function sync(v) {
   pressed(ui.smooth, state.smooth);
   pressed(ui.contours, state.contours);
   ui.bases.reconstruction.disabled = ui.swipe.disabled = ui.views.panes.disabled = !expected;
-  for (const [name, node] of Object.entries(ui.maps)) node.disabled = !v.z[name];
   ui.plane.hidden = !["mosaic", "panes"].includes(state.view);
   ui.plane.options[0].disabled = state.view === "panes"; // it shows one
   ui.plane.value = state.view === "panes" ? PLANE_NAMES[state.plane] : state.rows;
@@ -137,11 +136,11 @@ function sync(v) {
   ui.box.dataset.view = state.view;
 }
 
-// Covers the stage until the case is there, or says why it can't be.
-function say(v, text, kind = "loading") {
+// Covers the stage with `text` until the scan is there, or says why it can't be; the case is whole once "ready".
+function say(v, text, state) {
   v.ui.message.textContent = text;
   v.ui.message.hidden = text === "";
-  v.ui.box.dataset.state = text === "" ? "ready" : kind;
+  v.ui.box.dataset.state = state;
 }
 
 // A word in passing.

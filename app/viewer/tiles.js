@@ -5,7 +5,8 @@
 // it is drawn. So panes, a swipe, a blink and eight models side by side cost no second context and no upload.
 //
 //   const tiles = openTiles(nv);
-//   tiles.setBase("scan", image, [0, 255]);  tiles.setOverlay("vae", bands);
+//   tiles.describe([image, overlay]);
+//   tiles.setBase("scan", voxels, image.dimsRAS, [0, 255]);  tiles.setOverlay("vae", labels, image.dimsRAS, colors);
 //   tiles.layout = () => [{ plane: PLANE.axial, position: [0, 0, 0.5, 1], base: "scan", overlay: "vae", title: "VAE" }, …];
 //   nv.drawScene();
 //
@@ -16,7 +17,7 @@ function openTiles(nv) {
   const { gl } = nv, bases = {}, overlays = {};
   const scene = nv.drawScene.bind(nv), slice = nv.draw2DMain.bind(nv), clear = nv.clearBounds.bind(nv);
   const field = nv.screenFieldOfViewExtendedVox.bind(nv);
-  let specs = [], at = 0, paused = false;
+  let specs = [], at = 0, paused = false, scratch;
 
   const nothing = gl.createTexture();
   gl.activeTexture(gl.TEXTURE2);
@@ -29,18 +30,33 @@ function openTiles(nv) {
     swipe: null, // { share, base }: right of that share of each tile, another base
     smooth: true,
 
-    // `image` is drawn on as `name`; its voxels may have been replaced since the last call.
-    setBase(name, image, [low, high]) {
-      [image.cal_min, image.cal_max] = [low, high];
-      nv.volumeTexture = bases[name] ?? null;
-      withoutGradient(() => nv.refreshLayers(image, 0));
-      bases[name] = nv.volumeTexture;
+    // Lets NiiVue set its scene up for `images` (base, then overlay), with nothing filled or drawn yet.
+    describe(images) {
+      const held = {
+        ...Object.fromEntries(["texStorage3D", "texSubImage3D", "framebufferTextureLayer", "drawArrays", "deleteTexture"].map((name) => [name, () => {}])),
+        checkFramebufferStatus: () => gl.FRAMEBUFFER_COMPLETE,
+      };
+      Object.assign(gl, held);
+      nv.rgbaTex = () => nothing;
+      try { images.forEach((image, layer) => nv.refreshLayers(image, layer)); }
+      finally { for (const name of Object.keys(held)) delete gl[name]; delete nv.rgbaTex; }
+    },
+    // Voxels (0…255, in RAS+ order) as greys of a window: bright and, for the 3D render, opaque by value.
+    setBase(name, voxels, [, ...dims], [low, high]) {
+      const greys = Uint16Array.from({ length: 256 }, (_, raw) => {
+        const share = Math.min(1, Math.max(0, (raw - low) / (high - low)));
+        return Math.round(255 * share) | (Math.round(128 * share) << 8);
+      });
+      if (scratch?.length !== voxels.length) scratch = new Uint16Array(voxels.length);
+      for (let i = 0; i < voxels.length; i++) scratch[i] = greys[voxels[i]];
+      bases[name] = fill(gl.TEXTURE0, bases[name], dims, gl.LUMINANCE_ALPHA, new Uint8Array(scratch.buffer));
       filter(gl.TEXTURE0, bases[name], tiles.smooth ? gl.LINEAR : gl.NEAREST);
     },
-    setOverlay(name, image) {
-      if (overlays[name]) gl.deleteTexture(overlays[name]); // NiiVue makes a new one each time
-      nv.refreshLayers(image, 1);
-      overlays[name] = nv.overlayTexture;
+    // Labels (0…255, in RAS+ order) in their colours, 256 of "0xAABBGGRR".
+    setOverlay(name, labels, [, ...dims], colors) {
+      const pixels = new Uint32Array(labels.length);
+      for (let i = 0; i < labels.length; i++) pixels[i] = colors[labels[i]];
+      overlays[name] = fill(gl.TEXTURE2, overlays[name], dims, gl.RGBA, new Uint8Array(pixels.buffer));
       filter(gl.TEXTURE2, overlays[name], gl.NEAREST); // bands are labels: never blend two of them
     },
     setSmooth(on) {
@@ -51,8 +67,7 @@ function openTiles(nv) {
     // Before volumes of another size come.
     forget() {
       for (const kept of [bases, overlays]) for (const name of Object.keys(kept)) { gl.deleteTexture(kept[name]); delete kept[name]; }
-      nv.volumeTexture = null;
-      nv.overlayTexture = nothing;
+      nv.volumeTexture = nv.overlayTexture = nothing;
     },
     // Many changes, one drawing: nothing is drawn until `work` is over.
     once(work) { paused = true; try { work(); } finally { paused = false; } nv.drawScene(); },
@@ -60,12 +75,15 @@ function openTiles(nv) {
     shown: () => nv.screenSlices.filter((tile) => tile.axCorSag <= PLANE.sagittal && tile.AxyzMxy.length >= 4),
   };
 
-  // With a base NiiVue works out its gradient, which lit renders need and we don't: on a CPU that takes seconds
-  // at 256³. It is drawn slice by slice after the base's own framebuffer is let go.
-  function withoutGradient(work) {
-    const { deleteFramebuffer, drawArrays } = gl;
-    gl.deleteFramebuffer = (buffer) => { deleteFramebuffer.call(gl, buffer); gl.drawArrays = () => {}; };
-    try { work(); } finally { gl.deleteFramebuffer = deleteFramebuffer; gl.drawArrays = drawArrays; }
+  // NiiVue fills its textures by a shader, slice by slice, and adds a gradient that only lit renders need: without
+  // a GPU that takes seconds at 256³. Our volumes are in RAS+ order already and go to the GPU as they are.
+  function fill(unit, texture = gl.createTexture(), [width, height, depth], format, bytes) {
+    gl.activeTexture(unit);
+    gl.bindTexture(gl.TEXTURE_3D, texture);
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    gl.texImage3D(gl.TEXTURE_3D, 0, format, width, height, depth, 0, format, gl.UNSIGNED_BYTE, bytes);
+    for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T, gl.TEXTURE_WRAP_R]) gl.texParameteri(gl.TEXTURE_3D, side, gl.CLAMP_TO_EDGE);
+    return texture;
   }
 
   function filter(unit, texture, how) {
@@ -75,7 +93,7 @@ function openTiles(nv) {
   }
 
   function bind(base, overlay) {
-    nv.volumeTexture = bases[base] ?? null;
+    nv.volumeTexture = bases[base] ?? nothing;
     nv.overlayTexture = overlays[overlay] ?? nothing;
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_3D, nv.volumeTexture);

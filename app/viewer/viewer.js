@@ -23,11 +23,11 @@ function mount(root) {
       on: [true, true, false, false, true, true], kept: {}, opacity: 0.7, palette: "paper", contours: false, hidden: false,
       window: [0, 255], radiological: true, crosshair: true, radius: RADIUS_MM.first,
     },
-    base: undefined, overlay: undefined, // NVImages on screen
+    base: undefined, // NVImage on screen
     scan: undefined, reconstruction: undefined, // { img, slope, inter }
     brain: undefined, z: {}, bands: {}, // voxels of the mask; by map name raw z in steps of 1/16, and z as labels
     stale: new Set(), contours: new Map(), head: undefined,
-    hashes: {}, generation: 0, drawn: undefined, jumped: undefined, report: "",
+    hashes: {}, coming: {}, starting: undefined, asked: "", generation: 0, drawn: undefined, jumped: undefined, report: "",
     weakTold: undefined, // the last `weak` said, until Python's answer has it
     pick: 0, // counts selections made here: what Python says of an earlier one is out of date
     marked: [], telling: undefined, // missed findings on their way to Python
@@ -41,7 +41,7 @@ function mount(root) {
   // What is on screen now, for whoever hears keys in the viewer's stead, as app/review/desk.js.
   const onScreen = () => ({
     address: v.data.address, case: v.data.case, region: v.data.selected ?? null, map: v.state.map, hash: v.hashes.base,
-    active: v.clock.now(), ready: v.ui.box.dataset.state === "ready",
+    active: v.clock.now(), ready: v.ui.box.dataset.state === "ready", lost: !v.ui.lost.hidden,
   });
   globalThis.fontanelleOnScreen = onScreen;
   v.end.signal.addEventListener("abort", () => { if (globalThis.fontanelleOnScreen === onScreen) delete globalThis.fontanelleOnScreen; });
@@ -65,11 +65,6 @@ function showValues(v, frac) {
 
 // ---- loading
 async function start(v) {
-  if (!hasWebgl2()) {
-    say(v, "This browser offers no WebGL2, which the viewer needs. Slices drawn by the server are shown below instead.", "error");
-    v.component.setStateValue("unsupported", true);
-    return false;
-  }
   v.niivue = await loadNiivue(v.data.niivue);
   v.nv = await openNiivue(v.niivue, v.ui.canvas, { isRadiologicalConvention: v.state.radiological });
   v.tiles = openTiles(v.nv);
@@ -78,60 +73,111 @@ async function start(v) {
   v.tiles.after = () => drawMarks(v);
   v.nv.onLocationChange = () => showValues(v, v.nv.scene.crosshairPos);
   if (v.data.health) watchServer(v.data.health, (there) => connection(v, there), v.end.signal);
-  return true;
 }
 
 function connection(v, there) {
   v.ui.lost.hidden = there;
-  v.ui.lost.textContent = there ? "" : "The server does not answer. You can go on looking; what you say waits here until it is back.";
+  v.ui.lost.textContent = there ? "" : "The server does not answer. You can go on; answers by key wait here until it is back.";
+  // Streamlit's own word on it is a dialog that covers the scan.
+  v.undialog ??= el("style", {}, '[data-baseweb="modal"] { display: none !important; }');
+  if (there) v.undialog.remove();
+  else document.head.append(v.undialog);
   if (there) tell(v, "The server is back");
 }
 
+// The scan first; reconstruction and the map that is read as they come; other maps when they are asked for.
 async function load(v) {
-  const { data, state } = v, wanted = Object.fromEntries(Object.entries(data.volumes).map(([name, volume]) => [name, volume.hash]));
-  const changed = [...new Set([...Object.keys(wanted), ...Object.keys(v.hashes)])].filter((name) => wanted[name] !== v.hashes[name]);
-  if (changed.length === 0) return say(v, "");
-  const mine = ++v.generation, began = performance.now();
-  say(v, "Loading…");
-  if (!v.nv && !(await start(v))) return;
-  const opened = Object.fromEntries(await Promise.all(changed.filter((name) => wanted[name]).map(async (name) => [name, await openVolume(v.niivue, name, data.volumes[name])])));
+  const { data, state } = v, hash = (kind) => data.volumes[kind]?.hash;
+  if (!hash(`z-${state.map}`)) state.map = data.maps[0]?.name ?? state.map; // Python hears it by `loaded`
+  const gone = Object.keys(v.hashes).filter((kind) => hash(kind) !== v.hashes[kind]);
+  const [first, rest] = [["mask", "base"], [`z-${state.map}`, "reconstruction"]].map((kinds) => kinds.filter((kind) => hash(kind) && hash(kind) !== v.hashes[kind]));
+  if (gone.length + first.length + rest.length === 0) return say(v, "", "ready");
+  if (!v.nv && !hasWebgl2()) {
+    v.component.setStateValue("unsupported", true);
+    return say(v, "This browser offers no WebGL2, which the viewer needs. Slices drawn by the server are shown below instead.", "error");
+  }
+  const mine = ++v.generation, began = performance.now(), passed = () => Math.round(performance.now() - began);
+  say(v, first.length > 0 ? "Loading…" : "", "loading");
+  v.starting ??= start(v).catch((error) => { v.starting = undefined; throw error; });
+  const voxels = await Promise.all([...first.map((kind) => fetched(v, kind)), v.starting]);
   if (mine !== v.generation) return; // another case was opened meanwhile
-  for (const kind of changed) {
-    const map = kind.startsWith("z-") && kind.slice(2);
-    if (map) { delete v.bands[map]; if (opened[kind]) v.z[map] = opened[kind].img; else delete v.z[map]; }
-  }
-  if (changed.includes("reconstruction")) v.reconstruction = opened.reconstruction && unscale(opened.reconstruction);
-  if (changed.includes("mask")) v.brain = opened.mask?.img;
-  if (!v.z[state.map]) state.map = Object.keys(v.z)[0] ?? state.map; // Python hears it by `loaded`
-  if (!v.reconstruction) {
-    state.showing = "scan";
-    state.swiping = false;
-    v.tiles.swipe = null;
-    if (state.view === "panes") state.view = "planes";
-  }
-  if (opened.base) {
-    v.scan = unscale(opened.base); // before it is copied: labels have no scale
-    const bands = await v.niivue.NVImage.zerosLike(opened.base, "uint8");
-    v.tiles.forget();
-    for (const image of [...v.nv.volumes]) v.nv.removeVolume(image);
-    [v.base, v.overlay] = [opened.base, bands];
-    v.tiles.once(() => {
-      v.nv.addVolume(v.base);
-      v.nv.addVolume(v.overlay);
-      v.stale = new Set(["scan"]);
-      freshen(v); // positions depend on it
-      v.head = headOf(v);
-      fit(v);
-      v.nv.scene.crosshairPos = v.base.dimsRAS.slice(1, 4).map((n) => (Math.floor(n / 2) + 0.5) / n); // a voxel's middle
-      v.stale = new Set(["reconstruction", "residual", "bands"]);
-    });
-  } else for (const name of ["reconstruction", "residual", "bands"]) v.stale.add(name);
-  v.contours.clear();
-  v.hashes = wanted;
+  for (const kind of gone) drop(v, kind);
+  for (const [i, kind] of first.entries()) await put(v, kind, voxels[i]);
+  settleViews(v);
+  say(v, "", "loading"); // the scan can be read
+  v.nv.drawScene();
+  v.ui.box.dataset.scan = passed(); // ms, for benchmarks/frame_time.py
+  await Promise.all(rest.map(async (kind) => {
+    const came = await fetched(v, kind);
+    if (mine !== v.generation) return;
+    await put(v, kind, came);
+    sync(v);
+    v.nv.drawScene();
+  }));
+  if (mine !== v.generation) return;
+  settleViews(v);
   sync(v);
   v.nv.drawScene();
-  v.ui.box.dataset.shown = Math.round(performance.now() - began); // ms, for benchmarks/frame_time.py
-  say(v, "");
+  Object.assign(v.ui.box.dataset, { shown: passed(), began });
+  say(v, "", "ready");
+}
+
+async function loadMap(v, { kind }) {
+  const mine = v.generation, came = await fetched(v, kind);
+  if (mine === v.generation) await put(v, kind, came);
+}
+
+// Python may send the same case again while it comes: each volume is fetched once.
+function fetched(v, kind) {
+  const volume = v.data.volumes[kind], forget = () => { if (v.coming[kind]?.hash === volume.hash) delete v.coming[kind]; };
+  if (v.coming[kind]?.hash !== volume.hash) {
+    v.coming[kind] = { hash: volume.hash, voxels: openVoxels(volume) };
+    v.coming[kind].voxels.then(forget, forget);
+  }
+  return v.coming[kind].voxels;
+}
+
+// One volume that has come, into its place.
+async function put(v, kind, voxels) {
+  if (kind === "base") await putScan(v, voxels);
+  else if (kind === "mask") v.brain = voxels.img;
+  else if (kind === "reconstruction") v.reconstruction = voxels;
+  else v.z[kind.slice(2)] = voxels.img;
+  v.hashes[kind] = v.data.volumes[kind].hash;
+  for (const name of ["reconstruction", "residual", "bands"]) v.stale.add(name);
+}
+
+function drop(v, kind) {
+  delete v.hashes[kind];
+  v.contours.clear();
+  if (kind === "mask") v.brain = undefined;
+  else if (kind === "reconstruction") v.reconstruction = undefined;
+  else if (kind !== "base") { delete v.z[kind.slice(2)]; delete v.bands[kind.slice(2)]; }
+}
+
+async function putScan(v, voxels) {
+  const base = await imageOf(v.niivue, "base", voxels);
+  v.scan = unscale(base); // before it is copied: labels have no scale
+  v.tiles.forget();
+  for (const image of [...v.nv.volumes]) v.nv.removeVolume(image);
+  const images = [v.base = base, base.clone()]; // NiiVue counts an overlay; its colours are ours
+  v.tiles.once(() => {
+    for (const image of images) v.nv.addVolume(image);
+    v.tiles.describe(images); // positions depend on it
+    v.stale = new Set(["scan"]);
+    v.head = headOf(v);
+    fit(v);
+    v.nv.scene.crosshairPos = v.base.dimsRAS.slice(1, 4).map((n) => (Math.floor(n / 2) + 0.5) / n); // a voxel's middle
+  });
+}
+
+// Views that need a reconstruction give way where none is announced.
+function settleViews(v) {
+  if (v.data.volumes.reconstruction) return;
+  v.state.showing = "scan";
+  v.state.swiping = false;
+  v.tiles.swipe = null;
+  if (v.state.view === "panes") v.state.view = "planes";
 }
 
 async function update(v, next) {
@@ -162,7 +208,7 @@ async function update(v, next) {
     v.drawn = v.generation;
     reportLoaded(v);
   } catch (error) {
-    v.hashes = {};
+    for (const kind of Object.keys(v.hashes)) drop(v, kind);
     reportLoaded(v); // nothing is: a verdict must wait
     say(v, `This case can't be shown: ${error.message}`, "error");
   }
@@ -178,6 +224,7 @@ function reportLoaded(v) {
 
 function destroy(v) {
   v.end.abort();
+  v.undialog?.remove();
   v.generation += 1;
   v.nv?.gl?.getExtension("WEBGL_lose_context")?.loseContext();
   v.nv?.cleanup?.();

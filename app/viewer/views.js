@@ -62,22 +62,19 @@ function freshen(v) {
   if (state.view === "panes") for (const tile of panes(v)) needed.add(tile.base);
   if (state.showing === "reconstruction" || tiles.swipe) needed.add("reconstruction");
   for (const name of needed) {
-    if (!v.stale.has(name)) continue;
+    const there = { scan: v.scan, residual: v.z[state.map], reconstruction: v.reconstruction }[name]; // overlays come after the scan
+    if (!there || !v.stale.has(name)) continue;
     v.stale.delete(name);
-    v.base.img = name === "scan" ? v.scan.img : name === "residual" ? residual(v) : v.reconstruction.img;
-    tiles.setBase(name, v.base, name === "residual" ? [0, 255] : state.window);
+    tiles.setBase(name, name === "residual" ? residual(v) : there.img, v.base.dimsRAS, name === "residual" ? [0, 255] : state.window);
   }
-  if (v.stale.has("bands") && !v.data.blind) {
+  if (v.stale.has("bands") && !v.data.blind && v.z[state.map]) {
     v.stale.delete("bands");
-    if (v.z[state.map]) {
-      v.bands[state.map] ??= bandImage(v.z[state.map]);
-      v.overlay.img = v.bands[state.map];
-      v.overlay.opacity = state.opacity;
-      v.overlay.setColormapLabel(bandColors(v.data.palettes[state.palette], state.on));
-      tiles.setOverlay("bands", v.overlay);
-    }
+    v.bands[state.map] ??= bandImage(v.z[state.map]);
+    const { R, G, B, A } = bandColors(v.data.palettes[state.palette], state.on);
+    const colors = Uint32Array.from(A, (alpha, i) => R[i] | (G[i] << 8) | (B[i] << 16) | (Math.round(alpha * state.opacity) << 24));
+    tiles.setOverlay("bands", v.bands[state.map], v.base.dimsRAS, colors);
   }
-  tiles.base = state.showing;
+  tiles.base = v.reconstruction ? state.showing : "scan";
   const flags = !state.hidden && v.z[state.map] && !v.data.blind;
   tiles.overlay = flags && !(state.contours && state.view !== "render") ? "bands" : null;
 }

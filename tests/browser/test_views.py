@@ -346,8 +346,7 @@ def test_an_unaided_read_is_lifted_without_a_new_scan(alone: Alone, view: View) 
     view.page.get_by_text("Blind").click()
     expect(view.viewer.locator(".chip").first).to_be_visible()
     expect(view.viewer).to_have_attribute("data-state", "ready")
-    assert view.asked.count("base") == 1
-    assert {"reconstruction", "z-volume", "z-normative"} <= set(view.asked)
+    assert sorted(view.asked) == ["base", "mask", "reconstruction", "z-volume"]
     assert view.mm() == place
     expect(view.viewer).to_have_attribute("data-view", "axial")
     view.page.keyboard.press("n")
@@ -428,11 +427,35 @@ def test_every_control_has_a_name_and_a_ring(alone: Alone, view: View) -> None:
     expect(sheet).to_be_hidden()
 
 
+def test_a_map_is_fetched_when_it_is_first_asked_for(alone: Alone, view: View) -> None:
+    view.open(alone.cases[0])
+    assert sorted(view.asked) == ["base", "mask", "reconstruction", "z-volume"]
+    first, second = (view.viewer.get_by_role("button", name=name) for name in ("Volume z", "Normative z"))
+    view.page.route("**/z-normative.nii.gz", lambda route: None)  # it doesn't come
+    view.page.keyboard.press("m")
+    expect(view.viewer.locator(".note")).to_have_text("Loading Normative z…")
+    expect(first).to_have_attribute("aria-pressed", "true")
+    assert [one["map"] for one in view.heard("loaded")] == ["volume"]
+    view.page.unroute_all()
+    view.open(alone.cases[0])
+    view.page.keyboard.press("m")
+    expect(second).to_have_attribute("aria-pressed", "true")
+    expect(view.page.get_by_test_id("stCode")).to_contain_text('"normative"')
+    assert view.heard("loaded")[-1]["hashes"].keys() == {
+        *("base", "mask", "reconstruction", "z-volume", "z-normative")
+    }
+    view.page.keyboard.press("m")
+    expect(first).to_have_attribute("aria-pressed", "true")
+    view.page.keyboard.press("m")
+    expect(second).to_have_attribute("aria-pressed", "true")
+    assert view.asked.count("z-normative") == 2  # of which one never came
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_frame_time(alone: Alone, browser: Browser, size: int, record_property: Any) -> None:
     """Scrubbing costs no message; a case of 256³ is under 8 MB; the frame time is reported."""
     case = write_cube_case(alone.root, size)
-    (row,) = measure(browser, alone.url, alone.root, case, {"planes": "3-plane"})
+    (row,) = measure(browser, alone.url, case, {"planes": "3-plane"})
     assert row.messages == 0
     assert row.wire_mb < 8
     assert row.renderer != ""
