@@ -236,13 +236,18 @@ def test_a_scan_served_again_comes_blank_and_blind(records: list[CaseRecord]) ->
     miss(store(), ada, record=records[0], note=said, at=(7.125, -3.375, 5.625))
     second(store(), ada, record=records[0], classification="2B", note=said)
     for record in records[1:3]:
-        assert said in "\n".join(_words(run("review", "Ada", case=address(records[0])[:16])))
+        at = run("review", "Ada", case=address(records[0])[:16])
+        assert said in "\n".join(_words(at))
+        before = at.session_state["reading"].clock.split()
         second(store(), ada, record=record)
     at = run("worklist", "Ada")
     at.button(key="assigned_next").click().run()
     assert at.session_state["case"] == address(records[0])[:16]
     reading = at.session_state["reading"]
     assert (reading.blind, reading.pass_number, reading.first, reading.second) == (True, 2, None, None)
+    phase, sitting = reading.clock.split()
+    assert (before[0], phase) == ("second", "first")
+    assert sitting != before[1], "active seconds of the first reading are not counted again"
     shown = "\n".join(_words(at))
     assert "First read, without the model" in shown
     for trace in (said, "7.125", "-3.375", "z-volume", "first read: 2B"):
