@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.anomaly.bands import band_labels, band_percent
+from core.anomaly.bands import BANDS, band_labels, band_percent
 from core.anomaly.channels import joint, t2w
 from core.anomaly.detector import score
-from core.anomaly.normative import uncovered_percent
+from core.anomaly.normative import band_share, uncovered_percent
 from core.anomaly.regions import ALL_BANDS, Clusters, flagged_regions, slice_clusters
 from core.anomaly.residual import AnomalyError, Array, normative_z, residual, volume_z
 from core.anomaly.score import fused_score, normative_top, percentile_among
@@ -75,7 +75,8 @@ def scores(
     """Case scores, each with its percentile among the validation normals where the model has them.
 
     ``validation_n`` is their number; ``normative_uncovered`` the percentage of brain voxels where none of
-    them has brain, whose normative z is 0 without meaning that they are normal.
+    them has brain, whose normative z is 0 without meaning that they are normal. ``fused_percent``: percentage
+    of brain voxels at |z| ≥ 2 of the fused map; ``fused_percent_most``: the largest among those normals.
     """
     found = {"mse": mse}
     if "volume" in maps:
@@ -95,4 +96,10 @@ def scores(
     facts = {"validation_n": float(normative.n)}
     if "normative" in maps:
         facts["normative_uncovered"] = uncovered_percent(normative, prepared.cube_mask.data)
+    keys = [band_share("fused", band.name) for band in BANDS]
+    if "fused" in maps and all(key in normative.validation for key in keys):
+        normals = np.sum([normative.validation[key] for key in keys], axis=0)
+        facts["fused_percent"] = sum(maps["fused"].percent.values())
+        facts["fused_percent_percentile"] = percentile_among(facts["fused_percent"], normals)
+        facts["fused_percent_most"] = float(normals.max())
     return {**found, **ranked, **facts}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from app.feedback.store import SavedVerdict
 from app.viewer.component import BAND_LABELS
+from core.anomaly.score import outside_normals
 from core.io.derivatives import CaseRecord, MapName, Region
 
 STRENGTH = {"4+": 0, "3-4": 1, "2-3": 2}
@@ -98,4 +99,10 @@ def score_lines(record: CaseRecord) -> list[str]:
     uncovered = record.scores.get("normative_uncovered", 0.0)
     if uncovered > 0:
         lines.append(f"{uncovered:.1f} % of the brain lies where no normal has brain: normative z is 0 there")
+    share, most = record.scores.get("fused_percent"), record.scores.get("fused_percent_most")
+    if share is not None and most is not None and outside_normals(share, most):
+        lines.append(
+            f"{share:.1f} % of the brain lies at |z| ≥ 2 in the fused map, {most:.1f} % at most in a normal: "
+            "the whole scan may lie outside what the model knows"
+        )
     return lines

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from core.anomaly.residual import AnomalyError, Array, check_mask, residual
 
 TOP_FRACTION = 0.001
+OUTSIDE = 1.5  # times the most that stands out in a validation normal
 
 
 def volume_mse(x: Array, x_hat: Array) -> float:
@@ -51,9 +52,7 @@ def percentile_among(value: float, normals: NDArray[np.floating]) -> float:
 def fused_score(z: Array, mask: NDArray[np.generic]) -> float:
     """Case score of the fused map: its mean |z| in the most extreme 0.1 % of the brain.
 
-    The map's z is matched to held-out normals, so that the score reads in their SD. On lesions implanted into
-    normals it told cases apart better than the largest region's mass did, at any threshold (see
-    docs/results/ablation.csv and docs/method.md).
+    The map's z is matched to held-out normals, so that the score reads in their SD.
 
     Raises
     ------
@@ -61,3 +60,12 @@ def fused_score(z: Array, mask: NDArray[np.generic]) -> float:
         On another shape or an empty mask.
     """
     return normative_top(z, mask)
+
+
+def outside_normals(share: float, most: float) -> bool:
+    """Whether more of a scan stands out than lesions explain: ``share`` over 1.5 times ``most``.
+
+    ``share``: percentage of the brain at |z| ≥ 2 of the fused map; ``most``: the largest among validation
+    normals, each left out. Another scanner, contrast or age spreads over the brain; few lesions do.
+    """
+    return share > OUTSIDE * most

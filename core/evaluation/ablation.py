@@ -16,9 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from core.anomaly.detector import (
     Detector,
-    NormalScan,
     Views,
-    fit_detector,
     join,
     scales_of,
     views_of,
@@ -319,10 +317,3 @@ def ablate(
         add("restorer + non-local + log intensity, mean", [(a + b + c) / np.float32(3) for a, b, c in three])
     table = pd.DataFrame(lines)
     return table.sort_values("ap", ascending=False, kind="stable", ignore_index=True)
-
-
-def network_free_detector(training: Sequence[Cube], held_out: Sequence[Cube]) -> Detector:
-    """Log intensity joined with non-local residuals, no network: a baseline with a name."""
-    normals = [NormalScan(cube.x, cube.mask) for cube in held_out]
-    more = [NormalScan(cube.x, cube.mask) for cube in training]
-    return fit_detector(normals, held_out[0].voxel_mm, more)[0]

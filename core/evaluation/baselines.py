@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from core.anomaly.detector import Detector
+from core.anomaly.detector import Detector, NormalScan, fit_detector
 from core.anomaly.intensity import LOG_RANGE, log_intensity
 from core.anomaly.normative import SMOOTH_Z_MM, Normative, fit_normative
 from core.anomaly.residual import Array, Mask
@@ -116,14 +116,22 @@ def fit_on(
     return fit_normative(values, [cube.mask for cube in normals], normals[0].voxel_mm, smooth_z_mm)[0]
 
 
+def network_free_detector(training: Sequence[Cube], held_out: Sequence[Cube]) -> Detector:
+    """Log intensity joined with non-local residuals, by the mean that found most implants: no network."""
+    normals = [NormalScan(cube.x, cube.mask) for cube in held_out]
+    more = [NormalScan(cube.x, cube.mask) for cube in training]
+    return fit_detector(normals, held_out[0].voxel_mm, more, power=2.0)[0]
+
+
 def baseline_scorers(
     training: Callable[[], Sequence[Cube]], held_out: Callable[[], Sequence[Cube]], key: str
 ) -> list[Scorer]:
     """The baselines; nothing is read or fitted before a scan is scored.
 
     Intensity and log intensity stand against the training normals and, as the networks do, against the
-    held-out normals alone. The components come from the training normals, their normative map from the
-    held-out ones. ``key`` addresses the content of both groups.
+    held-out normals alone; log intensity is also joined with patches of normals. The components come from
+    the training normals, their normative map from the held-out ones. ``key`` addresses the content of both
+    groups.
     """
 
     def plain(x: Array, mask: Mask) -> Array:
@@ -144,8 +152,17 @@ def baseline_scorers(
         maps: dict[str, Callable[[], Normalisation]] = {VOLUME: lambda: None}
         for fit in fits:
             maps[fit] = cache(lambda fit=fit: fit_on(residual, groups[fit]))
+        if name == "log_intensity":
+            maps[FUSED] = cache(lambda: network_free_detector(training(), held_out()))
         address = content_key(
-            {"name": name, "normals": key, "log": LOG_RANGE, "components": COMPONENTS, "smooth": SMOOTH_Z_MM}
+            {
+                "name": name,
+                "normals": key,
+                "log": LOG_RANGE,
+                "components": COMPONENTS,
+                "smooth": SMOOTH_Z_MM,
+                "maps": list(maps),
+            }
         )
         return Scorer(name, address, rebuilds, residual, maps)
 

@@ -72,7 +72,8 @@ class CaseRecord:
     overlap: float  # Dice of the brain mask with the reference's after registration
     # mse (paper), cluster_size, normative_top, fused_score, each with *_percentile among validation_n
     # validation normals;
-    # normative_uncovered: percentage of brain voxels where no normal has brain, so that z 0 says nothing
+    # normative_uncovered: percentage of brain voxels where no normal has brain, so that z 0 says nothing;
+    # fused_percent: of brain voxels at |z| ≥ 2 of the fused map; fused_percent_most: of a normal, at most
     scores: dict[str, float]
     bands: dict[str, list[BandRow]]  # by map name
     false_alarms: dict[str, dict[str, float]]  # map -> band -> regions a scan in validation normals

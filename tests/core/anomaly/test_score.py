@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.anomaly.residual import AnomalyError
-from core.anomaly.score import normative_top, percentile_among, volume_mse
+from core.anomaly.score import normative_top, outside_normals, percentile_among, volume_mse
 
 
 def test_mse_is_over_the_whole_volume() -> None:
@@ -38,3 +38,8 @@ def test_percentile_counts_ties_half(value: float, expected: float) -> None:
 def test_percentile_needs_normals() -> None:
     with pytest.raises(AnomalyError, match="no validation normals"):
         percentile_among(1.0, np.array([]))
+
+
+def test_a_scan_is_outside_where_half_as_much_again_stands_out() -> None:
+    assert not outside_normals(6.0, 4.0)
+    assert outside_normals(6.01, 4.0)

@@ -76,7 +76,7 @@ def test_baselines_fit_when_asked_and_on_what_they_say() -> None:
     assert {name: list(one.maps) for name, one in scorers.items()} == {
         "identity": ["volume"],
         "intensity": ["volume", "normative", "normative_train"],
-        "log_intensity": ["volume", "normative", "normative_train"],
+        "log_intensity": ["volume", "normative", "normative_train", "fused"],
         "pca": ["volume", "normative"],
     }
     assert {name for name, one in scorers.items() if one.rebuilds} == {"identity", "pca"}
