@@ -131,6 +131,13 @@ def test_jump_in_an_oblique_scan(tab: Tab) -> None:
     assert crosshair(tab) == pytest.approx(
         (moved[0].peak_x_mm, moved[0].peak_y_mm, moved[0].peak_z_mm), abs=0.02
     )
+    opaque(tab)
+    tab.viewer.get_by_role("button", name="Axial").click()
+    pixels = picture(tab)
+    sides = [center(hue(pixels, PALETTES["paper"][5]))[0]]
+    tab.page.keyboard.press("l")
+    sides.append(center(hue(picture(tab), PALETTES["paper"][5]))[0])
+    assert sides[1] < head_middle(pixels) < sides[0]  # patient left, as both conventions have it
 
 
 def test_scrubbing_moves_the_slice_and_says_nothing(tab: Tab) -> None:
