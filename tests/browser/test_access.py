@@ -1,0 +1,77 @@
+"""Every page for those who don't see it well or not at all: names, contrast; and nothing jumps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Tab
+
+CONTROLS = {
+    *("button", "checkbox", "combobox", "link", "listbox", "menuitem", "radio", "searchbox", "slider"),
+    *("spinbutton", "switch", "tab", "textbox"),
+}
+PAGES = ("", "compare", "upload", "qc", "cohort", "assign", "agreement", "adjudicate", "teach", "about")
+LEAST = 4.5  # WCAG 2.1 AA, text
+LEAST_LARGE = 3.0  # from 24 px, or 18.66 px bold
+IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
+HERE = Path(__file__).parent
+
+
+def unnamed(page: Page) -> list[str]:
+    """Controls of the accessibility tree that a screen reader can't name."""
+    session = page.context.new_cdp_session(page)
+    found = []
+    for node in session.send("Accessibility.getFullAXTree")["nodes"]:
+        role = node.get("role", {}).get("value")
+        if node["ignored"] or role not in CONTROLS or node.get("name", {}).get("value", "").strip():
+            continue
+        where: dict[str, Any] = session.send("DOM.describeNode", {"backendNodeId": node["backendDOMNodeId"]})
+        found.append(f"{role} {where['node']['nodeName']} {where['node'].get('attributes')}")
+    session.detach()
+    return found
+
+
+def faint(page: Page) -> list[str]:
+    """Pieces of text with too little contrast."""
+    return [
+        f"{text!r}: {ratio} ({colors}; {where})"
+        for text, ratio, large, colors, where in page.evaluate((HERE / "contrast.js").read_text())
+        if ratio < (LEAST_LARGE if large else LEAST)
+    ]
+
+
+def test_every_control_of_every_page_has_a_name_and_contrast(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"], "Ann")
+    tab.page.keyboard.press("n")
+    expect(tab.page.locator(".st-key-verdict_agree button")).to_be_enabled()
+    found = {"Review": (unnamed(tab.page), faint(tab.page))}
+    for name in PAGES:
+        address = f"{tab.server.url}/{name}"
+        tab.page.get_by_test_id("stSidebarNav").locator(f'a[href="{address}"]').dispatch_event("click")
+        tab.page.wait_for_url(re.compile(rf"^{re.escape(address)}(\?|$)"))
+        tab.page.wait_for_timeout(500)
+        expect(tab.page.locator(IDLE)).to_be_attached()
+        found[name] = (unnamed(tab.page), faint(tab.page))
+    wrong = [f"{name or 'worklist'}: {one}" for name, both in found.items() for some in both for one in some]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (2560, 1440)])
+def test_nothing_jumps_while_a_case_loads(tab: Tab, size: tuple[int, int]) -> None:
+    tab.page.set_viewport_size({"width": size[0], "height": size[1]})
+    tab.review(tab.server.cases["LAS"], "Cle")
+    tab.page.add_init_script(path=HERE / "shifts.js")
+    # Another session of the same reader: from the name on, as a reload does.
+    tab.page.reload()
+    tab.name("Cle")
+    tab.viewer.wait_for(state="attached")
+    painted = tab.page.evaluate("performance.now()")
+    tab.shows(tab.server.cases["LAS"])
+    tab.page.wait_for_timeout(1500)
+    shifts = [one for one in tab.page.evaluate("globalThis.shifts") if one[1] >= painted]
+    assert sum(value for value, *_ in shifts) < 0.05, "\n".join(str(one) for one in shifts)
