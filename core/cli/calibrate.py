@@ -169,7 +169,7 @@ def calibrate_command(
     With --normals: fit the normative maps anew on another site's normals, ten or more, without training, in a
     copy of the model.
 
-    Examples: python -m core calibrate vae_8x8_512 --data data/demo
+    Example: python -m core calibrate vae_8x8_512 --data data/demo
     python -m core calibrate restorer --normals our_normals --out models/restorer_ours
     python -m core calibrate vae_8x8_512 --from-feedback feedback --false-alarms 1.0 --out models/vae_tuned
     """
