@@ -91,7 +91,9 @@ function mount(root) {
 
   function send() {
     localStorage.setItem(STORED + data.reader, JSON.stringify(answers));
-    component.setStateValue("answers", [...answers]);
+    // After a lost connection Python may hold this very list, unheard: it hears of one that differs only.
+    const told = Date.now();
+    component.setStateValue("answers", answers.map((one) => ({ ...one, told })));
   }
 
   // ---- rows: [key, value, label]
