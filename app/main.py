@@ -42,9 +42,10 @@ page = st.navigation(
 # In the empty bar above each page: always in sight, also where the sidebar is closed or the page stops early.
 st.html(
     "<style>.block-container {padding-top: 2.6rem;}"
-    # Streamlit's .6 is too faint for WCAG AA.
+    # Streamlit's own are too faint for WCAG AA.
     "[data-testid=stCaptionContainer] {opacity: .75 !important;}"
     "[data-testid=stBaseButton-primary] kbd {opacity: 1 !important;}"
+    "[data-testid=stCode] .token {color: inherit !important;}"
     ".fontanelle-notice {position: fixed; top: .75rem; left: 0; right: 0; z-index: 1000000; opacity: .65;"
     " text-align: center; font-size: .8rem; pointer-events: none;}</style>"
     "<div class='fontanelle-notice'>Research software, not a medical device</div>"
