@@ -91,6 +91,10 @@ def _blob(
 ) -> NDArray[np.float32]:
     """Weight 0 to 1 (N, N, N) of an uneven ball around a random voxel of ``at``; 0.5 at its rim."""
     candidates = np.argwhere(at)
+    if len(candidates) == 0:
+        raise EvaluationError(
+            f"no place for a lesion at voxels of {places.voxel_mm:g} mm; expected a brain"
+        )
     centre = candidates[rng.integers(len(candidates))] + rng.uniform(-0.5, 0.5, 3)
     axes = np.ogrid[tuple(slice(n) for n in at.shape)]
     squeeze = rng.uniform(0.8, 1.25, 3)
@@ -142,7 +146,12 @@ def _dark(x: Array, places: _Places, rng: np.random.Generator) -> Made:
 
 
 def _infarct(x: Array, places: _Places, rng: np.random.Generator) -> Made:
-    cortex = places.mask & ~places.fluid & (places.depth > CORTEX_MM[0]) & (places.depth < CORTEX_MM[1])
+    cortex = (
+        places.mask
+        & ~places.fluid
+        & (places.depth > CORTEX_MM[0])
+        & (places.depth < max(CORTEX_MM[1], 1.5 * places.voxel_mm))
+    )
     weight = _blob(places, cortex, rng.uniform(8, 14), 2.0, rng)
     tissue = places.mask & ~places.fluid
     weight = np.where(tissue, weight, 0)
@@ -214,7 +223,7 @@ def _volume_loss(x: Array, places: _Places, rng: np.random.Generator) -> Made:
 
 def _sheet(x: Array, places: _Places, rng: np.random.Generator) -> Made:
     """Blood in a layer 1 to 2.5 mm thin that follows the surface, 16 to 30 mm across."""
-    near = places.mask & (places.depth > 1) & (places.depth < 5)
+    near = places.mask & (places.depth > 1) & (places.depth < max(5, 1.5 * places.voxel_mm))
     within = _blob(places, near, rng.uniform(8, 15), 1.0, rng)
     middle = rng.uniform(1.5, 4)
     half = rng.uniform(0.5, 1.25)

@@ -377,8 +377,7 @@ def test_train_restorer(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert trained["settings"]["kinds"] == "brighter,deform"
     assert (trained["n_train"], trained["steps"], trained["kl"]) == (3, 6, 0.0)
     assert "Not one of the paper's eight" in (tmp_path / "models" / "restorer" / "MODEL_CARD.md").read_text()
-    last = run("models")[1].splitlines()[-1]
-    assert last.startswith("restorer ")
+    (last,) = [line for line in run("models")[1].splitlines() if line.startswith("restorer ")]
     assert "validation MSE of restored corruption 0." in last
     assert run("models", "--names")[1].split() == list(NAMES)
 
