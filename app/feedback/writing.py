@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,8 +10,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.feedback.database import StoreError
-from app.feedback.models import Reader
+from app.feedback.database import Store, StoreError, transaction
+from app.feedback.models import CaseRead, MissedFinding, Reader, Verdict
 
 
 def new_id() -> str:
@@ -35,6 +36,24 @@ def check_id(id: str) -> None:
         valid = False
     if not valid:
         raise StoreError(f"{id!r} is not a UUID such as new_id() makes.")
+
+
+def kept_ids(store: Store, ids: Collection[str]) -> frozenset[str]:
+    """Those of the keys under which a read, a verdict or a mark is in the store.
+
+    Raises
+    ------
+    StoreError
+        Where the database can't be read.
+    """
+    if not ids:
+        return frozenset()
+    with transaction(store, write=False) as session:
+        return frozenset(
+            id
+            for table in (CaseRead, Verdict, MissedFinding)
+            for id in session.scalars(select(table.id).where(table.id.in_(ids)))
+        )
 
 
 def columns(row: Any) -> dict[str, Any]:

@@ -212,6 +212,7 @@ def page() -> None:
         not_here(found)
         return
     reader = require_reader()
+    reading.seat(reader)
     try:
         own = mine.mine(state.feedback(), reader, found)
         if case is None:

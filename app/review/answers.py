@@ -12,6 +12,7 @@ from app.cases import address, find_case
 from app.feedback.drafts import change_read, keep_draft
 from app.feedback.rows import Phase
 from app.feedback.store import StoreError
+from app.feedback.writing import kept_ids
 from app.review import desk, marks, protocol, said, whole
 from app.review.reading import Open, open_now
 from app.review.said import say
@@ -35,12 +36,33 @@ def on_answers() -> None:
 
     Keys come faster than runs of the script: what is selected or open by now is not asked.
     """
-    for answer in (st.session_state.get(desk.DESK) or {}).get("answers") or []:
+    sent = (st.session_state.get(desk.DESK) or {}).get("answers") or []
+    try:
+        over = _heard_before([answer["id"] for answer in sent])
+    except StoreError as error:
+        say(f"Not saved: {error}", failed=True)
+        return
+    for at, answer in enumerate(sent):
         if answer["id"] in answered():
             continue
-        if not _heard(answer):
+        if at >= over and not _heard(answer):
             return  # kept in the browser, in order, for the next try
         st.session_state[ANSWERED] = [*answered(), answer["id"]]
+
+
+def _heard_before(ids: list[str]) -> int:
+    """How many of the answers sent were heard already, by an earlier session of the browser.
+
+    They are heard in order: what stands before one that is in the store was heard too, and heard again it
+    would meet what came after it.
+
+    Raises
+    ------
+    StoreError
+        Where the database can't be read.
+    """
+    held = kept_ids(state.feedback(), [id for id in ids if id not in answered()])
+    return max((at + 1 for at, id in enumerate(ids) if id in held), default=0)
 
 
 def _heard(answer: dict[str, Any]) -> bool:

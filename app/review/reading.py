@@ -24,6 +24,11 @@ from core.io.derivatives import CaseRecord, MapName, Region
 
 VIEWER = "reading_viewer"
 TABLE = "region_table"
+SEATED = "reading_seated"  # id of the reader at the desk
+# What one reader of a session must not leave to the next.
+LEFT = [
+    f"reading_{name}" for name in ("said", "form", "mark", "fresh", "confirm", "turn", "skipping", "next")
+]
 WEAK = "review_weak"  # whether regions of 2–3 SD are listed too
 
 
@@ -55,6 +60,14 @@ class Open:
     def scan(self) -> str:
         """Names this reading of the scan, whichever model is open."""
         return scan_key(self.record.case_id, self.record.input_hash, self.pass_number)
+
+
+def seat(reader: SavedReader) -> None:
+    """Take away what another reader of this session left: what was last said, the mark at hand."""
+    if st.session_state.get(SEATED, reader.id) != reader.id:
+        for name in LEFT:
+            st.session_state.pop(name, None)
+    st.session_state[SEATED] = reader.id
 
 
 def open_now() -> Open:

@@ -11,7 +11,7 @@ from app.cases import address
 from app.feedback.drafts import keep_preference
 from app.feedback.reads import events_of
 from app.feedback.store import current_verdicts, history, new_id, reader_for
-from app.review import answers, desk, whole
+from app.review import answers, desk, marks, whole
 from core.config import settings
 from core.io.derivatives import CaseRecord
 from tests.app.review.helpers import (
@@ -20,6 +20,7 @@ from tests.app.review.helpers import (
     flags_at_once,
     keyed,
     loaded,
+    marked,
     page,
     ran,
     reads,
@@ -90,6 +91,51 @@ def test_sent_again_by_another_session_nothing_is_doubled_and_no_page_turns(case
     assert later.session_state["reading"].record.case_id == case.case_id
     assert said(case) == before
     assert reads(case)[1] == read
+
+
+def queued(at: Any, case: CaseRecord, *keys: tuple[str, str]) -> list[dict[str, Any]]:
+    """Answers by key as the browser keeps them until it knows that they are in the store."""
+    now = components(at)["desk"]
+    shared = {"address": address(case), "region": "vr01", "map": "volume", "hash": now["hash"]}
+    shared |= {"phase": "second", "mark": None, "active": None, "note": None, "remark": None}
+    return [
+        {**shared, "id": new_id(), "what": what, "value": value, "session": now["session"]}
+        for what, value in keys
+    ]
+
+
+def test_answers_changed_since_and_sent_again_hold_up_nothing(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    sent = queued(at, case, ("agree", ""), ("type", "cyst"), ("disagree", ""))
+    call(at, answers.on_answers, **{desk.DESK: {"answers": sent}})
+    before = said(case)
+    later = page(reading_loaded=loaded(case), reading_region="vr01")  # the server stopped before it told
+    more = [*sent, *queued(later, case, ("unsure", ""))]
+    call(later, answers.on_answers, **{desk.DESK: {"answers": more}})
+    assert said(case) == [*before, ("vr01", "unsure", "cyst", None)]
+    assert components(later)["desk"]["answered"] == [one["id"] for one in more]
+
+
+def test_an_undo_sent_again_takes_back_nothing_more(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    keyed(at, case, ("agree", ""))
+    call(at, marks.on_missed, reading_viewer={"missed": {"case": case.case_id, "mm": [0.0, 0.0, 0.0]}})
+    assert len(marked(case)) == 1
+    undo = queued(at, case, ("undo", ""))
+    call(at, answers.on_answers, **{desk.DESK: {"answers": undo}})
+    assert marked(case) == []
+    later = page(reading_loaded=loaded(case), reading_region="vr01")
+    call(later, answers.on_answers, **{desk.DESK: {"answers": undo}})
+    assert said(case) == [("vr01", "agree", "", None)]
+
+
+def test_the_next_reader_of_a_session_does_not_hear_the_last_ones_answer(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    keyed(at, case, ("class", "2A"))
+    assert "class 2A" in text(at)
+    at.session_state["reader"] = reader_for(store(), "Bob", "typed")
+    ran(at)
+    assert "2A" not in components(at)["desk"]["said"]["text"]
 
 
 def test_save_goes_on_round_the_list_and_says_when_all_is_read(case: CaseRecord) -> None:
