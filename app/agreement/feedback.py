@@ -40,7 +40,7 @@ def _make() -> None:
         return
     try:
         with st.spinner("Writing label maps …"):
-            st.session_state[SAID] = label_archive(reader.id)
+            st.session_state[SAID] = (reader.id, *label_archive(reader.id))
     except (StoreError, OSError) as error:
         st.error(f"Not written. {error}")
 
@@ -53,10 +53,10 @@ def offer_feedback() -> None:
         "`python -m core calibrate MODEL --from-feedback FOLDER --out NEW` sets a model's threshold by them."
     )
     st.button("Write label maps", key="agree_labels", on_click=_make, icon=":material/layers:")
-    made = st.session_state.get(SAID)
-    if made is None:
-        return
-    content, count, refused = made
+    made, reader = st.session_state.get(SAID), identity.current_reader()
+    if made is None or reader is None or made[0] != reader.id:
+        return  # another reader of this session may know more
+    _, content, count, refused = made
     for name, why in refused.items():
         st.warning(f"Refused: {name}: {why}", icon=":material/warning:")
     if count == 0:

@@ -129,6 +129,17 @@ def test_label_maps_say_what_is_refused(store: Store) -> None:
     assert any("No label map" in one.value for one in at.info)
 
 
+def test_label_maps_that_another_prepared_are_not_handed_on(store: Store) -> None:
+    everybody = readers(store, 2)
+    read(store, everybody, 1)
+    at = open_page(everybody[0])
+    at.button(key="agree_labels").click().run()
+    at.session_state["reader"] = everybody[1]
+    at.run()
+    assert not any("No label map" in one.value for one in at.info)
+    assert not at.warning
+
+
 def test_synthetic_scans_are_named(store: Store) -> None:
     write_case(settings().derivatives_dir)
     at = open_page(readers(store, 1)[0])
