@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app.feedback.assignments import Batch, assigned_rows, batches, close_batch
+from app.feedback.export_text import inert
 from app.feedback.store import SavedReader, Store, StoreError
 
 SAID = "assign_said"
@@ -63,8 +64,7 @@ def blinded(batch: Batch, reader: SavedReader) -> bool:
 def table(store: Store, batch: Batch) -> str:
     """The plan and what is done of it, as CSV; text that a spreadsheet would run gets an apostrophe."""
     frame = pd.DataFrame(assigned_rows(store, batch.id))
-    frame["reader"] = [f"'{name}" if name[:1] in "=+-@" else name for name in frame["reader"]]
-    return str(frame.to_csv(index=False))
+    return str(frame.map(inert).to_csv(index=False))
 
 
 def _batch(store: Store, batch: Batch, coordinator: SavedReader) -> None:

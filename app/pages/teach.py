@@ -15,7 +15,7 @@ from app.routes import AssetMissing, served
 from app.teach import hub
 from app.teach.component import lesson_view
 from app.teach.compose import composer
-from app.teach.results import overview, results, table
+from app.teach.results import overview, results, results_csv, told
 from app.teach.snapshot import DAMAGED, Follower
 
 # Names in the page's own address. A learner's and a lesson's id are random, and known to their browser only.
@@ -131,26 +131,13 @@ def scores(store: Store, lesson_id: str) -> None:
     )
     st.download_button(
         "Download results",
-        partial(as_csv, store, lesson_id),
+        partial(results_csv, store, lesson_id),
         f"lesson_{lesson.join_code}.csv",
         "text/csv",
         key="lesson_csv",
         icon=":material/download:",
         on_click="ignore",
     )
-
-
-def told(lesson: SavedLesson) -> int:
-    """Number of the last scan whose scores may be seen."""
-    return lesson.case_index if lesson.revealed or lesson.state == "closed" else lesson.case_index - 1
-
-
-def as_csv(store: Store, lesson_id: str) -> str:
-    """Results at the moment of the click: what stands on the page may be some seconds old."""
-    lesson = find_lesson(store, lesson_id)
-    if lesson is None:
-        return ""
-    return table(results(store, lesson), told(lesson)).to_csv(index=False)
 
 
 def teaching(store: Store) -> None:

@@ -8,8 +8,10 @@ from functools import lru_cache
 import pandas as pd
 
 from app.feedback.database import Store
+from app.feedback.export_text import inert
 from app.feedback.learners import commits, learners, marks
 from app.feedback.lesson_rows import SavedCommit, SavedLearner, SavedLesson, SavedMark
+from app.feedback.lessons import find_lesson
 from app.teach.score import Score, Tally, score, tally
 from app.teach.truth import Truth, truth
 from core.config import settings
@@ -150,3 +152,19 @@ def _cell(found: Results, learner_id: str, index: int) -> str:
     if score.hits + score.misses == 0:
         return f"normal, {score.false_marks} false"
     return f"{score.hits} of {score.hits + score.misses} found, {score.false_marks} false"
+
+
+def told(lesson: SavedLesson) -> int:
+    """Number of the last scan whose scores may be seen."""
+    return lesson.case_index if lesson.revealed or lesson.state == "closed" else lesson.case_index - 1
+
+
+def results_csv(store: Store, lesson_id: str) -> str:
+    """Results at the moment of the click: what stands on the page may be some seconds old.
+
+    Title and names are as anybody typed them: none may run in a spreadsheet.
+    """
+    lesson = find_lesson(store, lesson_id)
+    if lesson is None:
+        return ""
+    return str(table(results(store, lesson), told(lesson)).map(inert).to_csv(index=False))

@@ -9,8 +9,9 @@ from streamlit.testing.v1 import AppTest
 
 from app import state
 from app.feedback.learners import join, learners
-from app.feedback.lessons import lessons_of, open_lesson
+from app.feedback.lessons import advance, close_lesson, lessons_of, open_lesson
 from app.feedback.store import reader_for
+from app.teach.results import results_csv
 from core.config import ROOT, settings
 from tests.app.feedback.readings import assign
 from tests.app.teach.cohort import NORMAL, OTHER, SICK, write_cohort
@@ -171,3 +172,16 @@ def test_the_list_opens_and_closes(data_dir: Path) -> None:
     assert lessons_of(store, teacher_id)[0].state == "closed"
     press(at, "Open again")
     assert lessons_of(store, teacher_id)[0].state == "open"
+
+
+def test_names_in_the_results_run_in_no_spreadsheet(data_dir: Path) -> None:
+    write_cohort(data_dir)
+    compose(teacher(), SICK, title="=1+1")
+    store = state.feedback()
+    (lesson,) = lessons_of(store, reader_for(store, "Tea", "typed").id)
+    open_lesson(store, lesson.id)
+    join(store, lesson.id, "@Ann")
+    advance(store, lesson.id, after=-1)
+    close_lesson(store, lesson.id)
+    lines = results_csv(store, lesson.id).splitlines()
+    assert lines[1].startswith("'=1+1,'@Ann,1,")
