@@ -13,7 +13,7 @@ from app.facts import label_of
 from app.feedback.store import SavedReader, StoreError
 from app.identity import current_reader
 from app.review import marks, reading, said
-from app.review.progress import order_of, ordered
+from app.review.progress import open_order, ordered
 from app.review.table import score_lines
 from core.config import settings
 from core.io.derivatives import MapName
@@ -67,7 +67,7 @@ def scan_ids(cases: list[Case], reader: SavedReader | None, current: Case) -> li
         found = [one.case_id for one in own.turnable]
         return found if current.record.case_id in found else [*found, current.record.case_id]
     cases = own_list.free(cases, own)
-    order = order_of(state.feedback(), reader)
+    order = open_order(state.feedback(), reader, cases)
     return list(dict.fromkeys(case.record.case_id for case in ordered(cases, order, reader)))
 
 

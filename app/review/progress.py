@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -121,6 +121,21 @@ def allowed_orders(cases: Iterable[Case], where: Standing) -> list[Order]:
     """Orders open to a reader: none by score before each of the scans was read unaided."""
     seen = all(where.revealed(case) for case in cases)
     return [order for order in ORDERS if seen or order not in BY_SCORE]
+
+
+def open_order(store: Store, reader: SavedReader | None, cases: Sequence[Case]) -> Order:
+    """The order that a reader chose, while it is open to them: one by score tells what a model says.
+
+    Raises
+    ------
+    StoreError
+        Where the database can't be read.
+    """
+    chosen = order_of(store, reader)
+    if chosen not in BY_SCORE:
+        return chosen
+    where = standing(store, reader, {scan_of(case)[:2] for case in cases})
+    return chosen if chosen in allowed_orders(cases, where) else "listed"
 
 
 def ordered(cases: list[Case], order: Order, reader: SavedReader | None) -> list[Case]:

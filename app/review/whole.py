@@ -14,7 +14,7 @@ from app.feedback.reads import ReadInput, SavedRead, add_event, lock_first, save
 from app.feedback.store import StoreError, new_id
 from app.review import marks
 from app.review.classes import INADEQUATE, classification, label
-from app.review.progress import following, order_of, ordered, standing
+from app.review.progress import following, open_order, ordered, standing
 from app.review.reading import Open, open_now, viewer_said
 from app.review.said import say, verdicts
 
@@ -182,7 +182,8 @@ def next_case(now: Open) -> str | None:
     same = [case for case in everything if case.record.model == now.record.model]
     rest = {case.record.case_id for case in same}
     same += [case for case in everything if case.record.case_id not in rest]
-    found = following(ordered(same, order_of(store, now.reader), now.reader), now.record.case_id, where)
+    order = open_order(store, now.reader, everything)
+    found = following(ordered(same, order, now.reader), now.record.case_id, where)
     return None if found is None else found.address
 
 

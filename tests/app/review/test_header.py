@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from app import routes
-from app.cases import address
+from app.cases import address, read_cases
+from app.feedback.store import reader_for
 from app.review import header
+from app.review.progress import keep_order
 from core.config import settings
 from core.io.derivatives import CaseRecord
-from tests.app.review.helpers import call, flags_at_once, page
-from tests.casefactory import write_case
+from tests.app.feedback.readings import first
+from tests.app.review.helpers import call, flags_at_once, page, store
+from tests.casefactory import BLOCKS, write_case
 
 
 @pytest.fixture
@@ -46,3 +49,18 @@ def test_boxes_of_the_open_case_choose(cases: list[CaseRecord]) -> None:
     at = page(case=a)
     at.selectbox(key=f"review_model_{a}_vae_8x8_512").select("std_8x8").run()
     assert at.session_state["case"] == a_std
+
+
+def test_an_order_by_score_ends_while_a_scan_is_unread(data_dir: Path) -> None:
+    """Previous and next would tell what a model made of a scan that came in since."""
+    root = settings().derivatives_dir
+    ada = reader_for(store(), "Ada", "typed")
+    keep_order(store(), ada, "mse")
+    old = [write_case(root, "sub-a", blocks=BLOCKS[:1]), write_case(root, "sub-b", blocks=BLOCKS)]
+    for record in old:
+        first(store(), ada.id, record=record)
+    cases = read_cases(root)[0]
+    assert header.scan_ids(cases, ada, cases[0]) == ["sub-b_ses-01", "sub-a_ses-01"]
+    write_case(root, "sub-c", blocks=BLOCKS)
+    cases = read_cases(root)[0]
+    assert header.scan_ids(cases, ada, cases[0]) == ["sub-a_ses-01", "sub-b_ses-01", "sub-c_ses-01"]
