@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from core.anomaly.bands import band_labels, band_percent
+from core.anomaly.bands import BANDS, band_labels, band_percent
 from core.anomaly.normative import Normative
 from core.anomaly.regions import FLOOR_MM3
 from core.case import AnalyzeSettings, CaseError, analyze, analyze_settings_from_dict
@@ -21,7 +21,7 @@ from core.io.derivatives import CasePaths, iter_records, read_record, read_regio
 from core.io.volume import Volume, VolumeError, file_hash, load_mask, load_volume, save_volume
 from core.prepared import prepare_scan
 from core.preprocess.pipeline import PrepareSettings, Reference
-from core.scoring import score_map
+from core.scoring import score_map, scores
 from tests.core.case_fakes import (
     BLOB_MM,
     CUBE,
@@ -334,6 +334,27 @@ def test_record_tells_how_much_no_normal_covers(tmp_path: Path) -> None:
     assert scores["validation_n"] == 3
     whole = analyze(scan, fake_predictor(CountingNetwork(), known), reference(), tmp_path / "whole").scores
     assert whole["normative_uncovered"] == 0
+
+
+def test_record_tells_how_much_of_the_fused_map_stands_out_beside_normals() -> None:
+    scan, mask = phantom()
+    prepared = fake_prepare(scan, mask, reference(), PrepareSettings(cube=CUBE))
+    inside = np.flatnonzero(prepared.cube_mask.data > 0)
+    z = np.zeros(prepared.cube_mask.data.shape, np.float32)
+    z.ravel()[inside[: inside.size // 10]] = -3.5
+    z.ravel()[inside[-(inside.size // 10) :]] = 2.5
+    shares = {f"percent_fused_{band.name}": np.zeros(3) for band in BANDS}
+    shares["percent_fused_2..3"] = np.array([1.0, 5.0, 30.0])
+    shares["percent_fused_4"] = np.array([1.0, 0.0, 0.0])
+    known = normative()
+    model = fake_predictor(CountingNetwork(), replace(known, validation={**known.validation, **shares}))
+    maps = {"fused": score_map("fused", z, prepared, "key", FLOOR_MM3)}
+    found = scores(model, 0.0, maps, prepared)
+    assert found["fused_percent"] == pytest.approx(20, abs=0.1)
+    assert found["fused_percent_most"] == 30
+    assert found["fused_percent_percentile"] == pytest.approx(200 / 3)
+    plain = scores(fake_predictor(CountingNetwork(), known), 0.0, maps, prepared)
+    assert "fused_percent" not in plain
 
 
 def parts(folder: Path) -> list[str]:
