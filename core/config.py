@@ -27,8 +27,8 @@ class Settings(BaseSettings):
     database_url: str = ""
     # auto: cuda, then mps, then cpu.
     device: str = "auto"
-    # Dask scheduler that shares out prepare, analyze and evaluate, such as tcp://10.0.0.1:8786; empty: processes
-    # of this machine. See docs/cluster.md.
+    # Dask scheduler that shares out prepare, analyze and evaluate, such as tcp://10.0.0.1:8786; empty:
+    # processes of this machine. See docs/cluster.md.
     scheduler: str = ""
     # Command with {image} and {mask}, for example "mri_synthstrip -i {image} -m {mask}".
     brain_extractor: str = ""

@@ -92,9 +92,7 @@ def _blob(
     """Weight 0 to 1 (N, N, N) of an uneven ball around a random voxel of ``at``; 0.5 at its rim."""
     candidates = np.argwhere(at)
     if len(candidates) == 0:
-        raise EvaluationError(
-            f"no place for a lesion at voxels of {places.voxel_mm:g} mm; expected a brain"
-        )
+        raise EvaluationError(f"no place for a lesion at voxels of {places.voxel_mm:g} mm; expected a brain")
     centre = candidates[rng.integers(len(candidates))] + rng.uniform(-0.5, 0.5, 3)
     axes = np.ogrid[tuple(slice(n) for n in at.shape)]
     squeeze = rng.uniform(0.8, 1.25, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_drafts_are_not_exported(store: Store, tmp_path: Path) -> None:
 def test_a_read_under_way_keeps_what_was_not_changed(store: Store) -> None:
     ada = reader_for(store, "Ada", "typed").id
     scan = scan_key("sub-a_ses-01", "i" * 64, 1)
-    where = {"reader_id": ada, "scan": scan, "phase": "first"}
+    where: dict[str, Any] = {"reader_id": ada, "scan": scan, "phase": "first"}
     assert read_draft(store, **where) == ReadDraft()
     change_read(store, **where, classification="1B", confidence=4)
     change_read(store, **where, note="two lesions")
@@ -67,7 +68,7 @@ def test_a_read_under_way_keeps_what_was_not_changed(store: Store) -> None:
 
 def test_seconds_of_a_run_only_grow_and_runs_add_up(store: Store) -> None:
     ada = reader_for(store, "Ada", "typed").id
-    where = {"reader_id": ada, "scan": "s" * 64, "phase": "first"}
+    where: dict[str, Any] = {"reader_id": ada, "scan": "s" * 64, "phase": "first"}
     for run, seconds in (("a", 10.0), ("a", 20.0), ("a", 15.0), ("b", 4.0), ("b", 4.0)):
         change_read(store, **where, active={run: seconds})
     assert read_draft(store, **where).active_seconds == 24.0

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -84,7 +85,7 @@ def finish(record: CaseRecord, name: str = "Ada", classification: str = "1A", se
 def skip(record: CaseRecord, reason: str, name: str = "Ada") -> None:
     store = open_store(settings().store_url)
     who = reader_for(store, name, "typed").id
-    scan = {"case_id": record.case_id, "input_hash": record.input_hash}
+    scan: dict[str, Any] = {"case_id": record.case_id, "input_hash": record.input_hash}
     add_event(store, id=new_id(), reader_id=who, **scan, kind="skipped", detail=reason)
 
 
@@ -137,7 +138,7 @@ def test_a_skipped_case_that_is_opened_again_is_new_again(data_dir: Path) -> Non
     skip(record, "motion")
     store = open_store(settings().store_url)
     who = reader_for(store, "Ada", "typed").id
-    scan = {"case_id": record.case_id, "input_hash": record.input_hash}
+    scan: dict[str, Any] = {"case_id": record.case_id, "input_hash": record.input_hash}
     add_event(store, id=new_id(), reader_id=who, **scan, kind="resumed")
     assert list(table(known(run()))["Status"]) == ["new"]
 
@@ -313,7 +314,7 @@ def test_next_case_is_where_the_reader_left_off(data_dir: Path) -> None:
     records = [write_case(root(), f"sub-{letter}") for letter in "abc"]
     store = open_store(settings().store_url)
     who = reader_for(store, "Ada", "typed").id
-    scan = {"case_id": records[1].case_id, "input_hash": records[1].input_hash}
+    scan: dict[str, Any] = {"case_id": records[1].case_id, "input_hash": records[1].input_hash}
     add_event(store, id=new_id(), reader_id=who, **scan, kind="opened")
     at = known(run(MAIN))
     at.button(key="work_next").click().run()

@@ -60,8 +60,8 @@ def components(at: AppTest) -> dict[str, dict[str, Any]]:
     """What each component was sent, by its key."""
     found = {}
     for one in at.get("bidi_component"):
-        key = one.proto.id.split("-reading_")[-1].split("-mark_note_")[-1]  # type: ignore[attr-defined]
-        found[key] = json.loads(one.proto.json)  # type: ignore[attr-defined]
+        key = one.proto.id.split("-reading_")[-1].split("-mark_note_")[-1]
+        found[key] = json.loads(one.proto.json)
     return found
 
 

@@ -210,7 +210,12 @@ def test_an_answer_for_another_brain_is_refused(case: CaseRecord) -> None:
     keyed(at, case, ("agree", ""), hash="0" * 64)
     assert "named an analysis or map that is not on screen" in text(at)
     who = reader_for(store(), "Ada", "typed").id
-    given = {"case_id": case.case_id, "model": case.model, "case_key": case.key, "map": "volume"}
+    given: dict[str, Any] = {
+        "case_id": case.case_id,
+        "model": case.model,
+        "case_key": case.key,
+        "map": "volume",
+    }
     assert current_verdicts(store(), **given, reader_id=who) == {}
 
 

@@ -46,7 +46,9 @@ def sent(at: AppTest) -> str:
     def walk(node: Any) -> None:
         proto = getattr(node, "proto", None)
         # A component's script and style are the same for every scan.
-        found.append(proto.json if getattr(node, "type", "") == "bidi_component" else str(proto))
+        found.append(
+            getattr(proto, "json", "") if getattr(node, "type", "") == "bidi_component" else str(proto)
+        )
         for child in getattr(node, "children", {}).values():
             walk(child)
 

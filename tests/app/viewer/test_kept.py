@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def test_built_once_for_the_same_sources(tmp_path: Path) -> None:
 
     asked = [("z", ["a"]), ("z", ["a"]), ("z", ["b"]), ("mask", ["a"]), ("z", ["a", "b"])]
     answers = [
-        kept(tmp_path, kind, sources, lambda n=str(i): build(n)) for i, (kind, sources) in enumerate(asked)
+        kept(tmp_path, kind, sources, partial(build, str(i))) for i, (kind, sources) in enumerate(asked)
     ]
     assert answers == [b"0", b"0", b"2", b"3", b"4"]
     assert built == ["0", "2", "3", "4"]

@@ -63,6 +63,7 @@ def test_a_lesion_stands_out_with_its_sign(fitted: tuple[Detector, list[Array]],
     assert (sign * z[BLOCK])[1:-1, 1:-1, 1:-1].min() > 3
     assert np.mean(np.abs(z[~inside & one.mask]) >= 3) < 0.03
     assert (z[~one.mask] == 0).all()
+    assert one.x_hat is not None
     scaled = score(fitted[0], 7 * one.x, one.mask, 7 * one.x_hat)
     np.testing.assert_allclose(scaled, z, atol=2e-3)  # free of the scanner's scale
 

@@ -55,12 +55,12 @@ def test_centres_come_from_inside_the_normals_masks_only() -> None:
 
 
 def test_a_spot_that_no_normal_has_is_left_in_the_residual() -> None:
-    normals = [0.05 * texture(seed) for seed in (2, 3, 4)]
-    x = 0.05 * texture(5)
+    normals = [(0.05 * texture(seed)).astype(np.float32) for seed in (2, 3, 4)]
+    x = (0.05 * texture(5)).astype(np.float32)
     x[6, 7, 5] += 1.0
     expected, _ = nonlocal_expected(x, ones(), normals, [ones()] * 3)
     residual = x - expected
-    assert np.unravel_index(np.abs(residual).argmax(), SHAPE) == (6, 7, 5)
+    assert [int(i) for i in np.unravel_index(np.abs(residual).argmax(), SHAPE)] == [6, 7, 5]
     assert residual[6, 7, 5] > 0.8
 
 

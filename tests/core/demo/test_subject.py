@@ -104,7 +104,7 @@ def test_t1_reverses_the_order_of_tissues():
 def test_t1_shows_the_same_lesions_in_its_own_way():
     settings = DemoSettings(coarsen=2.0)
     tests = [spec_of(number, settings) for number in range(settings.count, 89, -1)]
-    alone = {spec.plans[0].kind: spec.number for spec in tests if len(spec.plans) == 1}
+    alone: dict[str, int] = {spec.plans[0].kind: spec.number for spec in tests if len(spec.plans) == 1}
     for kind, sign in (("infarct", -1), ("punctate_dark", 1), ("punctate_bright", -1)):
         made = make_subject(alone[kind], settings)
         change = make_t1w(alone[kind], settings).data - make_t1w(alone[kind], settings, lesions=False).data

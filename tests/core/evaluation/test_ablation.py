@@ -36,7 +36,7 @@ def test_a_map_that_is_the_lesion_scores_one_whatever_its_sign() -> None:
     labels = np.zeros(SHAPE, np.int64)
     labels[14:17, 16:18, 13:16] = 1
     lesion, normal = Trial("cyst", cube, labels, 0), Trial("normal", cube, None, 0)
-    found = precisions([-2.0 * (labels > 0), np.ones(SHAPE)], [lesion, normal])
+    found = precisions([np.float32(-2) * (labels > 0), np.ones(SHAPE, np.float32)], [lesion, normal])
     assert found[0] == pytest.approx(1.0)
     assert np.isnan(found[1])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.anomaly.normative import Normative
 from core.anomaly.residual import AnomalyError
 from core.evaluation.baselines import (
     Cube,
@@ -81,11 +82,11 @@ def test_baselines_fit_when_asked_and_on_what_they_say() -> None:
     }
     assert {name for name, one in scorers.items() if one.rebuilds} == {"identity", "pca"}
     fitted = scorers["intensity"].maps["normative"]()
-    assert fitted is not None
+    assert isinstance(fitted, Normative)
     assert (fitted.n, read) == (4, ["validation"])
     assert scorers["intensity"].maps["normative"]() is fitted, "once"
     on_training = scorers["intensity"].maps["normative_train"]()
-    assert on_training is not None
+    assert isinstance(on_training, Normative)
     assert on_training.n == 6
     scan = cube(30, lesion=0.3)
     assert not scorers["identity"].residual(scan.x, scan.mask).any()

@@ -258,7 +258,7 @@ def test_x_hat_does_not_depend_on_the_number_of_threads(folder: Path) -> None:
     finally:
         torch.set_num_threads(before)
     assert seen == [1, 1]
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_reconstruct_checks_its_input(folder: Path) -> None:
