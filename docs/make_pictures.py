@@ -37,7 +37,7 @@ OUT = ROOT / "docs" / "pictures"
 # The demo's unilateral volume loss with wide fluid on the left: flags that a newcomer sees at once.
 SHOWN = "sub-synth092_ses-01"
 UNREAD = "sub-synth090_ses-01"
-TAUGHT = "sub-synth108_ses-01"  # the demo's large bleed
+TAUGHT = "sub-synth108_ses-01"  # the large infarct of the demo
 READ = 7  # scans that both readers have read
 SIZE = {"width": 1440, "height": 900}
 LARGEST = 245_000  # bytes a picture
@@ -74,18 +74,14 @@ def still(page: Page) -> None:
 
 
 def palette_of(picture: Image.Image, colours: int) -> Image.Image:
-    """A palette of which two fifths go to what is colourful: little is, and legends must stay true."""
+    """A palette that keeps the most frequent vivid colours as they are, for legends."""
     pixels = np.asarray(picture).reshape(-1, 3)
     vivid = np.ptp(pixels.astype(int), axis=1) > VIVID
-    share = {True: 2 * colours // 5, False: colours - 2 * colours // 5}
-    taken: list[int] = []
-    for kind, count in share.items():
-        found = np.unique(pixels[vivid == kind], axis=0)
-        if len(found) > 0:  # each colour once: a swatch counts as much as a page's background
-            some = Image.fromarray(found[None]).quantize(count, Image.Quantize.MEDIANCUT)
-            taken += (some.getpalette() or [])[: 3 * count]
+    found, often = np.unique(pixels[vivid], axis=0, return_counts=True)
+    kept = found[np.argsort(-often, kind="stable")][: colours // 3]
+    rest = Image.fromarray(pixels[~vivid][None]).quantize(colours - len(kept), Image.Quantize.MEDIANCUT)
     palette = Image.new("P", (1, 1))
-    palette.putpalette(taken)
+    palette.putpalette([*kept.ravel().tolist(), *(rest.getpalette() or [])])
     return palette
 
 
