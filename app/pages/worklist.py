@@ -33,6 +33,7 @@ from app.review.progress import (
     standing,
 )
 from core.config import settings
+from core.io.derivatives import MapName
 from core.networks.zoo import NAMES
 
 REVIEW = "pages/review.py"
@@ -56,8 +57,9 @@ def row(case: Case, where: Standing, known: Facts) -> dict[str, Any]:
     }
     if not where.revealed(case):
         return line
-    flagged, progress = case.flagged("volume"), where.progress.get(record.case_id)
-    judged = frozenset() if progress is None else progress.judged.get((record.key, "volume"), frozenset())
+    name: MapName = "fused" if "fused" in record.bands else "volume"  # as Review opens
+    flagged, progress = case.flagged(name), where.progress.get(record.case_id)
+    judged = frozenset() if progress is None else progress.judged.get((record.key, name), frozenset())
     return line | {
         "Read": f"{len(flagged & judged)} of {len(flagged)}",
         "MSE": record.scores.get("mse"),
@@ -146,7 +148,7 @@ def filtered(cases: list[Case], where: Standing, known: Mapping[str, Facts]) -> 
         for name in ("split", "site"):
             values = sorted({getattr(known.get(case.record.subject, Facts()), name) for case in cases} - {""})
             if values:
-                chosen = st.multiselect(name.capitalize(), values, key=f"work_{name}")
+                chosen = st.multiselect(name.capitalize(), values, key=f"work_{name}", placeholder="Any")
                 if chosen:
                     left = [
                         case
@@ -206,7 +208,7 @@ def table(
     search, model, status, order, go = st.columns([0.2, 0.22, 0.24, 0.18, 0.16], vertical_alignment="bottom")
     words = search.text_input("Search", key="work_search", placeholder="Case id or label").strip().lower()
     name = model.selectbox("Model", model_names(whole), key="work_model")
-    status.multiselect("Status", STATUSES, key="work_status")
+    status.multiselect("Status", STATUSES, key="work_status", placeholder="Any")
     mine = [case for case in whole if case.record.model == name]
     with order:
         try:
@@ -265,11 +267,12 @@ def table(
 
 
 COLUMNS = {
+    "Status": st.column_config.TextColumn(width=120),  # "first read done" in full
     "My class": st.column_config.TextColumn(
         help="Class that you gave: of the second read, else of the first"
     ),
     "Read": st.column_config.TextColumn(
-        help="Regions of 3 SD and more in the volume map that you have judged"
+        help="Regions of 3 SD and more that you have judged, in the map that Review opens"
     ),
     "Age": st.column_config.NumberColumn(format="%.1f", help="Postmenstrual age at scan, weeks"),
     "MSE": st.column_config.NumberColumn(format="%.4f", help="Mean squared error of the reconstruction"),

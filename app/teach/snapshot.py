@@ -165,13 +165,13 @@ def _truth(answer: Truth | None, found: Results, index: int, token: str) -> dict
 
 
 def _model(case: LessonCase) -> dict[str, Any] | None:
-    """The bands of the analysis: the paper's map where it is, else the first."""
+    """The bands of the analysis, of the map that Review opens: the fused one where it is, else the first."""
     found = find_case(settings().derivatives_dir, case.address)
     if found is None:
         return None
     record = found.record
     paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
-    name = next(one for one in MAP_KINDS if one in record.bands)
+    name = next(one for one in ("fused", *MAP_KINDS) if one in record.bands)
     try:
         built = wire(paths, record.model, MAP_KINDS[name])
     except DerivativesError:

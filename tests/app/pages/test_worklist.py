@@ -47,11 +47,11 @@ def become(at: AppTest, name: str) -> None:
     assert not at.exception, at.exception
 
 
-def judge(record: CaseRecord, count: int, name: str = "Ada") -> None:
+def judge(record: CaseRecord, count: int, name: str = "Ada", of: str = "volume") -> None:
     store = open_store(settings().store_url)
     reader = reader_for(store, name, "typed")
     regions = read_regions(CasePaths(root(), record.subject, record.session).regions(record.model))
-    for region in [region for region in regions if region.map == "volume"][:count]:
+    for region in [region for region in regions if region.map == of][:count]:
         add_verdict(store, verdict_input(record, region, id=new_id(), reader_id=reader.id, verdict="agree"))
 
 
@@ -113,6 +113,17 @@ def test_rows_hold_the_record_and_no_radiology_score(data_dir: Path, shown: None
     assert list(rows["MSE pct."]) == [97.0, 12.0]
     assert list(rows["Read"]) == ["0 of 2", "0 of 2"]
     assert not [column for column in rows if "radiology" in column.lower()]
+
+
+def test_regions_read_are_those_of_the_map_that_review_opens(
+    data_dir: Path, shown: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge(write_case(root(), "sub-b"), 2, of="volume")
+    monkeypatch.setattr("tests.casefactory.MAP_NAMES", ("volume", "normative", "fused"))
+    fused = write_case(root(), "sub-a")
+    judge(fused, 2, of="volume")
+    judge(fused, 1, of="fused")
+    assert list(table(known(run()))["Read"]) == ["1 of 2", "2 of 2"]
 
 
 def test_status_is_the_readers_own(data_dir: Path) -> None:
