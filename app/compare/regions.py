@@ -105,9 +105,9 @@ def panel(analyses: Analyses, name: MapName, chosen: tuple[str, Region] | None) 
     # The session's own choice is the truth: a click in the viewer sets it too.
     st.session_state[view.MODEL] = model
     left.selectbox("Regions of", models, key=view.MODEL)
-    right.toggle("2–3 SD too", key=WEAK)
+    right.toggle("2–3 too", key=WEAK)
     if not regions:
-        st.info("This model flags no region here. Choose another model, or show 2–3 SD too.")
+        st.info("This model flags no region here. Choose another model, or show those of 2–3 SD too.")
     else:
         # Another list is another table: no mark is left on a row that now holds another region.
         listing = (name, model, st.session_state.get(WEAK, False), st.session_state.get(view.PICKED, 0))

@@ -22,7 +22,9 @@ STYLE = """<style>
 [class*="st-key-qc_card"] {position: relative; gap: .2rem;}
 [class*="st-key-qc_card"] [data-testid="stElementContainer"], [class*="st-key-qc_card"] .stButton,
 [class*="st-key-qc_card"] button {position: static;}
-[class*="st-key-qc_card"] button {padding: 0 .3rem; min-height: 1.8rem;}
+[class*="st-key-qc_card"] button {padding: 0; min-height: 1.8rem;}
+[class*="st-key-qc_card"] button:disabled,
+[class*="st-key-qc_card"] button:disabled * {opacity: 1; color: #56635f;}
 [class*="st-key-qc_card"] button:not(:disabled)::after
  {content: ""; position: absolute; inset: 0; cursor: pointer; border-radius: .4rem;}
 [class*="st-key-qc_card"]:has(button:not(:disabled)):hover img {opacity: .85;}
@@ -118,7 +120,11 @@ def chosen(preparations: list[Preparation], split_of: dict[str, str]) -> list[Pr
     words = search.text_input("Search", key="qc_search", placeholder="Case id", on_change=first_page)
     sorting = order.selectbox("Order", list(ORDERS), key="qc_order", on_change=first_page)
     sources = source.multiselect(
-        "Mask", sorted({one.mask_source for one in preparations}), key="qc_source", on_change=first_page
+        "Mask",
+        sorted({one.mask_source for one in preparations}),
+        key="qc_source",
+        on_change=first_page,
+        placeholder="Any",
     )
     there = sorted({split_of.get(one.case, "") for one in preparations})
     wanted = split.multiselect(
@@ -126,6 +132,7 @@ def chosen(preparations: list[Preparation], split_of: dict[str, str]) -> list[Pr
         there,
         format_func=lambda name: name or NO_SPLIT,
         key="qc_split",
+        placeholder="Any",
         on_change=first_page,
     )
     only = weak.toggle(f"Only below {WEAK_OVERLAP:g}", key="qc_weak", on_change=first_page)
