@@ -141,7 +141,7 @@ def _undo(now: Open, id: str) -> bool:
     """Take back the newest of the reader's marks of this phase and verdicts."""
     try:
         mine = [(root, mark) for root, mark in marks.marks(now).items() if mark.phase == now.phase]
-        newest = max((one.created_utc for one in said.verdicts(now).values()), default="")
+        newest = said.newest(now)
     except StoreError as error:
         say(f"Not undone: {error}", failed=True)
         return False

@@ -14,12 +14,14 @@ import streamlit as st
 from app import state
 from app.cases import address
 from app.feedback.drafts import AnswerDraft, answer_draft, find_draft, keep_answer
+from app.feedback.rows import standing_verdicts
 from app.feedback.store import (
     SavedVerdict,
     StoreError,
     VerdictValue,
     add_verdict,
     current_verdicts,
+    history,
     new_id,
     undo_last,
     verdict_input,
@@ -66,6 +68,15 @@ def verdicts(now: Open) -> dict[str, SavedVerdict]:
         reader_id=now.reader.id,
         pass_number=now.pass_number,
     )
+
+
+def newest(now: Open) -> str:
+    """When the newest standing verdict on the open analysis was given, on any map; "" where none stands."""
+    rows = history(
+        state.feedback(), case_id=now.record.case_id, model=now.record.model, reader_id=now.reader.id
+    )
+    here = [row for row in rows if (row.case_key, row.pass_number) == (now.record.key, now.pass_number)]
+    return max((row.created_utc for row in standing_verdicts(here)), default="")
 
 
 def note_of(now: Open, region: Region, standing: SavedVerdict | None) -> str:

@@ -13,7 +13,7 @@ from app.feedback.reads import events_of
 from app.feedback.store import current_verdicts, history, new_id, reader_for
 from app.review import answers, desk, marks, whole
 from core.config import settings
-from core.io.derivatives import CaseRecord
+from core.io.derivatives import CasePaths, CaseRecord, read_regions
 from tests.app.review.helpers import (
     call,
     components,
@@ -127,6 +127,18 @@ def test_an_undo_sent_again_takes_back_nothing_more(case: CaseRecord) -> None:
     later = page(reading_loaded=loaded(case), reading_region="vr01")
     call(later, answers.on_answers, **{desk.DESK: {"answers": undo}})
     assert said(case) == [("vr01", "agree", "", None)]
+
+
+def test_undo_takes_the_newest_answer_whatever_map_it_was_on(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    call(at, marks.on_missed, reading_viewer={"missed": {"case": case.case_id, "mm": [0.0, 0.0, 0.0]}})
+    paths = CasePaths(settings().derivatives_dir, case.subject, case.session)
+    other = next(one for one in read_regions(paths.regions(case.model)) if one.map == "normative")
+    keyed(at, case, ("agree", ""), region=other.id, map="normative")
+    keyed(at, case, ("undo", ""))  # the volume map is on screen
+    assert len(marked(case)) == 1
+    who = reader_for(store(), "Ada", "typed").id
+    assert history(store(), case_id=case.case_id, model=case.model, reader_id=who)[-1].retracted
 
 
 def test_the_next_reader_of_a_session_does_not_hear_the_last_ones_answer(case: CaseRecord) -> None:
