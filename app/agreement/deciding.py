@@ -23,12 +23,15 @@ from app.feedback.adjudications import (
 )
 from app.feedback.blinding import Answers, answers_visible, version
 from app.feedback.store import SavedReader, StoreError, new_id
+from app.review.classes import DIGITS
 
 AT = "adjudicate_key"  # of the open disagreement
 CHOICE = "adjudicate_choice"
 FORM = "adjudicate_form"  # idempotency key
 SAID = "adjudicate_said"
 SHOWN = ("to decide", "decided", "all")
+# As in Review: the same key never means another answer.
+KEYS: dict[str, str] = {"agree": "A", "disagree": "D", "unsure": "S", **DIGITS}
 SAY = {
     "agree": "Agree: a finding",
     "disagree": "Disagree: false alarm",
@@ -108,7 +111,7 @@ def save(dispute: Dispute, following: Key | None) -> None:
         st.session_state[SAID] = ("Not saved: only coordinators decide.", True)
         return
     if choice is None:
-        st.session_state[SAID] = ("Not saved: choose a decision first (keys 1 to 7).", True)
+        st.session_state[SAID] = ("Not saved: choose a decision first.", True)
         return
     try:
         saved = decide(

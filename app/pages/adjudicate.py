@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import state
 from app.agreement import deciding
-from app.agreement.deciding import CHOICE, SAID, SAY, SHOWN, Desk, desk, reason_key, type_key, values
+from app.agreement.deciding import CHOICE, KEYS, SAID, SAY, SHOWN, Desk, desk, reason_key, type_key, values
 from app.agreement.pictures import aspect, case_of, pictures
 from app.feedback.adjudications import Dispute, named
 from app.feedback.store import StoreError
@@ -105,7 +105,7 @@ def form(dispute: Dispute, following: Dispute | None) -> None:
             column.button(
                 SAY.get(value, value),
                 key=f"adjudicate_{value}",
-                shortcut=str(given.index(value) + 1),
+                shortcut=KEYS[value],
                 type="primary" if value == chosen else "secondary",
                 on_click=deciding.choose,
                 args=(value,),

@@ -36,6 +36,16 @@ MEANINGS: dict[Classification, tuple[str, str]] = {
     "3": ("3", "Devastation of the cerebral hemispheres."),
     "inadequate": ("Inadequate", "The image can't be read (motion, coverage, contrast). This ends the case."),
 }
+# The key of each class, wherever one is given: a hand that knows it from Review may not say another elsewhere.
+DIGITS: dict[Classification, str] = {
+    "normal": "0",
+    "1A": "1",
+    "1B": "2",
+    "2A": "3",
+    "2B": "4",
+    "3": "5",
+    "inadequate": "9",
+}
 SOURCE = (
     "Pattern of injury in neonatal encephalopathy, the paper's reference 33 (Shankaran et al., J. Pediatr. "
     "2015), in our words; hold them against the original before a study. Made for encephalopathy: an "

@@ -98,7 +98,7 @@ function mount(root) {
 
   // ---- rows: [key, value, label]
   const rows = {
-    class: () => data.classes.map(([value, label], i) => [i < 6 ? String(i) : "9", value, label]),
+    class: () => data.classes.map(([value, label, key]) => [key, value, label]),
     sure: () => SURE,
     type: () => [["0", "", "not named"], ...data.terms.map(([name, label], i) => [DIGITS[i], name, label]).filter(([key]) => key)],
   };

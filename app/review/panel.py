@@ -12,7 +12,7 @@ from app.feedback.drafts import keep_preference, preference
 from app.feedback.store import Missed, SavedVerdict, StoreError, VerdictValue, new_id
 from app.feedback.vocabulary import Term, terms
 from app.review import answers, desk, marks, reading, said, whole
-from app.review.classes import MEANINGS, label, meaning
+from app.review.classes import DIGITS, MEANINGS, label, meaning
 from app.review.reading import Open
 from app.review.slices import PLANES, decode, slice_png
 from app.review.table import describe, expectation, nothing_listed, region_frame
@@ -351,7 +351,7 @@ def _desk(now: Open, drawn_here: bool, vocabulary: list[Term], mine: dict[str, M
             "region": None if region is None else region.id,
             "map": "" if now.blind else now.name,
             "hash": now.hashes.get("base"),
-            "classes": [[value, words[0]] for value, words in MEANINGS.items()],
+            "classes": [[value, words[0], DIGITS[value]] for value, words in MEANINGS.items()],
             "terms": [[term.name, term.label] for term in vocabulary],
             "answered": answers.answered(),
             "mark": mark if mark in mine and mine[mark].phase == now.phase else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.agreement.deciding import KEYS
 from app.feedback.adjudications import decisions
 from app.feedback.blinding import answers_visible
 from app.feedback.store import SavedReader, Store, open_store, reader_for
@@ -86,6 +87,32 @@ def test_decide_both_with_names_hidden_until_then(store: Store, ada: SavedReader
         "Ben Brook",
     ]
     assert any("Partial volume" in one.value for one in at.text)  # the one decided last is open
+
+
+def test_keys_are_those_of_review(store: Store, ada: SavedReader) -> None:
+    def keys(at: AppTest) -> dict[str, str]:
+        return {
+            one.label: one.proto.shortcut
+            for one in at.button
+            if str(one.key).removeprefix("adjudicate_") in KEYS and one.proto.shortcut
+        }
+
+    at = open_page(ada)
+    assert keys(at) == {
+        "Normal": "0",
+        "1A": "1",
+        "1B": "2",
+        "2A": "3",
+        "2B": "4",
+        "3": "5",
+        "Inadequate": "9",
+    }
+    at.button(key="adjudicate_next").click().run()
+    assert {key: label.split(":")[0] for label, key in keys(at).items()} == {
+        "a": "Agree",
+        "d": "Disagree",
+        "s": "Unsure",
+    }
 
 
 def test_a_decision_without_choice_or_reason_is_not_kept(store: Store, ada: SavedReader) -> None:
