@@ -307,7 +307,7 @@ function mount(root) {
     ui.preset = select("Window preset", (name) => { if (WINDOWS[name]) setWindow(...WINDOWS[name]); });
     ui.preset.append(...Object.keys(WINDOWS).map((name) => el("option", { value: name }, name)), el("option", { value: "" }, "Manual"));
     const tools = el("div", { class: "bar" }, group(...Object.values(ui.layouts)), group(...Object.values(ui.planes)), group(...Object.values(ui.bases)), ui.mapGroup,
-      el("span", { class: "grow" }), el("label", {}, "W", ui.width), el("label", {}, "L", ui.level), ui.preset);
+      el("span", { class: "grow" }), el("span", { class: "together" }, el("label", {}, "W", ui.width), el("label", {}, "L", ui.level), ui.preset));
 
     ui.chosen = [0, 1, 2, 3].map((n) => select(`Model of pane ${n + 1}`, (name) => setChosen(n, name)));
     ui.pair = [0, 1].map((n) => select(n === 0 ? "Subtract from this model" : "Subtract this model", (name) => setPair(n, name)));

@@ -23,6 +23,7 @@ STYLE = """<style>
 [class*="st-key-qc_card"] [data-testid="stElementContainer"], [class*="st-key-qc_card"] .stButton,
 [class*="st-key-qc_card"] button {position: static;}
 [class*="st-key-qc_card"] button {padding: 0; min-height: 1.8rem;}
+[class*="st-key-qc_card"] [data-testid="stCaptionContainer"] p {font-size: .78rem;}
 [class*="st-key-qc_card"] button:disabled,
 [class*="st-key-qc_card"] button:disabled * {opacity: 1; color: #56635f;}
 [class*="st-key-qc_card"] button:not(:disabled)::after
