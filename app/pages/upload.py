@@ -265,6 +265,11 @@ def draw() -> None:
         text = "Analyse" if len(good) < 2 else f"Analyse {len(good)} scans"
         if st.button(text, type="primary", key="upload_go", disabled=not good or not models):
             start(found, ages, labels, models)
+    else:
+        st.caption(
+            "Choose a scan, with its brain mask if you have one, and press Analyse; then open it in Review. "
+            "A file that can't be used is named with what was expected."
+        )
     jobs_panel()
 
 
