@@ -15,6 +15,8 @@ from app.feedback.rows import Phase
 from app.feedback.writing import now_utc
 
 PREFERENCES = "preferences"
+# A scan that was opened and left alone is counted for half a minute (app/viewer/presence.js).
+LEAST_SECONDS = 40.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,12 @@ class ReadDraft:
     note: str = ""
     # Active seconds by run of the viewer: each only grows, so that a report that comes twice does no harm.
     active: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether something was done: a class, a confidence, a note, or more than opening the scan."""
+        said = self.classification != "" or self.confidence is not None or self.note != ""
+        return said or max(self.active.values(), default=0.0) >= LEAST_SECONDS
 
     @property
     def active_seconds(self) -> float:
@@ -112,12 +120,18 @@ def change_read(store: Store, *, reader_id: int, scan: str, phase: Phase, **chan
 
 
 def drafted_scans(store: Store, reader_id: int) -> frozenset[str]:
-    """Keys of the scans of which a read is under way: a class, a note, or some seconds."""
-    query = select(Draft.analysis).where(
-        Draft.reader_id == reader_id, Draft.region_id.in_([_place("first"), _place("second")])
+    """Keys of the scans of which a reader's read is under way; opening one is not enough."""
+    return frozenset(key for who, key in reads_under_way(store) if who == reader_id)
+
+
+def reads_under_way(store: Store) -> frozenset[tuple[int, str]]:
+    """Reader and scan key of every draft of a read in which something was done."""
+    query = select(Draft.reader_id, Draft.analysis, Draft.note).where(
+        Draft.region_id.in_([_place("first"), _place("second")])
     )
     with transaction(store, write=False) as session:
-        return frozenset(session.scalars(query))
+        rows = session.execute(query).all()
+    return frozenset((who, key) for who, key, note in rows if _loaded(note).under_way)
 
 
 def answer_draft(store: Store, *, reader_id: int, analysis: str, region_id: str) -> AnswerDraft:

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from app.feedback import export, export_rows
+from app.feedback.blinding import closed_scans
 from app.feedback.drafts import (
     AnswerDraft,
     ReadDraft,
     answer_draft,
     change_read,
+    drafted_scans,
     find_draft,
     keep_answer,
     keep_draft,
@@ -22,6 +24,7 @@ from app.feedback.drafts import (
     scan_key,
 )
 from app.feedback.store import Store, StoreError, reader_for
+from tests.app.feedback.readings import SCAN, first, hash_of, second
 
 AT = "a" * 64
 
@@ -83,3 +86,33 @@ def test_answers_before_a_verdict_and_preferences(store: Store) -> None:
     assert find_draft(store, reader_id=ada, **place) is None, "the note is another draft"
     keep_preference(store, ada, "order", "random")
     assert (preference(store, ada, "order"), preference(store, bob, "order")) == ("random", "")
+
+
+def test_opening_a_scan_begins_no_read(store: Store) -> None:
+    ada, bob = (reader_for(store, name, "typed").id for name in ("Ada", "Bob"))
+    scans = {name: scan_key(f"sub-{name}_ses-01", "i" * 64, 1) for name in "abcde"}
+
+    def change(name: str, **changes: Any) -> None:
+        change_read(store, reader_id=ada, scan=scans[name], phase="first", **changes)
+
+    change("a", active={"one": 31.0, "two": 31.0})  # opened twice and left alone
+    assert drafted_scans(store, ada) == frozenset()
+    change("b", active={"one": 40.0})
+    change("c", classification="1A")
+    change("d", confidence=2)
+    change("e", note="x")
+    assert drafted_scans(store, ada) == {scans[name] for name in "bcde"}
+    change("e", note="")
+    assert drafted_scans(store, ada) == {scans[name] for name in "bcd"}, "taken back"
+    assert drafted_scans(store, bob) == frozenset()
+
+
+def test_a_scan_that_somebody_only_opened_can_close(store: Store) -> None:
+    for name in ("Ada", "Bob"):
+        second(store, reader_for(store, name, "typed").id)
+    scan = (SCAN, hash_of(SCAN))
+    cleo = reader_for(store, "Cleo", "typed").id
+    change_read(store, reader_id=cleo, scan=scan_key(*scan, 1), phase="first", active={"one": 5.0})
+    assert closed_scans(store) == {scan}
+    first(store, cleo)
+    assert closed_scans(store) == frozenset()
