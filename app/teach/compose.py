@@ -6,9 +6,10 @@ import streamlit as st
 
 from app import state
 from app.cases import FIRST_MODEL, Case, address
+from app.feedback.blinding import Scan
 from app.feedback.lesson_rows import SHOWN, LessonCase, LessonInput, SavedLesson
 from app.feedback.lessons import create_lesson
-from app.feedback.owed import owed_scans
+from app.feedback.owed import finished_by, owed_scans
 from app.feedback.store import SavedReader, Store, StoreError, new_id
 from app.teach.snapshot import DAMAGED
 from app.teach.truth import truth
@@ -23,7 +24,11 @@ SHOWN_LABELS = {
 }
 SPOILS = (
     "A scan that is taught is no longer an unaided read for anyone who is present. Scans that a reader still "
-    "has to read are left out."
+    "has to read, or is reading, are left out."
+)
+KNOWN = (
+    "What is known of a scan stands beside those that you have finished reading. Shown of all, it spoils your "
+    "own reading of the others."
 )
 
 
@@ -42,13 +47,22 @@ def answer_words(case: Case) -> str:
     return f"{len(known.lesions)} × {kinds[0]}" if len(kinds) == 1 else ", ".join(kinds)
 
 
+def named(case: Case, told: bool) -> str:
+    """A scan in the list; ``told``: with what is known of it."""
+    return f"{case.record.case_id} · {answer_words(case)}" if told else case.record.case_id
+
+
+def scan_of(case: Case) -> Scan:
+    return case.record.case_id, case.record.input_hash
+
+
 def offered(cases: list[Case], store: Store, model: str, also_owed: bool) -> list[Case]:
     """Scans to choose from: of one model, without those that are still to be read."""
-    owed = frozenset() if also_owed else owed_scans(store)
+    owed = frozenset() if also_owed else owed_scans(store, {scan_of(case) for case in cases})
     return [
         case
         for case in cases
-        if case.record.model == model and (case.record.case_id, case.record.input_hash) not in owed
+        if case.record.model == model and scan_of(case) not in owed
     ]
 
 
@@ -74,12 +88,15 @@ def composer(store: Store, teacher: SavedReader) -> SavedLesson | None:
     model = st.selectbox("Model whose flags can be revealed", models, key="lesson_model", width=420)
     st.info(SPOILS, icon=":material/visibility_off:")
     also = st.checkbox("Also offer scans that readers still have to read", key="lesson_owed")
+    everything = st.checkbox("Show what is known of each scan", key="lesson_known")
+    st.caption(KNOWN)
+    read = finished_by(store, teacher.id)
     choice = {case.address: case for case in offered(cases, store, model, also)}
     chosen = st.multiselect(
         "Scans, in the order in which you choose them",
         list(choice),
         key="lesson_cases",
-        format_func=lambda at: f"{choice[at].record.case_id} · {answer_words(choice[at])}",
+        format_func=lambda at: named(choice[at], everything or scan_of(choice[at]) in read),
         placeholder="Choose scans…",
     )
     order, time, near = st.columns(3)

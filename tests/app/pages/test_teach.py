@@ -8,12 +8,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import state
+from app.feedback.drafts import change_read, scan_key
 from app.feedback.learners import join, learners
 from app.feedback.lessons import advance, close_lesson, lessons_of, open_lesson
 from app.feedback.store import reader_for
 from app.teach.results import results_csv
 from core.config import ROOT, settings
-from tests.app.feedback.readings import assign
+from tests.app.feedback.readings import assign, first, second
 from tests.app.teach.cohort import NORMAL, OTHER, SICK, write_cohort
 
 PAGE = str(ROOT / "app" / "pages" / "teach.py")
@@ -64,11 +65,7 @@ def test_a_lesson_is_composed(data_dir: Path) -> None:
     at = teacher()
     assert "no longer an unaided read" in at.info[0].value
     options = at.multiselect(key="lesson_cases").options
-    assert sorted(options) == [
-        "sub-normal_ses-01 · normal",
-        "sub-other_ses-01 · answer not known",
-        "sub-sick_ses-01 · cyst, punctate dark",
-    ]
+    assert sorted(options) == ["sub-normal_ses-01", "sub-other_ses-01", "sub-sick_ses-01"]
     at.selectbox(key="lesson_limit").set_value("1 min")
     compose(at, SICK, NORMAL)
     (lesson,) = lessons_of(state.feedback(), reader_for(state.feedback(), "Tea", "typed").id)
@@ -105,6 +102,42 @@ def test_scans_that_readers_owe_are_left_out(data_dir: Path) -> None:
     at.checkbox(key="lesson_owed").check()
     checked(at.run())
     assert [one for one in at.multiselect(key="lesson_cases").options if SICK in one]
+
+
+def test_answers_stand_beside_scans_that_the_teacher_has_read_or_by_choice(data_dir: Path) -> None:
+    cases = write_cohort(data_dir)
+    store = state.feedback()
+    tea, ada = (reader_for(store, name, "typed").id for name in ("Tea", "Ada"))
+    second(store, tea, record=cases[SICK])
+    second(store, ada, record=cases[NORMAL])
+    at = teacher()
+    assert sorted(at.multiselect(key="lesson_cases").options) == [
+        "sub-normal_ses-01",
+        "sub-other_ses-01",
+        "sub-sick_ses-01 · cyst, punctate dark",
+    ]
+    at.checkbox(key="lesson_known").check()
+    checked(at.run())
+    assert sorted(at.multiselect(key="lesson_cases").options) == [
+        "sub-normal_ses-01 · normal",
+        "sub-other_ses-01 · answer not known",
+        "sub-sick_ses-01 · cyst, punctate dark",
+    ]
+
+
+def test_a_scan_that_somebody_is_reading_is_left_out(data_dir: Path) -> None:
+    cases = write_cohort(data_dir)
+    ada = reader_for(state.feedback(), "Ada", "typed").id
+    record = cases[SICK]
+    key = scan_key(record.case_id, record.input_hash, 1)
+    change_read(state.feedback(), reader_id=ada, scan=key, phase="first", active={"a": 5.0})
+    assert len(teacher().multiselect(key="lesson_cases").options) == 3, "only opened"
+    change_read(state.feedback(), reader_id=ada, scan=key, phase="first", classification="1A")
+    first(state.feedback(), ada, record=cases[OTHER])
+    assert teacher().multiselect(key="lesson_cases").options == ["sub-normal_ses-01"]
+    second(state.feedback(), ada, record=record)
+    second(state.feedback(), ada, record=cases[OTHER])
+    assert len(teacher().multiselect(key="lesson_cases").options) == 3
 
 
 def test_only_coordinators_teach(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
