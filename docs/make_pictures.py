@@ -190,8 +190,10 @@ def draw_study(page: Page, url: str) -> None:
         turn(page, title)
         if title == "Adjudicate":
             fold(page)
-            while page.get_by_text("is this flag a finding").count() == 0:
-                page.get_by_role("button", name="Next").click()
+            page.get_by_text("Save decision").wait_for()
+            following = page.get_by_role("button", name="Next")
+            while page.get_by_text("is this flag a finding").count() == 0 and following.is_enabled():
+                following.click()
                 still(page)
         page.wait_for_timeout(1500)
         still(page)
