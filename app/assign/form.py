@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
@@ -12,7 +14,7 @@ from app.cases import FIRST_MODEL, PAPER_MODEL, Case
 from app.facts import Facts, facts
 from app.feedback.assignments import KNOWN, BatchInput, make_batch
 from app.feedback.blinding import Course, course
-from app.feedback.planning import GAP, Ordering, PlanError, plan
+from app.feedback.planning import GAP, Ordering, PlanError, Planned, plan
 from app.feedback.store import SavedReader, Store, StoreError, list_readers, new_id, reader_for
 
 FORM = "assign_form"  # id of the batch being composed: the same form gives one batch
@@ -42,9 +44,9 @@ def composer(store: Store, coordinator: SavedReader) -> bool:
         st.page_link("pages/upload.py", label="Upload a scan", icon=":material/upload_file:")
         return False
     now = course(store)
-    # Empty again after each batch: a second click makes no second one.
-    key = f"assign_name_{len(st.session_state.get(MADE, ()))}"
-    name = st.text_input("Name of the batch", key=key, max_chars=200, placeholder="e.g. Pilot", width=420)
+    name = st.text_input(
+        "Name of the batch", key=_fresh("name"), max_chars=200, placeholder="e.g. Pilot", width=420
+    )
     st.subheader("Cases", anchor=False)
     wanted, left = _filtered(everything, now)
     place = st.container()  # drawn after the planted ones, which are none of the cases
@@ -71,7 +73,9 @@ def composer(store: Store, coordinator: SavedReader) -> bool:
     _preview(loads(rows, readers, ids, now))
     if coordinator.name in readers:
         st.caption("You are among the readers, and you know what you chose: best leave yourself out.")
-    if not st.button("Make the batch", key="assign_make", type="primary"):
+    go, count = st.columns([0.2, 0.8], vertical_alignment="center")
+    count.markdown(f"#### {_total(rows, len(chosen), len(readers), k, len(planted))}")
+    if not go.button("Make the batch", key="assign_make", type="primary"):
         return False
     try:
         who = tuple(reader_for(store, reader, identity.source()).id for reader in readers)
@@ -101,6 +105,11 @@ def composer(store: Store, coordinator: SavedReader) -> bool:
     del st.session_state[FORM]
     st.session_state[MADE] = (*st.session_state.get(MADE, ()), name)
     return True
+
+
+def _fresh(name: str) -> str:
+    """Key of a widget that is empty again after each batch: a second click makes no second one."""
+    return f"assign_{name}_{len(st.session_state.get(MADE, ()))}"
 
 
 def _filtered(everything: list[Case], now: Course) -> tuple[Wanted, list[Case]]:
@@ -154,27 +163,36 @@ def _filtered(everything: list[Case], now: Course) -> tuple[Wanted, list[Case]]:
 
 
 def _chosen(left: list[Case]) -> list[Case]:
-    """All that the filters leave, or some."""
-    how, which = st.columns([0.3, 0.7])
-    count = "1 passes" if len(left) == 1 else f"{len(left)} pass"
-    some = how.segmented_control(
-        f"{count} the filters",
-        ["Take all", "Choose"],
-        default="Take all",
-        key="assign_all",
-        required=True,
-    )
-    if some == "Take all":
-        return left
+    """Cases as the coordinator names them; none until then.
+
+    No box offers "Select all matches": it stands first, so Enter would take whatever resembles the name.
+    """
     names = {case.address: case for case in left}
+    key = _fresh("cases")
+    which, every = st.columns([0.75, 0.25], vertical_alignment="bottom")
+    every.button(
+        f"Take all {len(left)} that pass" if len(left) != 1 else "Take the 1 that passes",
+        key="assign_all",
+        on_click=_take,
+        args=(key, list(names)),
+        disabled=not left,
+        width="stretch",
+        help="All that the filters above leave, without the planted ones",
+    )
     taken = which.multiselect(
         "Cases",
         list(names),
-        key="assign_cases",
+        key=key,
         format_func=lambda at: names[at].record.case_id,
         placeholder="Choose cases…",
+        filter_mode="contains",
+        select_all=False,
     )
-    return [names[at] for at in taken if at in names]
+    return [case for at, case in names.items() if at in set(taken)]
+
+
+def _take(key: str, addresses: list[str]) -> None:
+    st.session_state[key] = addresses
 
 
 def _planted(mine: list[Case]) -> list[Case]:
@@ -186,6 +204,8 @@ def _planted(mine: list[Case]) -> list[Case]:
         key="assign_planted",
         format_func=lambda at: names[at].record.case_id,
         placeholder="None",
+        filter_mode="contains",
+        select_all=False,
         help="Scans with a known answer, given to every reader at random places. Nothing sets them apart.",
     )
     return [names[at] for at in taken if at in names]
@@ -221,6 +241,8 @@ def _readers(store: Store) -> tuple[list[str], int]:
         [one.name for one in list_readers(store, identity.source())],
         key="assign_readers",
         accept_new_options=True,
+        filter_mode="contains",
+        select_all=False,
         placeholder="Choose, or type the name of somebody who is to come…",
         help="Names as readers give them at the start; with a login, as the login gives them.",
     )
@@ -266,6 +288,19 @@ def _ordering(wanted: Wanted, left: list[Case]) -> tuple[Ordering, str, int, flo
     )
     score = wanted.score if ordering == "score" else ""
     return ordering, score, int(seed), percent / 100, int(gap)
+
+
+def _total(rows: Sequence[Planned], cases: int, readers: int, k: int, planted: int) -> str:
+    """What the button makes, in one line."""
+    again = sum(one.kind == "repeat" for one in rows)
+    parts = [_many(cases, "case"), _many(readers, "reader"), f"{k} for each case"]
+    parts += [f"{planted} planted"] if planted else []
+    parts += [f"{again} read again"] if again else []
+    return f"{_many(len(rows), 'reading')}: {', '.join(parts)}"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _preview(found: list[Load]) -> None:

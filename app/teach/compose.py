@@ -27,8 +27,8 @@ SPOILS = (
     "has to read, or is reading, are left out."
 )
 KNOWN = (
-    "What is known of a scan stands beside those that you have finished reading. Shown of all, it spoils your "
-    "own reading of the others."
+    "What is known of a scan stands beside those that you have finished reading. Shown of all, it spoils "
+    "your own reading of the others."
 )
 
 
@@ -59,11 +59,7 @@ def scan_of(case: Case) -> Scan:
 def offered(cases: list[Case], store: Store, model: str, also_owed: bool) -> list[Case]:
     """Scans to choose from: of one model, without those that are still to be read."""
     owed = frozenset() if also_owed else owed_scans(store, {scan_of(case) for case in cases})
-    return [
-        case
-        for case in cases
-        if case.record.model == model and scan_of(case) not in owed
-    ]
+    return [case for case in cases if case.record.model == model and scan_of(case) not in owed]
 
 
 def composer(store: Store, teacher: SavedReader) -> SavedLesson | None:
@@ -98,6 +94,9 @@ def composer(store: Store, teacher: SavedReader) -> SavedLesson | None:
         key="lesson_cases",
         format_func=lambda at: named(choice[at], everything or scan_of(choice[at]) in read),
         placeholder="Choose scans…",
+        # "Select all matches" would stand first: Enter would take every scan that resembles what was typed.
+        filter_mode="contains",
+        select_all=False,
     )
     order, time, near = st.columns(3)
     random = order.segmented_control(

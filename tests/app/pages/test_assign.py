@@ -89,6 +89,9 @@ def test_a_batch_is_made_from_the_page_and_logged(records: list[CaseRecord]) -> 
     at.multiselect(key="assign_planted").set_value([address(records[3])[:16]])
     at.session_state["assign_readers"] = ["Ada", "Ben"]
     at.run()
+    assert not at.multiselect(key="assign_cases_0").value, "nothing is taken unasked"
+    assert "assign_make" not in [button.key for button in at.button]
+    at.button(key="assign_all").click().run()
     at.selectbox(key="assign_known_sub-d_ses-01").select("2A")
     at.number_input(key="assign_k_2").set_value(2)
     at.number_input(key="assign_repeat").set_value(34).run()
@@ -98,6 +101,8 @@ def test_a_batch_is_made_from_the_page_and_logged(records: list[CaseRecord]) -> 
     at.number_input(key="assign_gap").set_value(2).run()
     preview = next(one.value for one in at.dataframe if "Again" in one.value)
     assert preview[["Cases", "Again", "Planted", "In all"]].to_numpy().tolist() == [[3, 1, 1, 5]] * 2
+    total = "#### 10 readings: 3 cases, 2 readers, 2 for each case, 1 planted, 2 read again"
+    assert total in [one.value for one in at.markdown]
     at.button(key="assign_make").click().run()
     assert not at.exception, at.exception
     assert "Made." in at.success[0].value
@@ -106,10 +111,26 @@ def test_a_batch_is_made_from_the_page_and_logged(records: list[CaseRecord]) -> 
     assert found.settings["known"] == {"sub-d_ses-01": "2A"}
     assert found.settings["chosen"]["model"] == records[0].model
     assert {one.name: one.assigned for one in found.progress} == {"Ada": 5, "Ben": 5}
-    # The form is empty again: no second batch by a second click.
-    at.button(key="assign_make").click().run()
-    assert "needs a name" in at.error[0].value
-    assert len(batches(store())) == 1
+    # No case is chosen any more: no second batch by a second click.
+    assert not at.multiselect(key="assign_cases_1").value
+    assert "assign_make" not in [button.key for button in at.button]
+
+
+def test_some_cases_are_taken_and_a_planted_one_is_none_of_them(records: list[CaseRecord]) -> None:
+    at = run("assign", "Cora")
+    at.text_input(key="assign_name_0").set_value("Pilot")
+    at.session_state["assign_readers"] = ["Ada"]
+    at.multiselect(key="assign_cases_0").set_value(
+        [address(one)[:16] for one in (records[2], records[0])]
+    ).run()
+    assert "#### 2 readings: 2 cases, 1 reader, 1 for each case" in [one.value for one in at.markdown]
+    assert [one.label for one in at.multiselect if one.proto.select_all] == ["Split", "Status"]
+    at.button(key="assign_all").click().run()
+    at.multiselect(key="assign_planted").set_value([address(records[0])[:16]]).run()
+    assert not at.exception, at.exception
+    assert "#### 4 readings: 3 cases, 1 reader, 1 for each case, 1 planted" in [
+        one.value for one in at.markdown
+    ]
 
 
 def test_a_planted_scan_without_a_known_answer_is_refused(records: list[CaseRecord]) -> None:
@@ -118,6 +139,7 @@ def test_a_planted_scan_without_a_known_answer_is_refused(records: list[CaseReco
     at.multiselect(key="assign_planted").set_value([address(records[3])[:16]])
     at.session_state["assign_readers"] = ["Ada"]
     at.run()
+    at.button(key="assign_all").click().run()
     at.button(key="assign_make").click().run()
     assert "sub-d_ses-01 is planted: say what is known" in at.error[0].value
     assert batches(store()) == []
