@@ -16,9 +16,10 @@ from app.report.offer import offer_answers
 
 def standing(found: Counted) -> None:
     """What is counted, and what is held back."""
+    closed = "1 scan is" if found.closed == 1 else f"{found.closed} scans are"
     readers = "1 reader" if len(found.readers) == 1 else f"{len(found.readers)} readers"
     st.caption(
-        f"{found.readings} finished readings of {found.scans} scans by {readers}; {found.closed} scans are "
+        f"{found.readings} finished readings of {found.scans} scans by {readers}; {closed} "
         f"closed. Intervals: 95 %, scans resampled, {tables.DRAWS} draws, seed {tables.SEED}."
     )
     if found.waiting:

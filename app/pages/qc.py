@@ -14,6 +14,7 @@ from core.io.tables import BidsError
 from core.preprocess.qc import WEAK_OVERLAP, last_row
 
 REVIEW = "pages/review.py"
+TURN = "qc_turn"  # how often the list began anew
 PER_PAGE = 24
 CARD = 248  # pixels: three side by side at 1280, seven at 2560
 NO_SPLIT = "none told"
@@ -53,6 +54,13 @@ def analysed() -> dict[str, Case]:
     return found
 
 
+def why_not(split: str) -> str:
+    """Why a scan can't be opened: it has no analysis, and often shall have none."""
+    if split in ("train", "validation"):
+        return f"Not analysed: its split is {split}, and models are judged on others."
+    return "Not analysed yet: `python -m core analyze`"
+
+
 def card(one: Preparation, split: str, case: Case | None) -> None:
     """One scan: its planes, what was measured, and the way into Review."""
     kind = "weak" if one.weak else "fine"
@@ -70,7 +78,7 @@ def card(one: Preparation, split: str, case: Case | None) -> None:
             key=f"qc_open_{one.case}_{one.cube}",
             type="tertiary",
             disabled=case is None,
-            help=None if case is not None else "Not analysed yet: `python -m core analyze`",
+            help=None if case is not None else why_not(split),
         ):
             assert case is not None
             state.select_case(case)
@@ -101,7 +109,8 @@ def show_failures(failures: list[Line]) -> None:
 
 def first_page() -> None:
     """Another filter or order starts at the beginning."""
-    st.session_state["qc_page"] = 1
+    # By another key: a value set beside the widget's own first one is warned of at each start.
+    st.session_state[TURN] = st.session_state.get(TURN, 0) + 1
 
 
 def nothing_yet() -> None:
@@ -145,8 +154,7 @@ def page_of(shown: list[Preparation]) -> list[Preparation]:
     pages = max(-(-len(shown) // PER_PAGE), 1)
     if pages == 1:
         return shown
-    st.session_state["qc_page"] = min(st.session_state.get("qc_page", 1), pages)  # fewer than before
-    number = st.pagination(pages, key="qc_page")
+    number = st.pagination(pages, key=f"qc_page_{st.session_state.get(TURN, 0)}")
     return shown[(number - 1) * PER_PAGE : number * PER_PAGE]
 
 
@@ -168,7 +176,8 @@ def draw() -> None:
     st.caption(
         "Each scan as the network sees it, in the reference's cube; the yellow line is the reference's "
         f"brain. An overlap of the two brains (Dice) below {WEAK_OVERLAP:g} is marked: the registration may "
-        "have failed. Click a scan to open it in Review."
+        "have failed. A scan's name, or a click on its picture, opens it in Review. Names in grey are of "
+        "scans that are not analysed, as those that models were trained or calibrated on."
     )
     show_failures(failures)
     if damaged:

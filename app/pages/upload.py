@@ -144,6 +144,7 @@ def start(
             )
         else:
             names[upload.label(ages[upload.digest])] = upload.name
+            st.toast(f"{code(upload.name)} is being analysed; see Analyses below.", icon=":material/check:")
 
 
 def result(job: Job) -> Case | None:

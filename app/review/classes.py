@@ -36,7 +36,7 @@ MEANINGS: dict[Classification, tuple[str, str]] = {
     "3": ("3", "Devastation of the cerebral hemispheres."),
     "inadequate": ("Inadequate", "The image can't be read (motion, coverage, contrast). This ends the case."),
 }
-# The key of each class, wherever one is given: a hand that knows it from Review may not say another elsewhere.
+# The key of each class on every page: a hand that knows it from Review must not say another class elsewhere.
 DIGITS: dict[Classification, str] = {
     "normal": "0",
     "1A": "1",

@@ -112,9 +112,11 @@ def test_hundreds_come_a_page_at_a_time(root: Path) -> None:
     at = run()
     assert len(cases(at)) == len(at.get("image")) + 1 == 24
     assert "The picture is missing; prepare the scan again." in told(at)
-    at.session_state["qc_page"] = 2
+    at.session_state["qc_page_0"] = 2
     at.run()
     assert (len(cases(at)), cases(at)[-1]) == (9, "sub-a_ses-01")
+    at.selectbox(key="qc_order").set_value("Case").run()
+    assert cases(at)[0] == "sub-a_ses-01", "another order begins at its first page"
     at.text_input(key="qc_search").set_value("n0").run()
     assert len(cases(at)) == 10
 
@@ -126,6 +128,8 @@ def test_a_scan_opens_in_review_where_it_is_analysed(root: Path) -> None:
     at.switch_page("pages/qc.py").run()
     assert not at.exception, at.exception
     assert at.button(key="qc_open_sub-a_ses-01_64").disabled
+    assert "its split is train" in at.button(key="qc_open_sub-a_ses-01_64").help
+    assert "core analyze" in at.button(key="qc_open_sub-c_ses-01_64").help
     at.button(key="qc_open_sub-b_ses-01_64").click().run()
     assert not at.exception, at.exception
     assert at.session_state["case"] == address(wanted)[:16]
