@@ -31,7 +31,9 @@ FORM = "adjudicate_form"  # idempotency key
 SAID = "adjudicate_said"
 SHOWN = ("to decide", "decided", "all")
 # As in Review: the same key never means another answer.
-KEYS: dict[str, str] = {"agree": "A", "disagree": "D", "unsure": "S", **DIGITS}
+KEYS: dict[str, str] = {"agree": "A", "disagree": "D", "unsure": "S"} | {
+    str(name): digit for name, digit in DIGITS.items()
+}
 SAY = {
     "agree": "Agree: a finding",
     "disagree": "Disagree: false alarm",
