@@ -50,9 +50,14 @@ def selected_case() -> Case | None:
     case = find_case(settings().derivatives_dir, asked_address())
     if case is not None:
         select_case(case)
-        if st.query_params.get(CASE) != case.address:
-            st.query_params[CASE] = case.address
+        show_address(case)
     return case
+
+
+def show_address(case: Case) -> None:
+    """Let the page's own address name ``case``, which is open: a reload must open it again."""
+    if st.query_params.get(CASE) != case.address:
+        st.query_params[CASE] = case.address
 
 
 def cases() -> list[Case]:

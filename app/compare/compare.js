@@ -10,7 +10,7 @@ const PLANES = [["axial", "Axial"], ["coronal", "Coronal"], ["sagittal", "Sagitt
 const COMPARE_KEYS = [
   ["↑ ↓ · wheel", "slice (pointer over the viewer)"], ["PgUp PgDn", "five slices"], ["drag", "move crosshair in all panes"],
   ["click", "choose the flagged region"], ["right drag", "window / level"], ["Ctrl wheel", "zoom"], ["Ctrl drag", "pan"],
-  ["1 2 3", "bands 2–3, 3–4, 4+"], ["+ = −", "brighter (+ or =), darker"], ["Space", "hold: hide overlay"],
+  ["Shift 1 2 3", "bands 2–3, 3–4, 4+"], ["+ = −", "brighter (+ or =), darker"], ["Space", "hold: hide overlay"],
   ["b", "hold: scan ↔ reconstruction"], ["m", "other z map"], ["c", "next layout"], ["v", "next plane"],
   ["l", "swap left and right"], ["x", "crosshair"], ["0", "reset window and zoom"], ["? Esc", "these keys, close them"],
 ];
@@ -554,7 +554,6 @@ function mount(root) {
   const flags = (label) => BANDS.flatMap(([name], i) => (name === label ? [i] : []));
   const next = (list, now) => list[(list.findIndex(([name]) => name === now) + 1) % list.length][0];
   const actions = {
-    1: () => toggle(flags("2–3")), 2: () => toggle(flags("3–4")), 3: () => toggle(flags("4+")),
     "+": () => toggleSign([3, 4, 5]), "=": () => toggleSign([3, 4, 5]), "-": () => toggleSign([0, 1, 2]), " ": () => hide(true),
     b: () => setShowing(state.showing === "scan" ? "reconstruction" : "scan"),
     m: () => askMap(data.maps[(data.maps.indexOf(data.map) + 1) % data.maps.length]),
@@ -567,6 +566,7 @@ function mount(root) {
   on(window, "keydown", (event) => {
     if (!base || event.ctrlKey || event.metaKey || event.altKey || typing(event)) return;
     if (event.key in scrolls && ui.box.matches(":hover")) { event.preventDefault(); scroll(scrolls[event.key]); return; }
+    if (bandKey(event)) { toggle(flags(["2–3", "3–4", "4+"][bandKey(event) - 1])); return; }
     if (!Object.hasOwn(actions, event.key)) return;
     if (event.key === " ") event.preventDefault();
     if (event.repeat && " b".includes(event.key)) return;

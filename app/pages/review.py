@@ -67,6 +67,7 @@ def read(case: Case, reader: SavedReader, blind: bool) -> None:
     phase = protocol.phase_of(first)
     if moved(case, reader) or (phase == "first") != blind:
         st.rerun()
+    state.show_address(case)  # a run of this fragment alone comes with the browser's address, which may lag
     paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
     weak = bool(st.session_state.get(reading.WEAK, False))
     everything: list[Region] = []
@@ -218,6 +219,7 @@ def page() -> None:
         if case is None:
             case = start(found, own)
             state.select_case(case)
+            state.show_address(case)
         record = case.record
         if held_back(case, reader, own):
             return

@@ -22,6 +22,7 @@ from core.io.derivatives import CasePaths, DerivativesError, read_regions
 
 TURN = "reading_turn"  # cases to go on by, asked for by key
 ANSWERED = "reading_answered"
+LEFT = "reading_note_left"  # when the note was left that was seen to last
 SKIPPING = "reading_skipping"  # whether the reader is asked why
 REMEMBERED = 100
 
@@ -107,6 +108,8 @@ def _of_scan(now: Open, answer: dict[str, Any], here: bool) -> bool:
         return True
     if answer["what"] == "finish":
         whole.count_seconds(now, answer["active"] or {})
+        if not _note_along(now, answer):
+            return False
         kept = whole.finish(now, answer["id"], answer["remark"], here)
         if kept and answer["remark"] is not None:
             desk.remember_kept(whole.note_place(now), answer["remark"])
@@ -117,6 +120,26 @@ def _of_scan(now: Open, answer: dict[str, Any], here: bool) -> bool:
             say(f"class {whole.label(str(answer['value']))}")
         return kept
     return whole.choose(now, confidence=_sure(answer))
+
+
+def _note_along(now: Open, answer: dict[str, Any]) -> bool:
+    """Keep, as a draft, the region's note that came with the end of a read; False where it was refused."""
+    region = next((one for one in now.regions if one.id == answer["region"]), None)
+    if region is None or answer["note"] is None:
+        return True
+    try:
+        if said.note_of(now, region, said.verdicts(now).get(region.id)) != answer["note"]:
+            keep_draft(
+                state.feedback(),
+                reader_id=now.reader.id,
+                analysis=said.analysis_key(now),
+                region_id=region.id,
+                note=answer["note"],
+            )
+    except StoreError as error:
+        say(f"Not saved: {error}", failed=True)
+        return False
+    return True
 
 
 def _of_region(now: Open, answer: dict[str, Any]) -> bool:
@@ -207,9 +230,13 @@ def _reading_at(answer: dict[str, Any]) -> Open | None:
 
 
 def on_texts(key: str) -> None:
-    """Keep the notes that the reader types, as drafts: a reload must not lose them."""
+    """Keep the notes that the reader types, as drafts: a reload must not lose them.
+
+    A note that the reader has left goes to the answer that stands there.
+    """
     now = open_now()
-    for place, text in ((st.session_state.get(key) or {}).get("texts") or {}).items():
+    texts = (st.session_state.get(key) or {}).get("texts") or {}
+    for place, text in texts.items():
         reader, _, rest = str(place).partition(".")
         at, _, what = rest.partition(".")
         if reader != str(now.reader.id) or len(at) != 64:
@@ -230,3 +257,22 @@ def on_texts(key: str) -> None:
             return
         desk.remember_kept(place, text)
         say("draft kept")
+    left, at = texts.get("left"), f"{key} {texts.get('at')}"
+    new = left in texts and st.session_state.get(LEFT) != at
+    if new and _answered_note(now, str(left), str(texts[left])[:2000]):
+        st.session_state[LEFT] = at
+
+
+def _answered_note(now: Open, place: str, note: str) -> bool:
+    """Give a note to the verdict or mark that stands there; False where the database refused."""
+    try:
+        for region in now.regions:
+            if said.note_place(now, region) == place and region.id in said.verdicts(now):
+                return said.keep(now, region, said.new_id(), note=note)
+        for root, mark in marks.marks(now).items():
+            if marks.note_place(now, root) == place and mark.phase == now.phase and mark.note != note:
+                return marks.change(now, root, said.new_id(), note=note)
+    except StoreError as error:
+        say(f"Not saved: {error}", failed=True)
+        return False
+    return True

@@ -27,6 +27,29 @@ const SHEET = [
   ["? Esc", "these keys, close them"],
 ];
 
+// After a lock the flags come with a new page, in which this desk may be a new one: keys typed meanwhile wait for
+// it, and are told to it in order. `fontanelleHeld`: { id of the lock, keys, until }.
+const HOLD_MS = 60_000;
+const holding = () => globalThis.fontanelleHeld !== undefined && document.querySelector(".st-key-reading_panel") !== null;
+const holds = (key) => holding() && (key.length === 1 || ["Enter", "Escape", "Backspace"].includes(key));
+
+function hold(id) {
+  const held = (globalThis.fontanelleHeld = { id, keys: [], until: performance.now() + HOLD_MS });
+  const end = new AbortController();
+  globalThis.fontanelleClaims = { has: holds };
+  window.addEventListener("keydown", (event) => {
+    if (globalThis.fontanelleHeld !== held || performance.now() > held.until) {
+      end.abort();
+      if (globalThis.fontanelleHeld === held) delete globalThis.fontanelleHeld;
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event) || !holds(event.key)) return;
+    held.keys.push(event.key);
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }, { capture: true, signal: end.signal });
+}
+
 export default function (component) {
   const { parentElement } = component;
   parentElement.fontanelleDesk ??= mount(parentElement);
@@ -46,14 +69,18 @@ function mount(root) {
   let component, data = {}, armed, answers = [];
   // A note that Python has yet to open: what is typed for it, and the keys after its Enter, wait.
   let wanted; // { place, text, over, after, until }
+  // Digits after a key that opened no row: they answer nothing, and are nobody else's either.
+  let deaf = false, waits;
   const claimed = new Set(OWN);
-  const claims = (globalThis.fontanelleClaims = { has: (key) => wanted !== undefined || claimed.has(key) });
+  const claims = (globalThis.fontanelleClaims = {
+    has: (key) => holds(key) || wanted !== undefined || claimed.has(key) || (deaf && /^\d$/.test(key)),
+  });
 
   // ---- answers
   // The region's note may lag behind the region: what is typed till it is there is kept for it.
-  function focusRegion(region) {
+  function focusRegion(region, typed = "", over = false, after = []) {
     const place = `${data.reader}.${data.analysis}.${region}`;
-    wanted = { place, text: "", over: false, after: [], until: performance.now() + 5000 };
+    wanted = { place, text: typed, over, after, until: performance.now() + 5000 };
     (function look() {
       const note = globalThis.fontanelleNotes?.region;
       if (!wanted) return;
@@ -66,6 +93,48 @@ function mount(root) {
       else if (performance.now() > wanted.until) wanted = undefined;
       else setTimeout(look, 20);
     })();
+  }
+
+  // Keys that waited for the flags; what follows an e or E, up to Enter, is a note's.
+  function release() {
+    clearTimeout(waits);
+    const held = globalThis.fontanelleHeld;
+    if (held === undefined) return;
+    if (performance.now() > held.until) {
+      delete globalThis.fontanelleHeld;
+      say("The flags did not come: look, and answer again.", true);
+      return;
+    }
+    const { ready, blind } = screen();
+    if (!data.answered.includes(held.id) || !ready || (data.phase === "second" && blind)) {
+      ui.said.textContent = "Locked: revealing the flags …";
+      waits = setTimeout(release, 50);
+      return;
+    }
+    delete globalThis.fontanelleHeld;
+    globalThis.fontanelleClaims = claims;
+    say(data.said.text, data.said.failed);
+    if (!data.said.failed) replay(held.keys); // not locked: they were meant for what is not shown
+  }
+
+  function replay([key, ...rest]) {
+    if (key === undefined) return;
+    if (key === "e" || key === "E") {
+      const end = rest.findIndex((one) => one === "Enter" || one === "Escape"), over = end >= 0;
+      const text = (over ? rest.slice(0, end) : rest).filter((one) => one.length === 1).join(""), after = over ? rest.slice(end + 1) : [];
+      if (key === "e" && target()?.region) { focusRegion(target().region, text, over, after); return; }
+      note(key)?.focus(text, !over);
+      setTimeout(replay, 0, after);
+      return;
+    }
+    for (const type of ["keydown", "keyup"]) window.dispatchEvent(new KeyboardEvent(type, { key }));
+    setTimeout(replay, 0, rest);
+  }
+
+  // The note that e or E opens, but for a region's.
+  function note(key) {
+    const notes = globalThis.fontanelleNotes ?? {};
+    return (key === "e" ? notes[`mark.${target()?.mark}`] : undefined) ?? notes.case;
   }
 
   function screen() {
@@ -128,18 +197,21 @@ function mount(root) {
   const actions = {
     k: () => arm("class", "class", {}, "class-sure"),
     j: () => { const to = target(); if (to) arm("type", "type", to, "sure"); else say("Select a region or mark a finding first.", true); },
-    f: () => answer("finish"),
+    f: () => finish(),
     u: () => answer("undo"),
     N: () => answer("next"),
     P: () => answer("previous"),
     S: () => answer("skip"),
-    e: () => {
-      const notes = globalThis.fontanelleNotes ?? {}, to = target();
-      if (to?.region) focusRegion(to.region);
-      else (notes[`mark.${to?.mark}`] ?? notes.case)?.focus();
-    },
-    E: () => globalThis.fontanelleNotes?.case?.focus(),
+    e: () => { const to = target(); if (to?.region) focusRegion(to.region); else note("e")?.focus(); },
+    E: () => note("E")?.focus(),
   };
+  function finish() {
+    const given = answer("finish");
+    if (!given || data.phase !== "first" || screen().lost) return;
+    hold(given.id);
+    release();
+  }
+
   for (const [key, verdict] of Object.entries(VERDICTS)) actions[key] = () => {
     if (data.phase !== "second") return say("The flags are hidden: lock the first read (f) before you answer them.", true);
     const given = screen().region ? answer(verdict) : say("Select a region first: n, or click a row.", true);
@@ -152,6 +224,7 @@ function mount(root) {
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event)) return;
     // Without a server Streamlit opens a dialog of its own, which the viewer hides: answers go on.
     if (document.querySelector('[role="dialog"][aria-modal="true"], [data-testid="stDialog"]') && !screen().lost) return;
+    if (holds(event.key)) return;
     if (wanted) {
       if (wanted.over) wanted.after.push(event.key);
       else if (["Enter", "Escape"].includes(event.key)) wanted.over = true;
@@ -167,8 +240,12 @@ function mount(root) {
     const taken = armed && (event.key === "Escape" ? (arm(), true) : choose(event.key));
     if (!taken) {
       if (armed) arm();
-      if (!(event.key in actions)) return;
-      actions[event.key]();
+      if (!deaf || !/^\d$/.test(event.key)) {
+        if (event.key !== "Shift") deaf = false;
+        if (!(event.key in actions)) return;
+        actions[event.key]();
+        deaf = !armed && "adsjk".includes(event.key);
+      }
     }
     event.preventDefault();
     event.stopImmediatePropagation();
@@ -180,7 +257,7 @@ function mount(root) {
     if (!button || button.disabled || !data.viewer) return;
     event.preventDefault();
     event.stopImmediatePropagation();
-    answer("finish");
+    finish();
   }, { capture: true, signal: listeners.signal });
 
   // ---- what is seen
@@ -224,11 +301,22 @@ function mount(root) {
     if (armed && (before.scan !== data.scan || before.phase !== data.phase)) armed = undefined;
     if (before.scan === data.scan && data.mark && data.mark !== before.mark && data.fresh) arm("type", "type", { region: null, mark: data.mark }, "sure");
     else draw();
+    release();
+    atAddress();
+  }
+
+  // The page's own address names the case on screen, whatever became of Streamlit's word on it: a reload opens it.
+  function atAddress() {
+    const here = new URL(location.href), name = data.address.slice(0, 16);
+    if (here.searchParams.get("case") === name) return;
+    here.searchParams.set("case", name);
+    history.replaceState(history.state, "", here);
   }
 
   function destroy() {
     listeners.abort();
-    if (globalThis.fontanelleClaims === claims) delete globalThis.fontanelleClaims;
+    clearTimeout(waits);
+    if (globalThis.fontanelleClaims === claims) globalThis.fontanelleClaims = { has: holds };
     ui.box.remove();
   }
 

@@ -2,7 +2,8 @@
 // pauses, and forgotten here when Python has it: a reload, a dead server or a lost connection costs nothing.
 //
 // Python sends `place` (reader, analysis, region: whose note this is), `value`, `kept` ({place: text} that the
-// database holds) and `role`; it hears `texts`, {place: text} of all that it has not kept yet.
+// database holds) and `role`; it hears `texts`, {place: text} of all that it has not kept yet, with `left`, the
+// place that the reader is done with: its text then belongs to the answer that stands there.
 
 const PAUSE_MS = 400;
 const STORED = "fontanelle.note.";
@@ -23,21 +24,26 @@ function mount(root) {
   const waiting = new Map(); // place → text that Python has not kept
   const fields = (globalThis.fontanelleNotes ??= {}); // by role: whoever answers by key finds the text as typed
 
-  function tell() {
+  let changed = false; // since the field was left last
+
+  function tell(left = "") {
     clearTimeout(timer);
+    const texts = left ? { [left]: field.value } : {};
+    for (const [place, text] of waiting) texts[place] = text;
     // With the time: what a dead server was told must count as new when it is told again.
-    if (waiting.size > 0) component.setStateValue("texts", { ...Object.fromEntries(waiting), at: String(Date.now()) });
+    if (Object.keys(texts).length > 0) component.setStateValue("texts", { ...texts, left, at: String(Date.now()) });
   }
 
   function typed() {
+    changed = true;
     waiting.set(data.place, field.value);
     localStorage.setItem(STORED + data.place, field.value);
     clearTimeout(timer);
-    timer = setTimeout(tell, PAUSE_MS);
+    timer = setTimeout(() => tell(), PAUSE_MS);
   }
 
   field.addEventListener("input", typed);
-  field.addEventListener("blur", () => { if (waiting.has(data.place)) tell(); });
+  field.addEventListener("blur", () => { if (changed) tell(data.place); changed = false; });
   // The page's own keys (Streamlit's too) never hear what is typed; Enter and Escape give the keys back.
   for (const type of ["keydown", "keyup", "keypress"]) field.addEventListener(type, (event) => {
     event.stopPropagation();
@@ -62,9 +68,10 @@ function mount(root) {
     }
     const stored = localStorage.getItem(STORED + data.place);
     if (turned) {
-      if (waiting.size > 0) tell();
+      tell();
+      changed = false;
       field.value = stored ?? data.value;
-      if (stored !== null && stored !== data.value) { waiting.set(data.place, stored); timer = setTimeout(tell, 0); }
+      if (stored !== null && stored !== data.value) { waiting.set(data.place, stored); timer = setTimeout(() => tell(), 0); }
     } else if (!waiting.has(data.place) && root.activeElement !== field) field.value = data.value;
     fields[data.role] = { place: data.place, text: () => field.value, 
       // Focus, and what was typed before the field was there.

@@ -338,7 +338,10 @@ def _desk(now: Open, drawn_here: bool, vocabulary: list[Term], mine: dict[str, M
     """The keys and what the last one did; undo, skip and going on by mouse."""
     text, failed, count = st.session_state.get(said.SAID, ("", False, 0))
     region = reading.selected_region()
+    here = [root for root, mark in mine.items() if mark.phase == now.phase]
     mark = st.session_state.get(marks.MARK)
+    if mark not in here:  # a reload has forgotten it
+        mark = here[-1] if here else None
     desk.desk(
         {
             "reader": str(now.reader.id),
@@ -354,7 +357,7 @@ def _desk(now: Open, drawn_here: bool, vocabulary: list[Term], mine: dict[str, M
             "classes": [[value, words[0], DIGITS[value]] for value, words in MEANINGS.items()],
             "terms": [[term.name, term.label] for term in vocabulary],
             "answered": answers.answered(),
-            "mark": mark if mark in mine and mine[mark].phase == now.phase else None,
+            "mark": mark,
             "fresh": bool(st.session_state.pop(marks.FRESH, False)),
             "said": {"text": text, "failed": failed, "count": count},
         },

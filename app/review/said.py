@@ -13,7 +13,7 @@ import streamlit as st
 
 from app import state
 from app.cases import address
-from app.feedback.drafts import AnswerDraft, answer_draft, find_draft, keep_answer
+from app.feedback.drafts import AnswerDraft, answer_draft, find_draft, keep_answer, keep_draft
 from app.feedback.rows import standing_verdicts
 from app.feedback.store import (
     SavedVerdict,
@@ -26,8 +26,10 @@ from app.feedback.store import (
     undo_last,
     verdict_input,
 )
+from app.review.desk import remember_kept
 from app.review.reading import Open, open_now, select, selected_region
-from core.io.derivatives import Region
+from core.config import settings
+from core.io.derivatives import CasePaths, Region, read_regions
 
 SAID = "reading_said"  # (text, failed, count)
 
@@ -56,15 +58,15 @@ def note_place(now: Open, region: Region) -> str:
     return f"{now.reader.id}.{analysis_key(now)}.{region.id}"
 
 
-def verdicts(now: Open) -> dict[str, SavedVerdict]:
-    """The reader's standing verdicts on the open analysis and map, by region id."""
+def verdicts(now: Open, map: str | None = None) -> dict[str, SavedVerdict]:
+    """The reader's standing verdicts on the open analysis and map, or another ``map``, by region id."""
     record = now.record
     return current_verdicts(
         state.feedback(),
         case_id=record.case_id,
         model=record.model,
         case_key=record.key,
-        map=now.name,
+        map=now.name if map is None else map,
         reader_id=now.reader.id,
         pass_number=now.pass_number,
     )
@@ -193,6 +195,30 @@ def keep(
     return True
 
 
+def flush_notes(now: Open) -> None:
+    """Give the standing verdicts on the analysis, whichever their map, the notes that are drafts yet.
+
+    Raises
+    ------
+    StoreError, DerivativesError
+        Where the database refuses, or the regions can't be read.
+    """
+    record = now.record
+    paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
+    regions = read_regions(paths.regions(record.model))
+    for map in dict.fromkeys(region.map for region in regions):
+        here = replace(now, name=map)
+        given = verdicts(here)
+        for region in regions:
+            standing = given.get(region.id)
+            if region.map != map or standing is None:
+                continue
+            if (note := note_of(here, region, standing)) != standing.note and not keep(
+                here, region, new_id(), note=note
+            ):
+                raise StoreError(st.session_state[SAID][0].removeprefix("Not saved: "))
+
+
 def _value(stored: str) -> VerdictValue:
     values: dict[str, VerdictValue] = {"agree": "agree", "disagree": "disagree", "unsure": "unsure"}
     return values[stored]
@@ -219,7 +245,28 @@ def undo(id: str, now: Open) -> bool:
     if row is None:
         say("nothing to undo")
         return True
+    if not _take_note_back(now, row):
+        return False
     if row.map == open_now().name:
         select(row.region_id, move=True)
     say(f"took back “{row.verdict}” {row.saved_at}")
+    return True
+
+
+def _take_note_back(now: Open, row: SavedVerdict) -> bool:
+    """The note goes with the answer taken back, to what stands now; False where the database refused."""
+    try:
+        standing = verdicts(now, row.map).get(row.region_id)
+        if standing is not None and standing.note != row.note:
+            keep_draft(
+                state.feedback(),
+                reader_id=now.reader.id,
+                analysis=analysis_key(now),
+                region_id=row.region_id,
+                note=standing.note,
+            )
+            remember_kept(f"{now.reader.id}.{analysis_key(now)}.{row.region_id}", standing.note)
+    except StoreError as error:
+        say(f"Not undone: {error}", failed=True)
+        return False
     return True

@@ -16,7 +16,8 @@ from app.review import marks
 from app.review.classes import INADEQUATE, classification, label
 from app.review.progress import following, open_order, ordered, standing
 from app.review.reading import Open, open_now, viewer_said
-from app.review.said import say, verdicts
+from app.review.said import flush_notes, say, verdicts
+from core.io.derivatives import DerivativesError
 
 NEXT = "reading_next"  # address of the case to go on with
 CONFIRM = "reading_confirm"  # scan whose regions without an answer were pointed out
@@ -94,17 +95,18 @@ def finish(now: Open, id: str, note: str | None = None, here: bool = True) -> bo
             say("Not saved: choose a class first (k).", failed=True)
             return True
         if now.second is not None and _same(now.second, given):
+            _flush_notes(now)
             say(f"saved {now.second.saved_at}")
             if here:
                 go_on(now)
             return True
         if _unanswered(now, given):
             return True
-        marks.flush_notes(now)
+        _flush_notes(now)
         saved = (lock_first if now.phase == "first" else save_second)(
             state.feedback(), _input(now, given, id)
         )
-    except StoreError as error:
+    except (StoreError, DerivativesError) as error:
         say(f"Not saved: {error}", failed=True)
         return False
     st.session_state.pop(CONFIRM, None)
@@ -115,6 +117,12 @@ def finish(now: Open, id: str, note: str | None = None, here: bool = True) -> bo
     if here:
         go_on(now)
     return True
+
+
+def _flush_notes(now: Open) -> None:
+    marks.flush_notes(now)
+    if now.phase == "second":
+        flush_notes(now)
 
 
 def _same(before: SavedRead, given: ReadDraft) -> bool:

@@ -31,6 +31,10 @@ function typing(event) {
   return target.type !== "range" || /^(Arrow|Page|Home|End)/.test(event.key);
 }
 
+// 1, 2 or 3 where Shift and a digit were pressed, by the key's place: what Shift makes of it differs by layout.
+// Where Shift makes the digit itself (AZERTY), it is a digit. A plain digit is the desk's.
+const bandKey = (event) => (event.shiftKey && !/^\d$/.test(event.key) ? Number(/^Digit([123])$/.exec(event.code)?.[1]) || undefined : undefined);
+
 // An id of its own; crypto.randomUUID exists on https and localhost only.
 function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("")

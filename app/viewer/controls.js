@@ -10,7 +10,7 @@ const KEYS = [
   ["right drag", "window / level"], ["Ctrl wheel", "zoom"], ["Ctrl drag", "pan"],
   ["n p", "next, previous region"], ["click", "select flagged region"], ["Shift click", "missed here"],
   ["Shift drag · Shift wheel", "its radius"],
-  ["1 2 3", "bands 2–3, 3–4, 4+"], ["+ = −", "brighter (+ or =), darker"], ["o", "outlines with digits, or colours"],
+  ["Shift 1 2 3", "bands 2–3, 3–4, 4+"], ["+ = −", "brighter (+ or =), darker"], ["o", "outlines with digits, or colours"],
   ["Space", "hold: hide overlay"], ["b", "hold: scan ↔ reconstruction"], ["w", "swipe scan | expected"], ["[ ]", "move the swipe"],
   ["m", "next z map"], ["v", "next view"], ["t", "next plane of mosaic or panes"], ["l", "swap left and right"], ["x", "crosshair"],
   ["i", "smooth or nearest voxel"], ["0", "reset window and zoom"], ["g", "save the picture (PNG)"],

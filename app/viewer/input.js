@@ -3,6 +3,7 @@
 function listen(v) {
   const { ui, state, root } = v, act = v.do;
   const on = (target, type, handler, options = {}) => target.addEventListener(type, handler, { signal: v.end.signal, ...options });
+  let blinking = false;
   let pressed; // where the button went down, and the window at that time
 
   const canvasAt = (event) => {
@@ -87,9 +88,9 @@ function listen(v) {
   const near = () => ui.box.matches(":hover") || ui.box.contains(root.activeElement ?? null);
   const flags = (label) => BANDS.flatMap(([name], i) => (name === label ? [i] : []));
   const keys = {
-    n: () => act.step(1), p: () => act.step(-1), 1: () => act.toggle(flags("2–3")), 2: () => act.toggle(flags("3–4")), 3: () => act.toggle(flags("4+")),
+    n: () => act.step(1), p: () => act.step(-1),
     "+": () => act.toggleSign([3, 4, 5]), "=": () => act.toggleSign([3, 4, 5]), "-": () => act.toggleSign([0, 1, 2]), " ": () => act.hide(true),
-    o: () => act.setContours(), b: () => act.blink(), w: () => act.swipe(), "[": () => act.moveSwipe(state.share - 0.05), "]": () => act.moveSwipe(state.share + 0.05),
+    o: () => act.setContours(), b: () => { blinking = true; act.blink(); }, w: () => act.swipe(), "[": () => act.moveSwipe(state.share - 0.05), "]": () => act.moveSwipe(state.share + 0.05),
     m: () => act.nextMap(), v: () => act.nextView(), t: () => act.nextPlane(), l: () => act.setRadiological(), x: () => act.setCrosshair(),
     i: () => act.setSmooth(), 0: () => act.reset(), g: () => act.save(),
     "?": () => act.help(), Escape: () => { act.help(false); v.spot = undefined; drawMarks(v); },
@@ -103,6 +104,7 @@ function listen(v) {
     // A button of the viewer reached by Tab is pressed by Space, as everywhere.
     if (event.key === " " && target?.tagName === "BUTTON" && ui.box.contains(target)) return;
     if (event.key in scrolls && near()) { event.preventDefault(); act.scroll(scrolls[event.key]); return; }
+    if (bandKey(event)) { act.toggle(flags(["2–3", "3–4", "4+"][bandKey(event) - 1])); return; }
     if (!(event.key in keys)) return;
     if (event.key === " ") event.preventDefault();
     if (event.repeat && once.includes(event.key)) return;
@@ -111,7 +113,7 @@ function listen(v) {
   on(window, "keyup", (event) => {
     if (!v.base) return;
     if (event.key === " ") { if (state.hidden) event.preventDefault(); act.hide(false); }
-    if (event.key === "b" && !typing(event)) act.blink();
+    if (event.key === "b" && blinking) { blinking = false; act.blink(); }
   }, { capture: true });
   on(window, "blur", () => { if (v.base) act.hide(false); });
 }

@@ -41,7 +41,7 @@ function mount(root) {
   // What is on screen now, for whoever hears keys in the viewer's stead, as app/review/desk.js.
   const onScreen = () => ({
     address: v.data.address, case: v.data.case, region: v.data.selected ?? null, map: v.state.map, hash: v.hashes.base,
-    active: v.clock.now(), ready: v.ui.box.dataset.state === "ready", lost: !v.ui.lost.hidden,
+    blind: v.data.blind, active: v.clock.now(), ready: v.ui.box.dataset.state === "ready", lost: !v.ui.lost.hidden,
   });
   globalThis.fontanelleOnScreen = onScreen;
   v.end.signal.addEventListener("abort", () => { if (globalThis.fontanelleOnScreen === onScreen) delete globalThis.fontanelleOnScreen; });

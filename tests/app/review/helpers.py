@@ -88,12 +88,13 @@ def call(at: AppTest, callback: Callable[[], None], **state: Any) -> AppTest:
     return ran(at)
 
 
-def typed(at: AppTest, role: str, words: str) -> AppTest:
-    """Type into a note and pause."""
+def typed(at: AppTest, role: str, words: str, left: bool = False) -> AppTest:
+    """Type into a note and pause, or leave it."""
     key = {"region": "note", "case": "remark"}.get(role, role)
     place = components(at)[key]["place"]
     name = f"reading_{key}" if key in ("note", "remark") else f"mark_note_{key}"
-    return call(at, lambda: answers.on_texts(name), **{name: {"texts": {place: words}}})
+    texts = {place: words, "left": place if left else "", "at": new_id()}
+    return call(at, lambda: answers.on_texts(name), **{name: {"texts": texts}})
 
 
 def keyed(at: AppTest, case: CaseRecord, *keys: tuple[str, str], **more: Any) -> AppTest:

@@ -26,6 +26,7 @@ from tests.app.review.helpers import (
     reads,
     store,
     text,
+    typed,
 )
 from tests.casefactory import DARK_RIGHT, write_case
 
@@ -252,3 +253,80 @@ def test_only_coordinators_edit_the_vocabulary(case: CaseRecord, monkeypatch: py
     settings.cache_clear()
     assert not [button for button in page().button if button.key == "review_terms"]
     assert [button for button in page("Bob").button if button.key == "review_terms"]
+
+
+def notes(case: CaseRecord) -> list[tuple[str, str, str, bool]]:
+    who = reader_for(store(), "Ada", "typed").id
+    rows = history(store(), case_id=case.case_id, model=case.model, reader_id=who)
+    return [(row.region_id, row.verdict, row.note, row.retracted) for row in rows]
+
+
+def test_a_note_left_after_its_verdict_is_a_verdict_of_its_own(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    keyed(at, case, ("agree", ""), ("type", "cyst"), ("sure", "4"))
+    typed(at, "region", "round, no rim")
+    assert [row[2] for row in notes(case)] == ["", "", ""], "a pause is not the end of a note"
+    typed(at, "region", "round, no rim", left=True)
+    assert notes(case)[3:] == [("vr01", "agree", "round, no rim", False)]
+    assert said(case)[3:] == [("vr01", "agree", "cyst", 4)]
+    assert "saved" in components(at)["desk"]["said"]["text"]
+    typed(at, "region", "round, no rim", left=True)  # once more, unchanged
+    assert len(notes(case)) == 4
+    keyed(at, case, ("undo", ""))
+    assert components(at)["note"]["value"] == "", "the note goes with the answer taken back"
+    keyed(at, case, ("class", "2A"), ("finish", ""), ("finish", ""))
+    assert [row for row in notes(case)[4:] if not row[3]] == []
+
+
+def test_a_note_left_before_the_verdict_waits_for_it(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    typed(at, "region", "vessel", left=True)
+    assert notes(case) == []
+    keyed(at, case, ("disagree", ""))
+    assert notes(case) == [("vr01", "disagree", "vessel", False)]
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_saving_a_read_saves_notes_that_are_drafts_yet(case: CaseRecord, saved: bool) -> None:
+    keep_preference(store(), reader_for(store(), "Ada", "typed").id, whole.ADVANCE, "off")
+    at = judged(case)
+    keyed(at, case, ("class", "2A"))
+    if saved:  # a note on what was saved already
+        keyed(at, case, ("finish", ""))
+    at.session_state["reading_region"] = "vr01"
+    ran(at)
+    typed(at, "region", "kept by a pause only")
+    assert len(notes(case)) == 2
+    keyed(at, case, ("finish", ""))
+    assert reads(case)[1] is not None
+    assert notes(case)[2:] == [("vr01", "agree", "kept by a pause only", False)]
+
+
+def test_a_note_as_typed_comes_with_the_end_of_the_read(case: CaseRecord) -> None:
+    at = judged(case)
+    keyed(at, case, ("class", "2A"), ("finish", ""), region="vr02", note="motion")
+    assert notes(case)[-1] == ("vr02", "disagree", "motion", False)
+
+
+def test_a_mark_keeps_a_note_when_it_is_left_and_is_the_last_after_a_reload(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case))
+    for x in (0.0, 2.0):
+        call(at, marks.on_missed, reading_viewer={"missed": {"case": case.case_id, "mm": [x, 0.0, 0.0]}})
+    first, last = (one.id for one in marked(case))
+    typed(at, first, "small", left=True)
+    assert [one.note for one in marked(case) if one.x_mm == 0.0] == ["small"]
+    again = page(reading_loaded=loaded(case))
+    assert components(again)["desk"]["mark"] == last
+
+
+def test_the_address_follows_the_open_case(case: CaseRecord) -> None:
+    at = judged(case)
+    assert at.query_params["case"] in (address(case)[:16], [address(case)[:16]])
+    keyed(at, case, ("class", "2A"), ("finish", ""))
+    now = at.session_state["reading"].record
+    assert now.case_id == "sub-b_ses-01"
+    assert at.query_params["case"] in (address(now)[:16], [address(now)[:16]])
+    at.query_params["case"] = address(case)[:16]  # the browser's came late
+    ran(at)
+    assert at.session_state["reading"].record == now
+    assert at.query_params["case"] in (address(now)[:16], [address(now)[:16]])
