@@ -169,7 +169,7 @@ def test_band_chips_change_what_is_drawn(tab: Tab) -> None:
     assert hue(picture(tab), reds).sum() > 100
     tab.viewer.locator('.chip[data-band="+4+"]').click()
     assert hue(picture(tab), reds).sum() == 0
-    tab.page.keyboard.press("Shift+3")  # one of the two 4+ bands is off: both on
+    tab.page.keyboard.press("Shift+Digit3")  # one of the two 4+ bands is off: both on
     assert hue(picture(tab), reds).sum() > 100
     tab.page.keyboard.down("Space")
     assert hue(picture(tab), reds).sum() == 0
@@ -183,9 +183,9 @@ def test_band_chips_change_what_is_drawn(tab: Tab) -> None:
     for digit in "123":  # a plain digit is an answer, never a band
         tab.page.keyboard.press(digit)
     assert hue(picture(tab), blues).sum() > 20
-    tab.page.keyboard.press("Shift+2")  # band 3–4 off, both signs
+    tab.page.keyboard.press("Shift+Digit2")  # band 3–4 off, both signs
     assert hue(picture(tab), blues).sum() == 0
-    tab.page.keyboard.press("Shift+2")
+    tab.page.keyboard.press("Shift+Digit2")
     tab.viewer.get_by_label("Overlay colours").select_option("colour-blind")
     pixels = picture(tab)
     assert hue(pixels, blues).sum() == 0
@@ -266,11 +266,11 @@ def test_click_selects_only_what_is_on_screen_and_near(tab: Tab) -> None:
         click(speck)
         expect(tab.viewer.locator(".value.band")).to_have_text("brighter 3–4")
         expect(unselected).to_be_visible()
-        tab.page.keyboard.press("Shift+3")  # 4+ off
+        tab.page.keyboard.press("Shift+Digit3")  # 4+ off
         click(block)
         expect(tab.viewer.locator(".value.band")).to_have_text("brighter 4+")
         expect(unselected).to_be_visible()
-        tab.page.keyboard.press("Shift+3")
+        tab.page.keyboard.press("Shift+Digit3")
         click(block)
         expect(tab.page.get_by_text("brighter 4+ · left").first).to_be_visible()
     finally:

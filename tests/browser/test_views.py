@@ -169,7 +169,7 @@ def test_saved_picture_has_letters_legend_and_names_burned_in(alone: Alone, view
     view.viewer.get_by_label("Overlay colours").select_option("colour-blind")
     again = view.saved()[head + len(body) : head + len(body) + legend]
     assert swatches(again, "colour-blind")[0][0] == side * side
-    view.page.keyboard.press("Shift+1")
+    view.page.keyboard.press("Shift+Digit1")
     strip = view.saved()[head + len(body) : head + len(body) + legend]
     assert swatches(strip, "colour-blind")[2][0] == side * side
 
