@@ -97,7 +97,7 @@ def _batch(store: Store, batch: Batch, coordinator: SavedReader) -> None:
                 )
         else:
             off.caption(f"called off {batch.closed_utc[:10]}")
-        st.caption(summary(batch) if not hidden else f"made by {batch.created_by}, {batch.created_utc[:10]}")
+        st.caption(summary(batch) if not hidden else f"made {batch.created_utc[:10]}")
         st.progress(done / max(1, every), f"{done} of {every} readings done")
         st.dataframe(
             pd.DataFrame(

@@ -11,6 +11,8 @@ import streamlit as st
 
 from app import state
 from app.cases import Case, stamp
+from app.feedback.rows import SavedReader
+from app.identity import current_reader, is_coordinator, source
 from core.config import settings
 from core.evaluation.report import FACTS, SMALL, Evaluation, figures_of, read_evaluation
 from core.evaluation.statistics import EvaluationError
@@ -30,6 +32,12 @@ def evaluations(root: Path) -> list[Path]:
 def read(folder: Path, changed: tuple[int, int]) -> Evaluation:
     """The evaluation; ``changed`` only keys the cache."""
     return read_evaluation(folder)
+
+
+def withheld(reader: SavedReader | None) -> bool:
+    """True for whoever may still have to read these scans without the models' opinion."""
+    named = settings().coordinators.strip() != "" or source() != "typed"
+    return settings().unaided_read and named and not is_coordinator(reader)
 
 
 def picked(event: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -132,6 +140,13 @@ def show(evaluation: Evaluation, name: str) -> None:
 def draw() -> None:
     """The page."""
     st.title("Cohort", anchor=False)
+    if withheld(current_reader()):
+        st.info(
+            "This page names scans and shows what models make of them. Where scans are read unaided first, "
+            "it is for coordinators.",
+            icon=":material/visibility_off:",
+        )
+        return
     folders = evaluations(settings().data_dir / "evaluation")
     if not folders:
         nothing_yet()

@@ -18,6 +18,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 from functools import cache
+from math import isfinite
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -132,9 +133,11 @@ async def act(request: Request) -> Response:
     """What a follower does: a learner ``mark``, ``remove``, ``commit``; a teacher ``point``, ``next``, …"""
     try:
         who = _who(request)
-        body = await request.body()
-        if len(body) > BODY_BYTES:
-            raise Refused(f"{len(body)} bytes; expected at most {BODY_BYTES}.")
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > BODY_BYTES:
+                raise Refused(f"The request is longer than allowed; expected at most {BODY_BYTES} bytes.")
         content = json.loads(body or b"{}")
         if not isinstance(content, dict):
             raise Refused("The request is no JSON object.")
@@ -202,7 +205,8 @@ def _point(who: Follower, content: dict[str, Any]) -> dict[str, Any]:
         plane, points = int(content["plane"]), [content["mm"], content["cross"]]
         mm, cross = ([float(value) for value in point] for point in points)
         pointer = {"plane": plane, "mm": mm, "cross": cross}
-        if len(mm) != 3 or len(cross) != 3 or plane not in (0, 1, 2):
+        known = len(mm) == 3 and len(cross) == 3 and plane in (0, 1, 2)
+        if not known or not all(isfinite(value) for value in (*mm, *cross)):
             raise Refused("A pointer has three mm, three mm of the crosshair, and plane 0, 1 or 2.")
     before = hub.live(who.lesson_id).pointer
     hub.aim(who.lesson_id, pointer)

@@ -17,11 +17,11 @@ from core.anomaly.regions import FLOOR_MM3
 from core.case import AnalyzeSettings, CaseError, analyze, analyze_settings_from_dict
 from core.folder import Cancelled, FolderError, case_lock
 from core.io.bids import Scan
-from core.io.derivatives import CasePaths, iter_records, read_record, read_regions
+from core.io.derivatives import CasePaths, MapName, iter_records, read_record, read_regions
 from core.io.volume import Volume, VolumeError, file_hash, load_mask, load_volume, save_volume
 from core.prepared import prepare_scan
 from core.preprocess.pipeline import PrepareSettings, Reference
-from core.scoring import score_map, scores
+from core.scoring import ScoredMap, score_map, scores
 from tests.core.case_fakes import (
     BLOB_MM,
     CUBE,
@@ -348,7 +348,7 @@ def test_record_tells_how_much_of_the_fused_map_stands_out_beside_normals() -> N
     shares["percent_fused_4"] = np.array([1.0, 0.0, 0.0])
     known = normative()
     model = fake_predictor(CountingNetwork(), replace(known, validation={**known.validation, **shares}))
-    maps = {"fused": score_map("fused", z, prepared, "key", FLOOR_MM3)}
+    maps: dict[MapName, ScoredMap] = {"fused": score_map("fused", z, prepared, "key", FLOOR_MM3)}
     found = scores(model, 0.0, maps, prepared)
     assert found["fused_percent"] == pytest.approx(20, abs=0.1)
     assert found["fused_percent_most"] == 30

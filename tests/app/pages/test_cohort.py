@@ -139,3 +139,16 @@ def test_page_with_an_evaluation_does_not_import_torch(evaluated: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_readers_who_read_unaided_first_do_not_see_it(
+    evaluated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FONTANELLE_COORDINATORS", "Chief")
+    settings.cache_clear()
+    at = run()
+    assert "it is for coordinators" in at.info[0].value
+    assert figures(at) == []
+    monkeypatch.setenv("FONTANELLE_UNAIDED_READ", "false")
+    settings.cache_clear()
+    assert figures(run()) != []
