@@ -64,7 +64,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> CountingNetwork:
         folder=Path("model"),
         reference="demo",
         reference_hash="r",
-        config=SimpleNamespace(cube=CUBE),
+        config=SimpleNamespace(cube=CUBE, kind="vae"),
         preprocess={"cube": CUBE},
         training={"epochs": 2, "val_mse": 0.1, "data": "phantoms"},
         synthetic=True,
