@@ -12,7 +12,7 @@ from tests.browser.conftest import Tab
 def test_report_opens_offline_and_prints(tab: Tab, browser: Browser, tmp_path: Path) -> None:
     case = tab.server.cases["LAS"]
     tab.review(case)
-    button = tab.page.get_by_role("button", name="Report").first
+    button = tab.page.get_by_test_id("stDownloadButton").filter(has_text="Report").first.get_by_role("button")
     with tab.page.expect_download() as found:
         button.click()
     path = tmp_path / "report.html"

@@ -193,7 +193,7 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
     told = json.loads(out)
     assert {case["case"]: case["key"] for case in told["cases"]} == here
     assert [error["case"] for error in told["errors"]] == ["sub-2_ses-01"]
-    assert "not an image" in told["errors"][0]["error"]
+    assert "not a compressed image" in told["errors"][0]["error"]
     assert network.calls == SCANS - 1, "none of it was done in this process"
     # The same voxels, tables and maps, byte for byte, and nothing beside them.
     pairs = list(zip(iter_records(tmp_path / "here"), iter_records(tmp_path / "there"), strict=True))
@@ -209,7 +209,7 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
     assert lines == read_ledger(tmp_path / "here")
     failed, *rest = sorted(lines, key=lambda line: line.reason == "")
     assert (failed.subject, failed.step, failed.target) == ("sub-2", "analyze", "vae_8x8_512")
-    assert "not an image" in failed.reason
+    assert "not a compressed image" in failed.reason
     assert [(line.subject, line.step, line.target, line.split, line.reason) for line in rest] == [
         (f"sub-{number}", *step, "test", "")
         for number in (0, 1, 3, 4, 5)

@@ -39,10 +39,10 @@ def test_a_bad_scan_is_reported_and_kept_in_the_ledger_until_it_goes_well(run: R
     document = json.loads(told)
     assert [case["case"] for case in document["cases"]] == ["sub-one_ses-01"]
     assert [error["case"] for error in document["errors"]] == ["sub-two_ses-01"]
-    assert "error: sub-two_ses-01: sub-two_ses-01_T2w.nii.gz: not an image" in err
+    assert "error: sub-two_ses-01: sub-two_ses-01_T2w.nii.gz: not a compressed image" in err
     one, two = read_ledger(out)
     assert one == Line("sub-one", "ses-01", "prepare", "cube16")
-    assert two.reason.startswith("sub-two_ses-01_T2w.nii.gz: not an image")
+    assert two.reason.startswith("sub-two_ses-01_T2w.nii.gz: not a compressed image")
     bad.write_bytes(good.path.read_bytes())
     assert good.mask is not None
     mask = bad.with_name("sub-two_ses-01_desc-brain_mask.nii.gz")
