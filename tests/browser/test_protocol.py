@@ -131,7 +131,12 @@ def test_the_last_mark_is_known_after_a_reload(unaided_server: Server, browser: 
         keys(tab.page, "N P")
         tab.shows(unaided_server.cases["RAS"])
         at_address(tab, unaided_server.cases["RAS"])
-    found = rows(unaided_server, "missed_finding", "finding_type, confidence", "Lou")
+        # The two keys are kept one after the other.
+        for _ in range(PATIENCE_MS // 200):
+            found = rows(unaided_server, "missed_finding", "finding_type, confidence", "Lou")
+            if found[-1] == ("haemorrhage", 4):
+                break
+            tab.page.wait_for_timeout(200)
     assert found[-1] == ("haemorrhage", 4)
 
 
