@@ -12,8 +12,9 @@ import streamlit as st
 
 from app.compare.palette import COUNTS, DIFFERENCE, DIFFERENCE_LIMIT
 from app.viewer.component import HERE as VIEWER
-from app.viewer.component import MAP_NAMED, MAP_TITLES, PALETTE_NAMES, PALETTES, Mark, Volume, script
+from app.viewer.component import MAP_NAMED, MAP_TITLES, Mark, Volume, script
 from core import __version__
+from core.anomaly.palette import PALETTE_NAMES, PALETTES
 
 HERE = Path(__file__).resolve().parent
 

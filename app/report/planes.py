@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from app.review.slices import EDGES, PLANES, Plane, band_labels, cut, decode, spacing
 from app.viewer.volumes import MAP_KINDS, read_grid, wire
-from core.anomaly.palette import PALETTES
+from core.anomaly.palette import OPACITY, PALETTES, rgb
 from core.io.derivatives import CasePaths, MapName
 
 BANDS = frozenset({"2-3", "3-4", "4+"})
@@ -21,7 +21,6 @@ PIXELS = 300  # along the longest side of the brain's box, all planes to one sca
 MARGIN_MM = 4.0  # around the brain
 GREYS = 128  # of the scan where no band lies
 SHADES = 16  # of the scan under each band
-OPACITY = 0.75  # as in the viewer
 LETTER = "#ffd84d"
 GAP = 9  # pixels left free around the point
 AXES: dict[Plane, tuple[int, int, int]] = {
@@ -83,13 +82,13 @@ def voxel(head: Head, mm: tuple[float, float, float]) -> tuple[int, int, int]:
 def _palette() -> list[int]:
     """Colours of the pictures: greys, six bands over shades of the scan, and the letters' yellow."""
     colours = [[round(255 * level / (GREYS - 1))] * 3 for level in range(GREYS)]
-    for hexed in PALETTES["paper"]:
-        band = [int(hexed[at : at + 2], 16) for at in (1, 3, 5)]
+    for colour in PALETTES["paper"]:
+        band = rgb(colour)
         for shade in range(SHADES):
             grey = 255 * shade / (SHADES - 1)
             colours.append([round(grey * (1 - OPACITY) + part * OPACITY) for part in band])
-    colours.append([int(LETTER[at : at + 2], 16) for at in (1, 3, 5)])
-    return [part for colour in colours for part in colour]
+    colours.append(rgb(LETTER))
+    return [part for one in colours for part in one]
 
 
 COLOURS = _palette()

@@ -7,9 +7,10 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from app.review.slices import band_labels, cut, decode, paint, spacing
-from app.viewer.component import PALETTES, map_label
+from app.review.slices import band_labels, cut, decode, spacing
+from app.viewer.component import map_label
 from app.viewer.volumes import MAP_KINDS, read_grid, wire
+from core.anomaly.palette import PALETTES, paint
 from core.io.derivatives import CasePaths, CaseRecord, MapName
 
 COLUMNS: tuple[tuple[str, frozenset[str]], ...] = (

@@ -16,8 +16,8 @@ from app.review.classes import DIGITS, MEANINGS, label, meaning
 from app.review.reading import Open
 from app.review.slices import PLANES, decode, slice_png
 from app.review.table import describe, expectation, nothing_listed, region_frame
-from app.viewer.component import PALETTES
 from app.viewer.volumes import wire
+from core.anomaly.palette import PALETTES
 from core.io.derivatives import CasePaths
 
 INK = dict(zip(("▼ 4+", "▼ 3–4", "▼ 2–3", "▲ 2–3", "▲ 3–4", "▲ 4+"), PALETTES["paper"], strict=True))

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from app.viewer.component import PALETTES
 from app.viewer.volumes import MAP_KINDS, Z_STEP, Wire, wire
+from core.anomaly.palette import paint
 from core.io.derivatives import CasePaths, MapName
 
 Plane = Literal["axial", "coronal", "sagittal"]
@@ -55,16 +55,6 @@ def cut(data: NDArray, plane: Plane, index: int) -> NDArray:
     if plane == "coronal":
         return data[::-1, index, ::-1].T
     return data[index, :, ::-1].T
-
-
-def paint(
-    base: NDArray[np.uint8], labels: NDArray[np.uint8], palette: str = "paper", opacity: float = 0.75
-) -> NDArray[np.uint8]:
-    """Grey slice (H, W) with its band labels as RGB (H, W, 3)."""
-    colors = np.array([[0, 0, 0]] + [[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in PALETTES[palette]])
-    grey = np.repeat(base[..., None], 3, axis=2).astype(np.float32)
-    weight = np.where(labels[..., None] > 0, opacity, 0.0)
-    return np.rint(grey * (1 - weight) + colors[labels] * weight).astype(np.uint8)
 
 
 def spacing(volume: Wire) -> tuple[float, float, float]:

@@ -19,8 +19,9 @@ from app.teach import hub
 from app.teach.consensus import consensus
 from app.teach.results import Results, known, results
 from app.teach.truth import Truth
-from app.viewer.component import PALETTES, map_label
+from app.viewer.component import map_label
 from app.viewer.volumes import MAP_KINDS, check_files, remember, wire
+from core.anomaly.palette import PALETTES
 from core.config import settings
 from core.evaluation.statistics import EvaluationError
 from core.io.derivatives import CasePaths, DerivativesError

@@ -13,6 +13,7 @@ import streamlit as st
 
 from app.viewer.volumes import MAP_KINDS
 from core import __version__
+from core.anomaly.palette import PALETTE_NAMES, PALETTES
 from core.io.derivatives import Region
 
 HERE = Path(__file__).resolve().parent
@@ -30,12 +31,6 @@ SCRIPTS = (
     "input.js",
     "viewer.js",
 )
-# Six bands in the viewer's order: darker 4+, 3–4, 2–3, then brighter 2–3, 3–4, 4+.
-PALETTES: dict[str, tuple[str, ...]] = {
-    "paper": ("#0a2fd6", "#3d86f2", "#a6ccff", "#ffb8a3", "#f4523b", "#c00018"),
-    "colour-blind": ("#5b21b6", "#9a6cf0", "#d3bdff", "#ffe0a1", "#f59a1d", "#c75b00"),
-}
-PALETTE_NAMES = {"paper": "Red/blue", "colour-blind": "Orange/purple"}
 # Words on the z maps, by name; a map without any is called after its name.
 MAP_NAMED = {"volume": "Volume z", "normative": "Normative z", "fused": "Fused z"}
 MAP_TITLES = {

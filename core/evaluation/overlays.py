@@ -14,7 +14,7 @@ from PIL import Image
 from plotly.subplots import make_subplots
 
 from core.anomaly.bands import band_labels
-from core.anomaly.palette import PALETTES
+from core.anomaly.palette import PALETTES, paint
 from core.anomaly.residual import Array, Mask
 
 # Columns of every sheet, and the labels of ``band_labels`` that each shows.
@@ -25,7 +25,6 @@ COLUMNS: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("4+ SD", (1, 6)),
 )
 OFFSET = 64 / 256  # of the cube: the paper's outer slices lie 64 of 256 from the middle one
-OPACITY = 0.75
 SHOWN_PIXELS = 190  # height of one picture
 CROP_MM = 44.0  # side of figure 8's window
 
@@ -48,16 +47,13 @@ def sheet_rows(size: int) -> tuple[int, int, int]:
 
 def painted(layer: Layer, k: int, shown: Sequence[int]) -> NDArray[np.uint8]:
     """Axial slice ``k`` as RGB (rows from anterior to posterior, patient's left on the right)."""
-    colours = np.array([[0, 0, 0], *([int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in PALETTES["paper"])])
-    window = (layer.x[:, :, k : k + 1], layer.z[:, :, k : k + 1], layer.mask[:, :, k : k + 1])
-    labels = (
-        band_labels(window[1], window[2])[:, :, 0] if window[2].any() else np.zeros(layer.x.shape[:2], int)
-    )
-    labels = np.where(np.isin(labels, shown), labels, 0)
-    grey = np.repeat(255 * np.clip(window[0], 0, 1), 3, axis=2)
-    weight = np.where(labels > 0, OPACITY, 0.0)[..., None]
-    picture = grey * (1 - weight) + colours[labels] * weight
-    return np.rint(picture).astype(np.uint8)[::-1, ::-1].transpose(1, 0, 2)
+    inside = layer.mask[:, :, k]
+    labels = np.zeros(inside.shape, np.uint8)
+    if inside.any():
+        labels = band_labels(layer.z[:, :, k], inside)
+    grey = 255 * np.clip(layer.x[:, :, k], 0, 1)
+    picture = paint(grey, np.where(np.isin(labels, shown), labels, 0))
+    return picture[::-1, ::-1].transpose(1, 0, 2)
 
 
 def png(picture: NDArray[np.uint8]) -> str:

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from app.cases import address
 from app.compare.palette import COUNTS
-from app.viewer.component import PALETTES
+from core.anomaly.palette import PALETTES
 from core.io.derivatives import CaseRecord
 from tests.app.compare.conftest import SEEN, write_many
 from tests.browser.conftest import PATIENCE_MS, Server, Tab, asked, heard

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import expect
 
-from app.viewer.component import PALETTES
 from app.viewer.volumes import wire
+from core.anomaly.palette import PALETTES
 from core.io.derivatives import CasePaths, read_regions, write_regions
 from tests.browser.conftest import Tab
 from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, ORIENTATIONS, Block, seal, write_case

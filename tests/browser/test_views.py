@@ -16,9 +16,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 
 from app.cases import address
-from app.viewer.component import PALETTES
 from benchmarks.cubes import write_cube_case
 from benchmarks.frame_time import ENTRY, SIZES, measure
+from core.anomaly.palette import PALETTES
 from core.io.derivatives import CaseRecord
 from tests.browser.conftest import PATIENCE_MS, TWO_FRAMES
 from tests.browser.serving import served_app

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from app.review.figure import COLUMNS, crop, figure_slices, overlay_figure
-from app.review.slices import PLANES, band_labels, cut, decode, paint, slice_png, spacing
-from app.viewer.component import PALETTES
+from app.review.slices import PLANES, band_labels, cut, decode, slice_png, spacing
 from app.viewer.volumes import wire
+from core.anomaly.palette import PALETTES, paint
 from core.io.derivatives import CasePaths
 from tests.casefactory import ORIENTATIONS, SHAPE, write_case
 
