@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from core.networks.corruption import CorruptionError, CorruptionSettings
-from core.networks.train_settings import CHOICES, TrainingError
+from core.networks.train_settings import CHOICES, TrainingError, check_keys
 
 AUGMENT = ("none", "flip", "vary")
 LOSSES = ("l1", "l2")
@@ -68,9 +68,5 @@ def restorer_train_settings_from_dict(raw: dict[str, Any]) -> RestorerTrainSetti
     TrainingError
         On an unknown key or value.
     """
-    known = {field.name for field in fields(RestorerTrainSettings)}
-    if unknown := sorted(set(raw) - known):
-        raise TrainingError(
-            f"unknown training setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"
-        )
+    check_keys(raw, RestorerTrainSettings)
     return RestorerTrainSettings(**raw)

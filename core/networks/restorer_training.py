@@ -11,18 +11,26 @@ import cc3d
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
 
 from core.anomaly.intensity import LOG_RANGE
 from core.anomaly.normative import fit_once
-from core.networks.checkpoints import best_row, checkpoint, fingerprint, resume
+from core.networks.checkpoints import checkpoint, fingerprint, resume
 from core.networks.config import RestorerConfig
 from core.networks.corruption import Array, Mask, coarse_noise, corrupt
 from core.networks.restorer import Restorer, brain_mask, brain_median, build_restorer, log_intensity
 from core.networks.restorer_settings import RestorerTrainSettings
 from core.networks.train_settings import EpochRow, TrainingError, learning_rate_factor
-from core.networks.training import Progress, TrainResult, autocast, check_data
-from core.networks.zoo import choose_device
+from core.networks.training import (
+    Progress,
+    TrainResult,
+    autocast,
+    check_data,
+    check_loss,
+    optimizer_of,
+    out_of_time,
+    prepared_device,
+    result_of,
+)
 
 Volumes = NDArray[np.floating[Any]]
 VALIDATION_ROUNDS = 1  # corruptions of each validation normal, the same in every epoch
@@ -165,25 +173,16 @@ def train_restorer(
     check_data(config, val_x, "val_x")
     if len(train_x) < 2:
         raise TrainingError("train_x has 1 volume, expected 2 or more: the normative z needs an SD")
-    device = choose_device(settings.device)
-    if settings.threads > 0:
-        torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
+    device = prepared_device(settings)
     network = build_restorer(config)
     count = fit_maps(network, train_x)
     network = network.to(device)
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=device.type != "mps",
-    )
+    optimizer = optimizer_of(network, settings, device)
     mark = fingerprint(config, settings, train_x, val_x)
     rows = resume(out_dir, mark, network, optimizer)
     steps_an_epoch = math.ceil(len(train_x) / settings.batch_size)
     steps = settings.epochs * steps_an_epoch
     cycle = steps // settings.cycles
-    stopped = "epochs"
 
     for epoch in range(len(rows), settings.epochs):
         start = time.perf_counter()
@@ -206,29 +205,14 @@ def train_restorer(
             # On grids of a few voxels a CPU's bfloat16 convolutions now and then give a gradient of NaN.
             if torch.isfinite(norm):
                 optimizer.step()
-            if not np.isfinite(sums[0]):
-                raise TrainingError(
-                    f"{config.name}: loss is no number in epoch {epoch + 1}; lower learning_rate"
-                )
+            check_loss(config.name, float(sums[0]), epoch)
             if progress is not None:
                 progress(step + 1, steps, rows[-1] if rows else None)
         loss_mean, mse_mean = (float(total) / len(train_x) for total in sums)
         val_mse = validation_mse(network, val_x, voxel_mm, settings)
         rows.append(EpochRow(epoch + 1, loss_mean, mse_mean, val_mse, 0.0, time.perf_counter() - start))
         checkpoint(out_dir, mark, network, optimizer, rows)
-        if 0 < settings.max_minutes * 60 <= sum(row.seconds for row in rows):
-            stopped = "max_minutes" if epoch + 1 < settings.epochs else "epochs"
+        if out_of_time(settings, rows):
             break
 
-    best = best_row(rows)
-    if settings.keep == "best":
-        network.load_state_dict(load_file(out_dir / "best.safetensors"))
-    return TrainResult(
-        network=network.cpu().eval(),
-        rows=tuple(rows),
-        best_epoch=best.epoch,
-        kept_epoch=best.epoch if settings.keep == "best" else rows[-1].epoch,
-        steps=len(rows) * steps_an_epoch,
-        seconds=sum(row.seconds for row in rows),
-        stopped=stopped,
-    )
+    return result_of(network, settings, rows, steps_an_epoch, out_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -55,6 +56,20 @@ class TrainSettings:
                 raise TrainingError(f"{name} is {getattr(self, name)}, expected 0 or more")
 
 
+def check_keys(raw: Collection[str], made: type[Any]) -> None:
+    """Refuse keys that the settings ``made`` do not have.
+
+    Raises
+    ------
+    TrainingError
+    """
+    known = {field.name for field in fields(made)}
+    if unknown := sorted(set(raw) - known):
+        raise TrainingError(
+            f"unknown training setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        )
+
+
 def train_settings_from_dict(raw: dict[str, Any]) -> TrainSettings:
     """Strict reading; keys left out take their defaults.
 
@@ -63,11 +78,7 @@ def train_settings_from_dict(raw: dict[str, Any]) -> TrainSettings:
     TrainingError
         On an unknown key or value.
     """
-    known = {field.name for field in fields(TrainSettings)}
-    if unknown := sorted(set(raw) - known):
-        raise TrainingError(
-            f"unknown training setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"
-        )
+    check_keys(raw, TrainSettings)
     return TrainSettings(**raw)
 
 

@@ -128,6 +128,58 @@ def check_data(config: AnyConfig, data: NDArray[np.floating[Any]], name: str) ->
         )
 
 
+def prepared_device(settings: TrainSettings | RestorerTrainSettings) -> torch.device:
+    """The device to train on, torch's threads and seed set."""
+    device = choose_device(settings.device)
+    if settings.threads > 0:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    return device
+
+
+def optimizer_of(
+    network: nn.Module, settings: TrainSettings | RestorerTrainSettings, device: torch.device
+) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        network.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        fused=device.type != "mps",
+    )
+
+
+def check_loss(name: str, loss: float, epoch: int) -> None:
+    """Refuse a loss that is no number. ``epoch``: from 0."""
+    if not math.isfinite(loss):
+        raise TrainingError(f"{name}: loss is no number in epoch {epoch + 1}; lower learning_rate")
+
+
+def out_of_time(settings: TrainSettings | RestorerTrainSettings, rows: list[EpochRow]) -> bool:
+    return 0 < settings.max_minutes * 60 <= sum(row.seconds for row in rows)
+
+
+def result_of(
+    network: nn.Module,
+    settings: TrainSettings | RestorerTrainSettings,
+    rows: list[EpochRow],
+    steps_an_epoch: int,
+    out_dir: Path,
+) -> TrainResult:
+    """The network with the weights that ``keep`` names, and what its epochs were."""
+    best = best_row(rows)
+    if settings.keep == "best":
+        network.load_state_dict(load_file(out_dir / "best.safetensors"))
+    return TrainResult(
+        network=network.cpu().eval(),
+        rows=tuple(rows),
+        best_epoch=best.epoch,
+        kept_epoch=best.epoch if settings.keep == "best" else rows[-1].epoch,
+        steps=len(rows) * steps_an_epoch,
+        seconds=sum(row.seconds for row in rows),
+        stopped="epochs" if len(rows) == settings.epochs else "max_minutes",
+    )
+
+
 def train(
     config: NetworkConfig,
     settings: TrainSettings,
@@ -156,26 +208,17 @@ def train(
     """
     check_data(config, train_x, "train_x")
     check_data(config, val_x, "val_x")
-    device = choose_device(settings.device)
-    if settings.threads > 0:
-        torch.set_num_threads(settings.threads)
-    torch.manual_seed(settings.seed)
+    device = prepared_device(settings)
     network = build_network(config).to(device)
     network.encoder.checkpointing = network.decoder.checkpointing = settings.checkpointing == "blocks"
     if settings.compile == "default":
         network.encoder.compile()
         network.decoder.compile()
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        fused=device.type != "mps",
-    )
+    optimizer = optimizer_of(network, settings, device)
     mark = fingerprint(config, settings, train_x, val_x, processes.size)
     rows = resume(out_dir, mark, network, optimizer)
     steps_an_epoch = math.ceil(len(train_x) / (settings.batch_size * settings.accumulate * processes.size))
     steps = settings.epochs * steps_an_epoch
-    stopped = "epochs"
 
     for epoch in range(len(rows), settings.epochs):
         start = time.perf_counter()
@@ -198,10 +241,7 @@ def train(
             processes.add_gradients(network)
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
-            if not np.isfinite(sums[0]):
-                raise TrainingError(
-                    f"{config.name}: loss is no number in epoch {epoch + 1}; lower learning_rate"
-                )
+            check_loss(config.name, float(sums[0]), epoch)
             if progress is not None and processes.first:
                 progress(step + 1, steps, rows[-1] if rows else None)
         loss, mse, kl = (total / len(train_x) for total in processes.total(sums.tolist(), device))
@@ -211,22 +251,10 @@ def train(
         if processes.first:
             checkpoint(out_dir, mark, network, optimizer, rows)
         processes.wait()
-        if 0 < settings.max_minutes * 60 <= sum(row.seconds for row in rows):
-            stopped = "max_minutes" if epoch + 1 < settings.epochs else "epochs"
+        if out_of_time(settings, rows):
             break
 
-    best = best_row(rows)
-    if settings.keep == "best":
-        network.load_state_dict(load_file(out_dir / "best.safetensors"))
-    return TrainResult(
-        network=network.cpu().eval(),
-        rows=tuple(rows),
-        best_epoch=best.epoch,
-        kept_epoch=best.epoch if settings.keep == "best" else rows[-1].epoch,
-        steps=len(rows) * steps_an_epoch,
-        seconds=sum(row.seconds for row in rows),
-        stopped=stopped,
-    )
+    return result_of(network, settings, rows, steps_an_epoch, out_dir)
 
 
 def training_record(
