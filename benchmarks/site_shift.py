@@ -17,7 +17,7 @@ import pandas as pd
 
 from benchmarks.measure import keep, options
 from core.case import AnalyzeSettings
-from core.cli.calibrate import prepare_split
+from core.cli.calibrating import prepare_split
 from core.cli.prepare import Source
 from core.cli.site import site_copy
 from core.cli.sources import model_named

@@ -21,7 +21,7 @@ from core.anomaly.channels import joint, spreads, t2w
 from core.anomaly.normative import Normative, fit_normative
 from core.anomaly.residual import Array
 from core.anomaly.score import normative_top
-from core.cli.calibrate import prepare_split
+from core.cli.calibrating import prepare_split
 from core.cli.prepare import Source
 from core.cli.sources import model_named
 from core.config import settings

@@ -15,7 +15,6 @@ from core.anomaly.residual import AnomalyError, Mask, check_mask
 from core.io.derivatives import Region
 
 Sign = Literal[1, -1]
-LEVEL_OF = {name: level for level, name in LEVELS}
 
 
 def count_flags(maps: Iterable[NDArray[np.floating]], threshold: float, sign: Sign) -> NDArray[np.uint8]:

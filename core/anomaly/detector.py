@@ -30,7 +30,6 @@ POWER = 1.0  # of the mean; calibration chooses it on implanted lesions
 FORMAT = 1
 MOST_NORMALS = 16  # in the library: more of them find more alike in a lesion, and cost 0.1 s each at 64³
 Picked = TypeVar("Picked")
-MOST_LEFT_OUT = 24  # of them, whose own residual gives mean and SD
 
 
 @dataclass(frozen=True, eq=False)

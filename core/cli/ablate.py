@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from core.cli.calibrate import prepare_split, split_of
+from core.cli.calibrating import prepare_split, split_of
 from core.cli.console import UsageError, bar, say_json
 from core.cli.prepare import Source
 from core.cli.sources import model_named, predictor_of, scans_of

@@ -15,7 +15,7 @@ import typer
 
 from core.anomaly.normative import Normative, load_normative
 from core.anomaly.regions import FLOOR_MM3
-from core.cli import calibrate
+from core.cli.calibrating import card_of
 from core.cli.console import UsageError, bar, say, say_json
 from core.cli.prepare import Source, prepare_all, waiting
 from core.cli.prepare import Task as PrepareTask
@@ -43,7 +43,6 @@ from core.evaluation.wording import VARIANTS
 from core.io.atomic import write_bytes
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
-from core.networks.card import model_card
 from core.networks.zoo import CARD, ModelInfo, list_models
 from core.prepared import content_key, stored_key, versions
 from core.preprocess.pipeline import ONE_CHANNEL, settings_from_dict
@@ -337,15 +336,8 @@ def command(
     if cards:
         for info in infos:
             metrics = metrics_of(info.name, found, facts)
-            told_of = None if info.name not in normatives else calibrate.facts(normatives[info.name])
-            text = model_card(
-                info.config,
-                info.training,
-                info.preprocess,
-                synthetic=info.synthetic,
-                normative=told_of,
-                metrics=metrics,
-            )
+            known_of = normatives.get(info.name)
+            text = card_of(info.config, info.training, info.preprocess, info.synthetic, known_of, metrics)
             write_bytes(info.folder / CARD, text.encode())
     if as_json:
         say_json({"folder": str(target), "tables": sorted(found), "left_out": facts.left_out})

@@ -12,7 +12,9 @@ import numpy as np
 from core.anomaly.normative import load_normative
 from core.calibration import LANDMARKS
 from core.case import AnalyzeSettings
+from core.cli.calibrating import calibrated, prepare_split
 from core.cli.console import UsageError, say
+from core.cli.prepare import Source
 from core.cli.sources import scans_of
 from core.config import settings
 from core.io.atomic import write_bytes
@@ -80,9 +82,6 @@ def site_copy(
     UsageError, ModelError
         Where the normals or the copy's name can't be used.
     """
-    from core.cli.calibrate import calibrated, prepare_split
-    from core.cli.prepare import Source
-
     check_copy(info, out)
     scans = site_normals(data)
     plain = settings_from_dict(info.preprocess)

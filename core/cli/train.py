@@ -15,7 +15,8 @@ import typer
 from numpy.typing import NDArray
 
 from core.case import AnalyzeSettings
-from core.cli.calibrate import calibrated, card_of, done, prepare_split, split_of
+from core.cli.calibrate import done
+from core.cli.calibrating import calibrated, card_of, prepare_split, split_of
 from core.cli.console import UsageError, bar
 from core.cli.prepare import Source, source_of
 from core.cli.sources import REFERENCE, REFERENCE_MASK, recorded_hash, scans_of

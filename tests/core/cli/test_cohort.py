@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.cli.calibrate import split_of
+from core.cli.calibrating import split_of
 from core.cli.console import UsageError
 from core.cli.sources import scans_of
 from core.io.volume import load_volume
