@@ -16,13 +16,7 @@ const COMPARE_KEYS = [
 ];
 const CAPTION = 18; // CSS pixels above each pane
 
-export default function (component) {
-  const { parentElement } = component;
-  parentElement.fontanelle ??= mount(parentElement);
-  const view = parentElement.fontanelle;
-  view.update(component);
-  return () => { view.destroy(); delete parentElement.fontanelle; };
-}
+export default lasting("fontanelle", mount);
 
 function mount(root) {
   const { openNifti, voxelToMM, mmToVoxel, AXES, mirrored, zColors, countColors, differenceColors, countAt, slicePixels, headBox, grid, placement } = drawing;

@@ -50,13 +50,7 @@ function hold(id) {
   }, { capture: true, signal: end.signal });
 }
 
-export default function (component) {
-  const { parentElement } = component;
-  parentElement.fontanelleDesk ??= mount(parentElement);
-  const desk = parentElement.fontanelleDesk;
-  desk.update(component);
-  return () => { desk.destroy(); delete parentElement.fontanelleDesk; };
-}
+export default lasting("fontanelleDesk", mount);
 
 function mount(root) {
   const ui = {

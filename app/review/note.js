@@ -8,13 +8,7 @@
 const PAUSE_MS = 400;
 const STORED = "fontanelle.note.";
 
-export default function (component) {
-  const { parentElement } = component;
-  parentElement.fontanelleNote ??= mount(parentElement);
-  const note = parentElement.fontanelleNote;
-  note.update(component);
-  return () => { note.destroy(); delete parentElement.fontanelleNote; };
-}
+export default lasting("fontanelleNote", mount);
 
 function mount(root) {
   const field = el("textarea", { class: "field", maxlength: "2000" });

@@ -6,13 +6,7 @@
 const POINT_MS = 66; // at most so often the teacher's pointer is sent
 const IDLE_MS = 30000; // a second counts as active where the learner did something within that time
 
-export default function (component) {
-  const { parentElement } = component;
-  parentElement.lesson ??= mountLesson(parentElement);
-  const mounted = parentElement.lesson;
-  mounted.update(component);
-  return () => { mounted.destroy(); delete parentElement.lesson; };
-}
+export default lasting("lesson", mountLesson);
 
 function mountLesson(root) {
   const v = { data: {}, lesson: null, skew: 0, marks: [], at: -1, pending: 0, follows: true, laser: false, active: 0, busy: performance.now(), chosen: null };

@@ -13,6 +13,18 @@ const Z_LIMIT = 7.9; // where they clip
 const DISCLAIMER = "Research software, not a medical device";
 
 // ---- the page
+// A component's default export: what `mount(root)` makes lives on its element under `name`, is updated at each
+// rerun of Python, and destroyed with it.
+function lasting(name, mount) {
+  return (component) => {
+    const { parentElement } = component;
+    parentElement[name] ??= mount(parentElement);
+    const mounted = parentElement[name];
+    mounted.update(component);
+    return () => { mounted.destroy(); delete parentElement[name]; };
+  };
+}
+
 function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {

@@ -6,13 +6,7 @@
 // on or off, which the region table follows), `active` (seconds at work), `unsupported`. Verdicts are not the
 // viewer's: whoever hears them asks `fontanelleOnScreen` what they speak of.
 
-export default function (component) {
-  const { parentElement } = component;
-  parentElement.fontanelle ??= mount(parentElement);
-  const view = parentElement.fontanelle;
-  view.update(component);
-  return () => { view.destroy(); delete parentElement.fontanelle; };
-}
+export default lasting("fontanelle", mount);
 
 function mount(root) {
   // All that one viewer knows; the other files work on it.
