@@ -294,7 +294,7 @@ def _stop(process: subprocess.Popen[bytes] | None) -> None:
 
 
 def _with_parent(parent: int) -> Callable[[], None]:
-    """What a child does before it becomes the command: ask Linux for SIGTERM when ``parent`` dies.
+    """What a child does before it becomes the command: hear SIGTERM, and ask Linux for it when ``parent`` dies.
 
     Without, the analysis of a job whose runner was killed would go on beside the next one. Other systems have
     no such call; there it ends by itself.
@@ -302,6 +302,8 @@ def _with_parent(parent: int) -> Callable[[], None]:
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
     def ask() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the runner's
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         if libc is None:
             return
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -327,6 +329,8 @@ def work(folder: Path) -> State:
             (folder / "progress.json").unlink(missing_ok=True)
             _write(folder / "turn.json", turn)
             with (folder / "result.txt").open("ab") as result:
+                # Held back while the child is made: an exception raised in the midst of a fork is dropped.
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
                 process = subprocess.Popen(
                     command,
                     cwd=ROOT,
@@ -334,6 +338,7 @@ def work(folder: Path) -> State:
                     stdout=result,
                     preexec_fn=_with_parent(os.getpid()),  # this process has no threads
                 )
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
             if process.wait() != 0:
                 state = "cancelled" if (folder / "cancel").exists() else "failed"
                 break

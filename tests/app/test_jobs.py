@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from app import jobs
 from app.jobs import Job, JobError, cancel, friendly, list_jobs, status, submit
-from core.config import settings
+from core.config import ROOT, settings
 
 SCAN = [Path("sub-a_T2w.nii.gz")]
 
@@ -125,6 +126,22 @@ def test_a_killed_runner_takes_its_analysis_with_it(tmp_path: Path) -> None:
     while running.exists() and "\nState:\tZ" not in (running / "status").read_text():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_cancel_in_the_midst_of_a_fork_is_heard(tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    folder.mkdir()
+    (folder / "job.json").write_text(json.dumps({"created": 0, "commands": [OK, OK], "models": ["m1", "m2"]}))
+    runner = (
+        "import os, signal, sys; from pathlib import Path; from app import jobs\n"
+        "os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "print(jobs.work(Path(sys.argv[1])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", runner, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == ["cancelled"], done.stderr
+    assert json.loads((folder / "end.json").read_text())["state"] == "cancelled"
 
 
 def test_only_a_job_that_is_over_is_dismissed(tmp_path: Path) -> None:
