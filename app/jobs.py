@@ -294,7 +294,7 @@ def _stop(process: subprocess.Popen[bytes] | None) -> None:
 
 
 def _with_parent(parent: int) -> Callable[[], None]:
-    """What a child does before it becomes the command: hear SIGTERM, and ask Linux for it when ``parent`` dies.
+    """What a child does before it becomes the command: hear SIGTERM, and ask for it if ``parent`` dies.
 
     Without, the analysis of a job whose runner was killed would go on beside the next one. Other systems have
     no such call; there it ends by itself.
