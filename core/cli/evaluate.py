@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass
-from functools import cache, partial
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,74 +15,37 @@ from core.anomaly.normative import Normative, load_normative
 from core.anomaly.regions import FLOOR_MM3
 from core.cli.calibrating import card_of
 from core.cli.console import UsageError, bar, say, say_json
+from core.cli.measuring import (
+    Choice,
+    Task,
+    baselines_of,
+    choose_thresholds,
+    measure_baselines,
+    measure_networks,
+    paths_of,
+)
 from core.cli.prepare import Source, prepare_all, waiting
 from core.cli.prepare import Task as PrepareTask
 from core.cli.sources import model_named, predictor_of, scans_of
-from core.cluster import outcomes
 from core.config import settings
 from core.evaluation import cohort, localisation
-from core.evaluation.baselines import Cube, Scorer, baseline_scorers, network_scorer
 from core.evaluation.cards import metrics_of
 from core.evaluation.cohort import Measured, group_of
-from core.evaluation.lesions import Lesions, case_of, find_lesions
-from core.evaluation.measure import (
-    MeasureSettings,
-    Row,
-    cached_row,
-    measured,
-    read_cube,
-    row_key,
-    stored_content,
-)
+from core.evaluation.lesions import case_of, find_lesions
+from core.evaluation.measure import MeasureSettings, read_cube
 from core.evaluation.report import Evaluation, Facts, write_evaluation, write_tables
 from core.evaluation.sheets import sheets_of
 from core.evaluation.statistics import DRAWS
+from core.evaluation.thresholds import Thresholds
 from core.evaluation.wording import VARIANTS
 from core.io.atomic import write_bytes
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
 from core.networks.zoo import CARD, ModelInfo, list_models
-from core.prepared import content_key, stored_key, versions
+from core.prepared import versions
 from core.preprocess.pipeline import ONE_CHANNEL, settings_from_dict
 
 IDENTITY = "identity"
-
-
-@dataclass(frozen=True)
-class Task:
-    """One scan to measure by one model, as it travels to a worker process."""
-
-    scan: Scan
-    model: Path
-    device: str
-    root: Path
-    cube: int
-    lesions: Lesions | None
-    settings: MeasureSettings
-    cache: Path
-
-    @property
-    def paths(self) -> CasePaths:
-        return CasePaths(self.root, self.scan.subject, self.scan.session)
-
-
-@cache
-def scorer_of(model: Path, device: str) -> Scorer:
-    """A model folder as a scorer, once a process."""
-    return network_scorer(predictor_of(model, device))
-
-
-def run(task: Task) -> Row:
-    """Measure one scan."""
-    scorer = scorer_of(task.model, task.device)
-    return measured(task.paths, task.cube, scorer, task.lesions, task.settings, task.cache)
-
-
-def finished(task: Task) -> Row | None:
-    """The row, where its content was measured before."""
-    scorer = scorer_of(task.model, task.device)
-    key = row_key(stored_content(task.paths, task.cube, scorer), scorer, task.lesions, task.settings)
-    return cached_row(task.cache, key)
 
 
 def channels_of(info: ModelInfo) -> tuple[str, ...]:
@@ -129,75 +90,10 @@ def prepared_scans(
     return [scan for scan in scans if case_of(scan) not in bad], bad
 
 
-def measure_networks(tasks: Sequence[Task], jobs: int) -> tuple[list[Measured], dict[str, str]]:
-    """Rows of all scans and models in the order of ``tasks``; what failed, with the reason."""
-    rows: dict[int, Row] = {}
-    bad: dict[str, str] = {}
-    left = []
-    for index, task in enumerate(tasks):
-        row = finished(task)
-        if row is None:
-            left.append(index)
-        else:
-            rows[index] = row
-    if left:
-        places = {id(tasks[index]): index for index in left}
-        with bar("measure", len(tasks)) as shown:
-            done = len(rows)
-            shown.at(done)
-            with closing(outcomes(run, [tasks[index] for index in left], jobs)) as results:
-                for task, future in results:
-                    error = future.exception()
-                    if error is None:
-                        rows[places[id(task)]] = future.result()
-                    else:
-                        bad[f"{task.paths.stem} by {task.model.name}"] = str(error) or type(error).__name__
-                    done += 1
-                    shown.at(done, f"{task.model.name} {task.paths.stem}")
-    return [Measured(task.scan, rows[index]) for index, task in enumerate(tasks) if index in rows], bad
-
-
-def measure_baselines(
-    scans: Sequence[Scan],
-    root: Path,
-    cube: int,
-    known: dict[str, Lesions],
-    options: MeasureSettings,
-    store: Path,
-) -> list[Measured]:
-    """Rows of the baselines on the test scans; fitted on training and validation normals as they say.
-
-    Empty where the data set has too few normals to fit on (3 of each).
-    """
-    groups = {
-        group: [CasePaths(root, scan.subject, scan.session) for scan in scans if group_of(scan) == group]
-        for group in (cohort.TRAIN, cohort.VALIDATION)
-    }
-    tests = [scan for scan in scans if group_of(scan) in (cohort.NORMAL, cohort.ABNORMAL)]
-    if min(len(paths) for paths in groups.values()) < 3 or not tests:
-        return []
-
-    def cubes(group: str) -> list[Cube]:
-        return [read_cube(paths, cube) for paths in groups[group]]
-
-    key = content_key({group: [stored_key(p, cube) for p in paths] for group, paths in groups.items()})
-    training, held_out = cache(partial(cubes, cohort.TRAIN)), cache(partial(cubes, cohort.VALIDATION))
-    found = []
-    with bar("baselines", 1) as shown:
-        scorers = baseline_scorers(training, held_out, key)
-        for number, scorer in enumerate(scorers):
-            for index, scan in enumerate(tests):
-                shown.at((number + index / len(tests)) / len(scorers), scorer.name)
-                paths = CasePaths(root, scan.subject, scan.session)
-                row = measured(paths, cube, scorer, known.get(case_of(scan)), options, store)
-                found.append(Measured(scan, row))
-        shown.at(1)
-    return found
-
-
 def tables_of(
     networks: Sequence[Measured],
     baselines: Sequence[Measured],
+    thresholds: Thresholds,
     normatives: dict[str, Normative],
     options: MeasureSettings,
     data: str,
@@ -221,7 +117,7 @@ def tables_of(
     tables["case_auc"] = cohort.auc_table(everyone, seed, variants=list(VARIANTS)[:1])
     scored = localisation.scored_maps([*networks, *baselines])
     if scored:
-        tables["localisation"] = localisation.localisation_table(scored, seed)
+        tables["localisation"] = localisation.localisation_table(scored, thresholds, seed)
         tables["froc"] = localisation.froc_table(scored, options.thresholds)
         tables["lesions"] = localisation.lesion_table(scored)
     return tables
@@ -309,10 +205,16 @@ def command(
         for scan in scans
     ]
     networks, failed = measure_networks(tasks, jobs)
-    baselines = measure_baselines(scans, root, cube, known, options, store)
+    scorers = baselines_of(scans, root, cube)
+    baselines = measure_baselines(scorers, scans, root, cube, known, options, store)
+    normals = tuple(paths_of(scans, root, [cohort.VALIDATION]))
+    choices = [Choice(info.folder, device or settings().device, normals, cube, store) for info in infos]
+    thresholds = choose_thresholds(choices, scorers, jobs) if known else {}
     files = {info.name: info.folder / "normative.npz" for info in infos}
     normatives = {name: load_normative(path) for name, path in files.items() if path.is_file()}
-    found = tables_of(networks, baselines, normatives, options, f"{folder.resolve().stem}, {cube}³", seed)
+    found = tables_of(
+        networks, baselines, thresholds, normatives, options, f"{folder.resolve().stem}, {cube}³", seed
+    )
     counts = found["subjects"].groupby("group")["case"].nunique()
     called = "python -m core evaluate" if data is None else f"python -m core evaluate {data}"
     facts = Facts(

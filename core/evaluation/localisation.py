@@ -20,6 +20,7 @@ from core.evaluation.metrics import (
     value_at,
 )
 from core.evaluation.statistics import Estimate, bootstrap, mean_estimate
+from core.evaluation.thresholds import Threshold, Thresholds, dice_at, no_threshold
 
 FALSE_A_SCAN = 1.0
 SIZES: tuple[tuple[str, float, float], ...] = (
@@ -121,16 +122,22 @@ def sensitivity(scored: Scored, kind: str, seed: int) -> Estimate:
     return _resampled(scored, statistic, seed)
 
 
-def localisation_table(scored: Sequence[Scored], seed: int) -> pd.DataFrame:
+def threshold_of(one: Scored, thresholds: Thresholds) -> Threshold:
+    return thresholds.get((one.scorer, one.map), no_threshold("no threshold was chosen"))
+
+
+def localisation_table(scored: Sequence[Scored], thresholds: Thresholds, seed: int) -> pd.DataFrame:
     """One line for each scorer and map, every value with a bootstrap 95 % interval over scans.
 
     ``ap`` and ``auroc``: of brain voxels within a scan, mean of abnormal scans. ``ap_pooled``: over the
-    voxels of all test scans, normals too. ``dice``: at |z| ≥ 3, fixed beforehand and not searched, since no
-    validation scan has a lesion. ``sensitivity``: lesion-wise, at one false positive a scan, by components of
+    voxels of all test scans, normals too. ``dice``: at |z| ≥ ``threshold``, mean of abnormal scans; the
+    threshold was chosen as ``threshold_from`` says, never on test scans (NaN: none could be).
+    ``sensitivity``: lesion-wise, at one false positive a scan, by components of
     any size; ``sensitivity_listed``: by those as large as a region that Review lists.
     """
     lines = []
     for one in scored:
+        threshold = threshold_of(one, thresholds)
         line: dict[str, Any] = {
             "method": one.method,
             "scorer": one.scorer,
@@ -142,14 +149,20 @@ def localisation_table(scored: Sequence[Scored], seed: int) -> pd.DataFrame:
             "prevalence": float(np.mean([row["prevalence"] for row in one.abnormals])),
         }
         estimates = {
-            name: mean_estimate([row[name] for row in one.abnormals], seed)
-            for name in ("ap", "auroc", "dice")
+            name: mean_estimate([row[name] for row in one.abnormals], seed) for name in ("ap", "auroc")
         }
+        dices = [dice_at(row["histograms"], threshold.z) for row in one.abnormals]
+        estimates["dice"] = mean_estimate(dices, seed)
         estimates["ap_pooled"] = pooled_ap(one, seed)
         estimates["sensitivity"] = sensitivity(one, "any", seed)
         estimates["sensitivity_listed"] = sensitivity(one, "listed", seed)
         for name, (value, low, high) in estimates.items():
             line |= {name: value, f"{name}_low": low, f"{name}_high": high}
+        line |= {
+            "threshold": threshold.z,
+            "validation_dice": threshold.dice,
+            "threshold_from": threshold.source,
+        }
         lines.append(line)
     table = pd.DataFrame(lines)
     return table.sort_values("ap", ascending=False, kind="stable", ignore_index=True) if lines else table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from core.anomaly.residual import Array, normative_z, volume_z
 from core.anomaly.score import normative_top
 from core.evaluation.baselines import Cube, Normalisation, Scorer
 from core.evaluation.lesions import Lesions, lesions_in_cube
-from core.evaluation.metrics import auroc, average_precision, detect, dice, score_histograms
+from core.evaluation.metrics import auroc, average_precision, detect, score_histograms
 from core.evaluation.statistics import EvaluationError
 from core.io.atomic import write_bytes
 from core.io.derivatives import CasePaths
@@ -25,8 +26,7 @@ from core.io.volume import Volume, load_mask, load_volume
 from core.prepared import content_key, stored_key
 from core.preprocess.pipeline import ONE_CHANNEL
 
-SCHEMA = 2
-DICE_Z = 3.0
+SCHEMA = 3
 # |z| of the FROC curve; the same for all scorers.
 THRESHOLDS: tuple[float, ...] = tuple(np.arange(1.0, 12.01, 0.25).tolist())
 Row = dict[str, Any]
@@ -38,7 +38,6 @@ class MeasureSettings:
 
     floor_mm3: float = FLOOR_MM3  # smallest region
     thresholds: tuple[float, ...] = THRESHOLDS
-    dice_z: float = DICE_Z
 
 
 def read_cube(paths: CasePaths, cube: int, channels: tuple[str, ...] = ONE_CHANNEL) -> Cube:
@@ -117,8 +116,9 @@ def localise(z: Array, cube: Cube, lesions: Lesions, settings: MeasureSettings) 
     """How well |z| finds the lesions: voxels inside the brain, and components against lesions.
 
     The voxel measures of a scan without a lesion are absent, but for its histogram, which pooled average
-    precision needs. Components count twice: those of any size ("any"), since half of the lesions may be
-    smaller than a region, and those that Review would list ("listed").
+    precision needs; Dice at any |z| follows from the histogram too (``metrics.dice_curve``). Components count
+    twice: those of any size ("any"), since half of the lesions may be smaller than a region, and those that
+    Review would list ("listed").
     """
     labels = lesions_in_cube(lesions, cube)
     score = np.abs(z[cube.mask])
@@ -137,7 +137,6 @@ def localise(z: Array, cube: Cube, lesions: Lesions, settings: MeasureSettings) 
     if truth.any():
         row["ap"] = average_precision(score, truth)
         row["auroc"] = auroc(score, truth)
-        row["dice"] = dice(score >= settings.dice_z, truth)
         row["prevalence"] = float(truth.mean())
         row["type_ap"] = {}
         for kind in sorted(set(lesions.types)):
@@ -178,6 +177,15 @@ def cached_row(cache: Path, key: str) -> Row | None:
     return row if isinstance(row, dict) and row.get("key") == key else None
 
 
+def kept_row(cache: Path, key: str, make: Callable[[], Row]) -> Row:
+    """The row of ``key`` from the cache, else made and put there."""
+    if (row := cached_row(cache, key)) is not None:
+        return row
+    row = {**make(), "key": key}
+    write_bytes(cache / key[:2] / f"{key}.json", json.dumps(row).encode())
+    return row
+
+
 def measured(
     paths: CasePaths,
     cube: int,
@@ -194,8 +202,6 @@ def measured(
         Where the scan is not prepared, or does not fit.
     """
     key = row_key(stored_content(paths, cube, scorer), scorer, lesions, settings)
-    if (row := cached_row(cache, key)) is not None:
-        return row
-    row = {**measure(read_cube(paths, cube, scorer.channels), scorer, lesions, settings), "key": key}
-    write_bytes(cache / key[:2] / f"{key}.json", json.dumps(row).encode())
-    return row
+    return kept_row(
+        cache, key, lambda: measure(read_cube(paths, cube, scorer.channels), scorer, lesions, settings)
+    )

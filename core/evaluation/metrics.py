@@ -63,16 +63,20 @@ def auroc_estimate(normal: ArrayLike, abnormal: ArrayLike, seed: int, draws: int
     return bootstrap(lambda i, j: float(pairs[i][:, j].mean()), list(pairs.shape), seed, draws)
 
 
-def dice(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """2 |A ∩ B| / (|A| + |B|); 1 where both are empty."""
-    total = int(found.sum()) + int(truth.sum())
-    return 2.0 * int((found & truth).sum()) / total if total else 1.0
-
-
 def score_histograms(score: NDArray[np.floating], truth: NDArray[np.bool_]) -> list[list[int]]:
     """Counts (2, 1000) of positive and negative voxels by score, bins of 0.02; the last is open."""
     bins = np.clip(score / BIN_Z, 0, BINS - 1).astype(np.int64)
     return [np.bincount(bins[part], minlength=BINS).tolist() for part in (truth, ~truth)]
+
+
+def dice_curve(counts: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Dice (bins,) of what scores at least 0, 0.02, 0.04, …, from ``score_histograms`` (2, bins).
+
+    1 where nothing is flagged and nothing is there.
+    """
+    hits, false = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
+    total = hits + false + counts[0].sum()
+    return np.divide(2.0 * hits, total, out=np.ones(len(hits)), where=total > 0)
 
 
 def pooled_average_precision(counts: NDArray[np.integer]) -> float:

@@ -30,8 +30,9 @@ TITLES = {
 NOTES = (
     "Train against test abnormal is the paper's comparison; it also measures how well a network knows the "
     "scans it was trained on. Test normal against test abnormal does not.",
-    "Dice is reported at |z| ≥ 3, fixed beforehand: validation holds no lesions to choose a threshold on, "
-    "and test is not searched.",
+    "Dice is reported at a threshold of |z| for each score, the one with the highest mean Dice on lesions "
+    "implanted into the validation normals, each normal left out of what it is scored against. Test scans "
+    "are not searched, and implants are not their lesions: the best threshold on test may be another.",
     "Networks' normative z comes from the validation normals. Intensity baselines are given twice: fitted on "
     "the same validation normals, and on the training normals, which they may use since they train nothing "
     "else. Validation scans have no normative measure of their own here.",

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.cli import evaluate
+from core.cli import measuring
 from core.evaluation.report import read_evaluation
 from core.io.volume import save_volume
 from core.predictor import Predictor
@@ -31,6 +31,7 @@ from tests.core.conftest import Run
 SPLITS = [("train", 1)] * 3 + [("validation", 1)] * 3 + [("test", 1)] * 2 + [("test", 5)] * 2
 
 SHEETS = 3  # scans of figures 5 to 7, which are drawn anew each time
+CHOICE = 3 + 3 * 4  # validation normals and the implants in them, for the thresholds
 
 
 def cohort_of_phantoms(root: Path) -> None:
@@ -70,21 +71,24 @@ def network(monkeypatch: pytest.MonkeyPatch) -> CountingNetwork:
         synthetic=True,
         hash="model-hash",
     )
-    evaluate.scorer_of.cache_clear()
+    measuring.scorer_of.cache_clear()
     monkeypatch.setattr("core.prepared.prepare", fake_prepare)
     monkeypatch.setattr("core.cli.prepare.reference_of_model", lambda folder, name: reference())
     monkeypatch.setattr("core.cli.evaluate.list_models", lambda folder: [info])
-    monkeypatch.setattr(
-        "core.cli.evaluate.predictor_of",
-        lambda folder, device: Predictor("vae_8x8_512", "model-hash", PrepareSettings(cube=CUBE), counting),
-    )
+    for module in ("evaluate", "measuring"):
+        monkeypatch.setattr(
+            f"core.cli.{module}.predictor_of",
+            lambda folder, device: Predictor(
+                "vae_8x8_512", "model-hash", PrepareSettings(cube=CUBE), counting
+            ),
+        )
     return counting
 
 
 @pytest.fixture(autouse=True)
 def _scorers() -> Iterator[None]:
     yield
-    evaluate.scorer_of.cache_clear()
+    measuring.scorer_of.cache_clear()
 
 
 def test_a_cohort_is_evaluated_once(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
@@ -96,7 +100,7 @@ def test_a_cohort_is_evaluated_once(run: Run, network: CountingNetwork, tmp_path
     made = read_evaluation(folder)
     assert made.facts.synthetic
     assert made.facts.groups == {"train": 3, "validation": 3, "test normal": 2, "test abnormal": 2}
-    assert network.calls == 10 + SHEETS
+    assert network.calls == 10 + CHOICE + SHEETS
     assert sorted(made.sheets) == ["figure_5", "figure_6", "figure_7", "figure_8"]
     assert (folder / "index.html").is_file()
     assert {path.stem for path in (tmp_path / "small").iterdir()} == {
@@ -113,6 +117,9 @@ def test_a_cohort_is_evaluated_once(run: Run, network: CountingNetwork, tmp_path
     assert (best["n_normal"], best["n_abnormal"], best["lesions"]) == (2, 2, 2)
     assert best["ap"] > 0.8
     assert best["sensitivity"] == 1.0
+    assert best["threshold"] > 1
+    assert best["dice"] > 0.5
+    assert best["threshold_from"] == "12 implants in 3 validation normals"
     nothing = made.tables["localisation"].set_index("scorer").loc["identity"]
     assert nothing["ap"] == pytest.approx(nothing["prevalence"])
     assert (nothing["auroc"], nothing["sensitivity"]) == (0.5, 0)
@@ -121,7 +128,7 @@ def test_a_cohort_is_evaluated_once(run: Run, network: CountingNetwork, tmp_path
 
     before = {path.name: path.read_bytes() for path in folder.glob("*.csv")}
     assert run("evaluate", tmp_path / "bids")[0] == 0
-    assert network.calls == 10 + 2 * SHEETS, "measured before"
+    assert network.calls == 10 + CHOICE + 2 * SHEETS, "measured before"
     assert {path.name: path.read_bytes() for path in folder.glob("*.csv")} == before
 
 
@@ -135,11 +142,28 @@ def test_the_split_may_change_without_measuring_again(
     table.write_text(table.read_text().replace("sub-0\ttrain", "sub-0\tvalidation"))
     # Two training normals are too few for the baselines; the rest goes on.
     assert run("evaluate", "--out", tmp_path / "again")[0] == 0
-    assert network.calls == 10 + 2 * SHEETS
+    assert network.calls == 10 + CHOICE + (4 + 4 * 4) + 2 * SHEETS
     assert read_evaluation(tmp_path / "data" / "evaluation" / "demo").facts.groups["train"] == 3
     made = read_evaluation(tmp_path / "again")
     assert made.facts.groups["validation"] == 4
     assert set(made.tables["localisation"]["scorer"]) == {"vae_8x8_512"}
+
+
+def test_too_few_validation_normals_give_no_dice_and_say_so(
+    run: Run, network: CountingNetwork, tmp_path: Path
+) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    table = tmp_path / "bids" / "participants.tsv"
+    table.write_text(table.read_text().replace("sub-3\tvalidation", "sub-3\ttrain"))
+    assert run("evaluate", tmp_path / "bids")[0] == 0
+    folder = tmp_path / "data" / "evaluation" / "bids"
+    found = read_evaluation(folder).tables["localisation"]
+    assert found["dice"].isna().all()
+    assert set(found["threshold_from"]) == {
+        "2 validation normals; 3 or more are needed to choose a threshold"
+    }
+    assert (found["ap"] > 0).all()
+    assert "2 validation normals; 3 or more" in (folder / "index.html").read_text()
 
 
 def test_one_bad_scan_is_left_out_and_named(run: Run, network: CountingNetwork, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from core.evaluation.baselines import Cube
 from core.evaluation.cohort import Measured
 from core.evaluation.localisation import froc_table, lesion_table, localisation_table, scored_maps
 from core.evaluation.report import Evaluation, Facts
+from core.evaluation.thresholds import Threshold
 from core.evaluation.wording import VARIANTS
 from core.io.bids import Scan
 
@@ -70,8 +71,15 @@ def localised(found: list[list[int]], false: list[int], types: list[str], ap: fl
         "volumes_mm3": [50.0 * 10**n for n in range(len(types))],
     }
     if types:
-        row |= {"ap": ap, "auroc": 0.9, "dice": 0.4, "prevalence": 0.02, "type_ap": dict.fromkeys(types, ap)}
+        row |= {"ap": ap, "auroc": 0.9, "prevalence": 0.02, "type_ap": dict.fromkeys(types, ap)}
     return row
+
+
+def thresholds(models: tuple[str, ...], z: float) -> dict[tuple[str, str], Threshold]:
+    """One threshold for the normative map of all."""
+    return {
+        (model, "normative"): Threshold(z, 0.5, "36 implants in 9 validation normals") for model in models
+    }
 
 
 def cohort(models: tuple[str, ...] = ("std_8x8", "vae_8x8_512", "vae_16x16_256")) -> list[Measured]:
@@ -119,7 +127,7 @@ def evaluation() -> Evaluation:
             "roc": tables.roc_table(subjects),
             "auc": auc,
             "paper": tables.paper_table(summary, auc, "demo"),
-            "localisation": localisation_table(scored, 0),
+            "localisation": localisation_table(scored, thresholds(("std_8x8",), 0.18), 0),
             "froc": froc_table(scored, [2.0, 3.0, 4.0]),
             "lesions": lesion_table(scored),
             "case_auc": tables.auc_table(subjects, 0, variants=list(VARIANTS)[:1]),

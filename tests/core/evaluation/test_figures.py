@@ -70,7 +70,7 @@ def test_roc_of_one_grid_and_variant(subjects: pd.DataFrame) -> None:
 
 def test_localisation_figures() -> None:
     scored = scored_maps(cohort())
-    table = localisation_table(scored, 0)
+    table = localisation_table(scored, {}, 0)
     figure = figures.localisation_figure(table, "ap", "AP", "AP", synthetic=False)
     assert sum(len(line.x) for line in figure.data) == 3
     assert figure.layout.title.text == "AP"

@@ -6,7 +6,7 @@ import pytest
 
 from core.evaluation.cohort import Measured
 from core.evaluation.localisation import froc_table, lesion_table, localisation_table, scored_maps
-from tests.core.evaluation.fakes import cohort, localised, row, scan
+from tests.core.evaluation.fakes import cohort, localised, row, scan, thresholds
 
 
 def two_scans() -> list[Measured]:
@@ -37,7 +37,7 @@ def test_froc_and_sensitivity_at_one_false_positive() -> None:
     froc = froc_table(scored, [2.0, 3.0, 4.0])
     assert froc["false_a_scan"].tolist() == [4, 0.5, 0]
     assert froc["sensitivity"].tolist() == pytest.approx([1, 2 / 3, 1 / 3])
-    table = localisation_table(scored, seed=0)
+    table = localisation_table(scored, {}, seed=0)
     # One of 3.5 steps from (0.5, 2/3) to (4, 1) is a seventh of the way.
     assert table.loc[0, "sensitivity"] == pytest.approx(2 / 3 + (1 / 7) * (1 / 3))
     assert table.loc[0, "sensitivity_listed"] == 0
@@ -63,7 +63,7 @@ def test_intervals_hold_the_value_and_the_best_comes_first() -> None:
         found = one.row["maps"]["normative"].get("localisation")
         if one.row["scorer"] == "vae_8x8_512" and found is not None and found["types"]:
             found["ap"] = 0.7
-    table = localisation_table(scored_maps(measured), seed=0)
+    table = localisation_table(scored_maps(measured), thresholds(("std_8x8", "vae_8x8_512"), 0.18), seed=0)
     assert table["scorer"].tolist() == ["vae_8x8_512", "std_8x8"]
     assert table["ap"].tolist() == pytest.approx([0.7, 0.5])
     for name in ("ap", "ap_pooled", "auroc", "dice", "sensitivity", "sensitivity_listed"):
@@ -71,3 +71,21 @@ def test_intervals_hold_the_value_and_the_best_comes_first() -> None:
         assert (table[name] <= table[f"{name}_high"] + 1e-12).all()
     # Every positive voxel scores above all others.
     assert table["ap_pooled"].tolist() == [1.0, 1.0]
+
+
+def test_dice_is_at_the_threshold_of_each_map_and_absent_without_one() -> None:
+    measured = cohort(("std_8x8", "vae_8x8_512"))
+    # Two lesion voxels in bin 9 (0.18), 90 others in bin 0: at |z| ≥ 0.02 to 0.18 all is found and no more.
+    table = localisation_table(scored_maps(measured), thresholds(("std_8x8",), 0.18), seed=0)
+    lines = table.set_index("scorer")
+    assert lines.loc["std_8x8", ["dice", "dice_low", "threshold", "validation_dice"]].tolist() == [
+        1,
+        1,
+        0.18,
+        0.5,
+    ]
+    assert lines.loc["std_8x8", "threshold_from"] == "36 implants in 9 validation normals"
+    assert lines.loc["vae_8x8_512", ["dice", "threshold"]].isna().all()
+    assert lines.loc["vae_8x8_512", "threshold_from"] == "no threshold was chosen"
+    everything = localisation_table(scored_maps(measured), thresholds(("std_8x8",), 0.0), seed=0)
+    assert everything.set_index("scorer").loc["std_8x8", "dice"] == pytest.approx(2 * 2 / (92 + 2))

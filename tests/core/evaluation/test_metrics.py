@@ -13,7 +13,7 @@ from core.evaluation.metrics import (
     average_precision,
     crossing,
     detect,
-    dice,
+    dice_curve,
     froc_curve,
     pooled_average_precision,
     roc_points,
@@ -71,10 +71,13 @@ def test_pooled_average_precision_is_that_of_all_voxels_together() -> None:
     assert score_histograms(np.array([1e6]), np.array([True]))[0][-1] == 1
 
 
-def test_dice() -> None:
-    one, other = np.array([1, 1, 0, 0], bool), np.array([0, 1, 1, 1], bool)
-    assert dice(one, other) == 2 * 1 / 5
-    assert dice(one & False, one & False) == 1.0
+def test_dice_at_every_threshold_follows_from_the_histogram() -> None:
+    scores, truth = np.array([0.01, 0.03, 0.03, 0.05]), np.array([0, 1, 0, 1], bool)
+    curve = dice_curve(np.array(score_histograms(scores, truth)))
+    # All four voxels, then three, then the highest alone; above, two lesion voxels and nothing found.
+    assert curve[:4].tolist() == pytest.approx([2 * 2 / (4 + 2), 2 * 2 / (3 + 2), 2 * 1 / (1 + 2), 0])
+    nothing = dice_curve(np.array(score_histograms(scores, truth & False)))
+    assert nothing[:4].tolist() == [0, 0, 0, 1]
 
 
 def blobs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
