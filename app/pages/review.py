@@ -11,6 +11,7 @@ from app.feedback.reads import add_event, events_of
 from app.feedback.store import SavedReader, StoreError, new_id
 from app.identity import is_coordinator, require_reader
 from app.review import answers, marks, panel, preparation, protocol, reading, tabs, terms, whole
+from app.review.drawn import drawn_slices
 from app.review.header import header, leave, offer_run, open_picked, turn
 from app.review.progress import order_of
 from app.review.reading import Open
@@ -105,7 +106,7 @@ def read(case: Case, reader: SavedReader, blind: bool) -> None:
                 icon=":material/info:",
             )
         if drawn_here:
-            panel.drawn_slices(now, paths, weak)
+            drawn_slices(now, paths, weak)
     with right, st.container(key="reading_panel"):
         elsewhere = "" if blind else other_map(everything, name, stuff.maps)
         panel.panel(now, weak, reading.verified(now, drawn_here), drawn_here, elsewhere)

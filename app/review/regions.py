@@ -1,0 +1,136 @@
+"""The flagged regions in Review's panel, and what the reader says of the one selected."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.feedback.store import SavedVerdict, VerdictValue
+from app.feedback.vocabulary import Term
+from app.review import answers, desk, reading, said
+from app.review.choices import sure_row, type_box
+from app.review.reading import Open
+from app.review.table import describe, expectation, nothing_listed, region_frame
+from core.anomaly.palette import PALETTES
+
+INK = dict(zip(("▼ 4+", "▼ 3–4", "▼ 2–3", "▲ 2–3", "▲ 3–4", "▲ 4+"), PALETTES["paper"], strict=True))
+TABLE_ROWS = 4
+
+
+def regions(
+    now: Open,
+    weak: bool,
+    ready: bool,
+    given: dict[str, SavedVerdict],
+    vocabulary: list[Term],
+    elsewhere: str,
+) -> None:
+    """How many are read, the table, and the buttons of a verdict."""
+    count, include = st.columns([0.58, 0.42], vertical_alignment="center")
+    read = sum(region.id in given for region in now.regions)
+    count.markdown(f"**{read} of {len(now.regions)} regions read**")
+    include.toggle("Band 2–3 too", weak, key=f"review_weak_{weak}", on_change=reading.on_weak_toggle)
+    line = expectation(now.record, now.name, weak)
+    st.caption(line if elsewhere == "" else f"{line} {elsewhere}: press m.")
+    if not now.regions:
+        st.info(nothing_listed(now.record, weak), icon=":material/check:")
+        return
+    _table(now, given)
+    _verdict(now, ready, given, vocabulary)
+
+
+def _table(now: Open, given: dict[str, SavedVerdict]) -> None:
+    """One row a region; a click anywhere in it moves the viewer there."""
+    selected = st.session_state.get("reading_region")
+    rows = [region.id for region in now.regions]
+    style = region_frame(now.regions, given).style
+    style = style.map(lambda band: f"color: {INK[band]}; font-weight: 600", subset=["Band"])
+    if selected in rows:
+        style = style.apply(
+            lambda row: ["background-color: #d5ede8"] * len(row),
+            axis=1,
+            subset=([rows.index(selected)], slice(None)),
+        )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        style,
+        key=reading.table_key(),
+        on_select=reading.on_row,
+        selection_mode="single-cell",
+        hide_index=True,
+        row_height=28,
+        height=38 + 28 * min(TABLE_ROWS, len(rows)),
+        column_config={
+            "": st.column_config.TextColumn(width=32, help="Your verdict"),
+            "Band": st.column_config.TextColumn(width=58, help="▲ brighter, ▼ darker than expected, in SD"),
+            "Side": st.column_config.TextColumn(width=62),
+            "mm³": number(width=58, format="%.0f"),
+            "Peak": number(width=54, format="%+.1f", help="Signed z of the peak"),
+            "Mean": number(width=54, format="%+.1f", help="Signed mean z"),
+            "Slice": number(width=46, format="%d", help="Axial slice of largest extent"),
+        },
+    )
+
+
+def _verdict(now: Open, ready: bool, given: dict[str, SavedVerdict], vocabulary: list[Term]) -> None:
+    region = reading.selected_region()
+    said.form_id()
+    if not ready:
+        st.markdown(":gray[Verdicts wait until the viewer shows this case.]")
+    else:
+        st.markdown(
+            f"**{describe(region)}**" if region else ":gray[Select a region: click a row, or press n.]"
+        )
+    standing = given.get(region.id) if region is not None else None
+    choices: tuple[tuple[str, str, VerdictValue], ...] = (
+        ("Agree", "A", "agree"),
+        ("Disagree", "D", "disagree"),
+        ("Unsure", "S", "unsure"),
+    )
+    name = "" if region is None else region.id
+    for column, (text, key, verdict) in zip(st.columns(3, gap="small"), choices, strict=True):
+        column.button(
+            f"{text} ({key})",
+            key=f"verdict_{verdict}",
+            on_click=_save,
+            args=(verdict, name),
+            disabled=region is None or not ready,
+            type="primary" if standing is not None and standing.verdict == verdict else "secondary",
+            width="stretch",
+        )
+    answer = said.AnswerDraft() if region is None else said.answer_of(now, region, standing)
+    kind, sure = st.columns([0.44, 0.56], gap="small", vertical_alignment="center")
+    with kind:
+        type_box(
+            f"type_{said.analysis_key(now)[:16]}_{name}_{standing.id if standing else answer.finding_type}",
+            answer.finding_type,
+            vocabulary,
+            region is None or not ready,
+            said.choose_type,
+            (name,),
+        )
+    with sure:
+        sure_row(
+            "sure",
+            answer.confidence,
+            lambda number: said.choose("sure", number, name),
+            region is None or not ready,
+        )
+    place = said.note_place(now, region) if region is not None else ""
+    desk.note(
+        "region",
+        place,
+        "" if region is None else said.note_of(now, region, standing),
+        key="reading_note",
+        label="Note",
+        placeholder="Note on the region (e)",
+        title="Kept as you type, saved with the verdict",
+        disabled=region is None,
+        rows=1,
+        on_texts=lambda: answers.on_texts("reading_note"),
+    )
+
+
+def _save(verdict: VerdictValue, region_id: str) -> None:
+    # The note may have come with this very click: first it, then the verdict that carries it.
+    answers.on_texts("reading_note")
+    said.save(verdict, region_id)

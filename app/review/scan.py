@@ -1,0 +1,56 @@
+"""The scan as a whole in Review's panel: class, confidence, note, and the end of the read."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.feedback.store import new_id
+from app.review import answers, desk, whole
+from app.review.choices import button_row, sure_row
+from app.review.classes import MEANINGS, label, meaning
+from app.review.reading import Open
+
+
+def scan(now: Open, ready: bool) -> None:
+    """Class, confidence and note of the scan, and the button that locks or saves."""
+    given = whole.draft(now)
+    head = "Class of the scan (K)"
+    if now.first is not None:
+        head += f" :gray[first read: {label(now.first.classification)}]"
+    st.markdown(f"**{head}**")
+    button_row(
+        "class",
+        [(words[0], value, meaning(value)) for value, words in MEANINGS.items()],
+        given.classification,
+        whole.choose_class,
+    )
+    how, finish = st.columns([0.56, 0.44], gap="small", vertical_alignment="center")
+    with how:
+        sure_row("confidence", given.confidence, whole.choose_confidence)
+    form = st.session_state.setdefault("reading_finish", {})
+    id = form.setdefault(f"{now.scan}{now.phase}{now.second.id if now.second else ''}", new_id())
+    finish.button(
+        "Lock first read (F)" if now.blind else "Save second read (F)",
+        key="review_finish",
+        type="primary",
+        help="A locked read can't be changed afterwards. The flags are shown next." if now.blind else None,
+        on_click=_finish,
+        args=(id,),
+        disabled=not ready,
+        width="stretch",
+    )
+    desk.note(
+        "case",
+        whole.note_place(now),
+        given.note,
+        key="reading_remark",
+        label="Note on the scan",
+        placeholder="Note on the scan (Shift E)",
+        rows=1,
+        on_texts=lambda: answers.on_texts("reading_remark"),
+    )
+
+
+def _finish(id: str) -> None:
+    answers.on_texts("reading_remark")
+    whole.finish_here(id)
