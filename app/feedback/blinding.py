@@ -9,11 +9,11 @@ One's own answers are always visible. Answers count once their reader has finish
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select, true
 from sqlalchemy.orm import Session
 
 from app.feedback.database import Store, transaction
@@ -119,10 +119,10 @@ def answers_visible(store: Store, viewer_id: int, *, coordinator: bool = False) 
     return _answers(everything, frozenset(scans), viewer_id, frozenset(waiting))
 
 
-def course(store: Store) -> Course:
-    """How far everybody is."""
+def course(store: Store, cases: Collection[str] | None = None) -> Course:
+    """How far everybody is, with all scans or with those of the case ids ``cases``."""
     with transaction(store, write=False) as session:
-        everything = _everything(session)
+        everything = _everything(session, cases)
     seconds = dict.fromkeys(everything.finished, 0.0)
     for row in everything.reads:
         if sitting(row) in seconds:
@@ -221,8 +221,12 @@ def _by_reader(verdicts: list[SavedVerdict]) -> list[SavedVerdict]:
     return [row for rows in chains.values() for row in standing_verdicts(rows)]
 
 
-def _everything(session: Session) -> _Everything:
+def _everything(session: Session, cases: Collection[str] | None = None) -> _Everything:
     reads, verdicts, marks = CaseRead.__table__, Verdict.__table__, MissedFinding.__table__
+
+    def of(case_id: ColumnElement[str]) -> ColumnElement[bool]:
+        return true() if cases is None else case_id.in_(cases)
+
     batches = list(
         session.execute(select(AssignmentBatch.id, AssignmentBatch.settings, AssignmentBatch.closed_utc))
     )
@@ -237,21 +241,34 @@ def _everything(session: Session) -> _Everything:
                 Assignment.input_hash,
                 Assignment.pass_number,
                 Assignment.kind,
-            )
+            ).where(of(Assignment.case_id))
         )
     ]
     return _Everything(
         reads=_standing_reads(
-            SavedRead(**row) for row in _rows(session, select(reads).order_by(reads.c.reader_id, reads.c.seq))
+            SavedRead(**row)
+            for row in _rows(
+                session,
+                select(reads).where(of(reads.c.case_id)).order_by(reads.c.reader_id, reads.c.seq),
+            )
         ),
         verdicts=_by_reader(
             [
                 SavedVerdict(**row)
-                for row in _rows(session, select(verdicts).order_by(verdicts.c.reader_id, verdicts.c.seq))
+                for row in _rows(
+                    session,
+                    select(verdicts)
+                    .where(of(verdicts.c.case_id))
+                    .order_by(verdicts.c.reader_id, verdicts.c.seq),
+                )
             ]
         ),
         marks=standing_missed(
-            Missed(**row) for row in _rows(session, select(marks).order_by(marks.c.reader_id, marks.c.seq))
+            Missed(**row)
+            for row in _rows(
+                session,
+                select(marks).where(of(marks.c.case_id)).order_by(marks.c.reader_id, marks.c.seq),
+            )
         ),
         asked=frozenset(one for one, _, batch in assignments if batch in running),
         # Where batches differ, one that runs counts.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -124,11 +125,13 @@ def drafted_scans(store: Store, reader_id: int) -> frozenset[str]:
     return frozenset(key for who, key in reads_under_way(store) if who == reader_id)
 
 
-def reads_under_way(store: Store) -> frozenset[tuple[int, str]]:
-    """Reader and scan key of every draft of a read in which something was done."""
+def reads_under_way(store: Store, scans: Collection[str] | None = None) -> frozenset[tuple[int, str]]:
+    """Reader and scan key of each draft of a read in which something was done; ``scans``: of these keys."""
     query = select(Draft.reader_id, Draft.analysis, Draft.note).where(
         Draft.region_id.in_([_place("first"), _place("second")])
     )
+    if scans is not None:
+        query = query.where(Draft.analysis.in_(scans))
     with transaction(store, write=False) as session:
         rows = session.execute(query).all()
     return frozenset((who, key) for who, key, note in rows if _loaded(note).under_way)

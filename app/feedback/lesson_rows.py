@@ -13,12 +13,16 @@ SHOWN: tuple[Shown, ...] = ("truth", "readers", "model")
 
 @dataclass(frozen=True)
 class LessonCase:
-    """A scan of a lesson, and the analysis (its address, its model) whose flags may be revealed."""
+    """A scan of a lesson, and the analysis (its address, its model) whose flags may be revealed.
+
+    ``owed``: readers had still to read it when the teacher chose it, who knew that.
+    """
 
     case_id: str
     input_hash: str
     address: str
     model: str
+    owed: bool = False
 
 
 @dataclass(frozen=True)

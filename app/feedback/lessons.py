@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from app.feedback.database import Store, StoreError, transaction
 from app.feedback.lesson_rows import LessonCase, LessonInput, SavedLesson
 from app.feedback.models import Learner, LearnerCommit, Lesson
+from app.feedback.owed import held_back
 from app.feedback.writing import check_id, columns, new_id, now_utc, same
 
 # Letters and digits that are not taken for one another, read from afar or heard; no vowels, so no words.
@@ -130,29 +131,51 @@ def close_lesson(store: Store, id: str) -> SavedLesson:
     return _change(store, id, change)
 
 
-def advance(store: Store, id: str, *, after: int) -> SavedLesson:
+def advance(store: Store, id: str, *, after: int, leave_out: bool = False) -> SavedLesson:
     """Show the scan that follows number ``after``; a second press of the same button changes nothing.
+
+    ``leave_out``: go past scans that are held back (``app.feedback.owed``).
 
     Raises
     ------
     StoreError
-        Where the lesson is not open, or has no more scans.
+        Where the lesson is not open, has no more scans, or the next is held back.
     """
+    lesson = find_lesson(store, id)
+    held = {} if lesson is None or lesson.case_index != after else held_back(store, lesson)
+    to = after + 1
+    while to in held:
+        if not leave_out:
+            raise StoreError(held[to])
+        to += 1
 
     def change(session: Session, row: Lesson) -> None:
         if row.case_index != after:
             return
         check_open(row)
-        if after + 1 >= len(row.cases):
-            raise StoreError("That was the lesson's last scan.")
+        if to >= len(row.cases):
+            raise StoreError(
+                "That was the lesson's last scan."
+                if to == after + 1
+                else "No scan of this lesson is left: the others are held back."
+            )
         _commit_rest(session, row)
-        row.case_index, row.case_started_utc, row.revealed, row.pointer = after + 1, now_utc(), False, None
+        row.case_index, row.case_started_utc, row.revealed, row.pointer = to, now_utc(), False, None
 
     return _change(store, id, change)
 
 
 def reveal(store: Store, id: str, *, index: int) -> SavedLesson:
-    """Show the answer to scan ``index``; learners who have not committed commit what is there."""
+    """Show the answer to scan ``index``; learners who have not committed commit what is there.
+
+    Raises
+    ------
+    StoreError
+        Where the lesson is not open or at another scan, or the scan is held back (``app.feedback.owed``).
+    """
+    lesson = find_lesson(store, id)
+    if lesson is not None and (why := held_back(store, lesson).get(index, "")) != "":
+        raise StoreError(why)
 
     def change(session: Session, row: Lesson) -> None:
         check_open(row)

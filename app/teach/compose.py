@@ -138,7 +138,7 @@ def composer(store: Store, teacher: SavedReader) -> SavedLesson | None:
                 id=st.session_state.setdefault(FORM, new_id()),
                 title=title,
                 teacher_id=teacher.id,
-                cases=tuple(_lesson_case(choice[at]) for at in chosen if at in choice),
+                cases=_lesson_cases(store, [choice[at] for at in chosen if at in choice]),
                 seed=seed,
                 seconds_per_case=LIMITS[limit],
                 tolerance_mm=float(tolerance),
@@ -152,6 +152,16 @@ def composer(store: Store, teacher: SavedReader) -> SavedLesson | None:
     return made
 
 
-def _lesson_case(case: Case) -> LessonCase:
-    record = case.record
-    return LessonCase(record.case_id, record.input_hash, address(record), record.model)
+def _lesson_cases(store: Store, cases: list[Case]) -> tuple[LessonCase, ...]:
+    """Scans as the lesson keeps them, with whether the teacher took them though readers owe them."""
+    owed = owed_scans(store, {scan_of(case) for case in cases})
+    return tuple(
+        LessonCase(
+            case.record.case_id,
+            case.record.input_hash,
+            address(case.record),
+            case.record.model,
+            scan_of(case) in owed,
+        )
+        for case in cases
+    )

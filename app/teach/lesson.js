@@ -126,9 +126,9 @@ function commitMarks(v) {
 }
 
 // ---- what a teacher does
-function control(v, action) {
+function control(v, action, more = {}) {
   v.ui.controls.inert = true;
-  v.link.send(action, { case: v.at }).catch((error) => notice(v, error.message)).finally(() => { v.ui.controls.inert = false; });
+  v.link.send(action, { case: v.at, ...more }).catch((error) => notice(v, error.message)).finally(() => { v.ui.controls.inert = false; });
 }
 
 function setLaser(v, on) {

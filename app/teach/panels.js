@@ -111,12 +111,16 @@ function totalLines(lesson) {
 
 function drawControls(v, phase) {
   const { lesson } = v, last = lesson.index + 1 >= lesson.count;
-  fill(v.ui.controls, JSON.stringify([phase, lesson.index, last, v.laser]), () => {
+  const held = lesson.held ?? {};
+  fill(v.ui.controls, JSON.stringify([phase, lesson.index, last, v.laser, held]), () => {
     const press = (text, title, action, cls = "") => el("button", { type: "button", title, class: cls, onclick: action }, text);
     if (phase === "draft") return [press("Open the lesson", "Learners can join from now on", () => control(v, "open"), "primary")];
     if (phase === "closed") return [press("Open again", "Learners can join and go on", () => control(v, "open"), "primary")];
-    const next = press(lesson.index < 0 ? "Begin" : "Next scan", "Show the next scan to the class", () => control(v, "next"), phase === "marking" ? "" : "primary");
-    const show = press("Reveal", "Show the answer; open marks are committed", () => control(v, "reveal"), "primary");
+    const next = held.next
+      ? press(`Leave out scan ${lesson.index + 2}`, held.next, () => control(v, "next", { leaveOut: true }), phase === "marking" ? "" : "primary")
+      : press(lesson.index < 0 ? "Begin" : "Next scan", "Show the next scan to the class", () => control(v, "next"), phase === "marking" ? "" : "primary");
+    const show = press("Reveal", held.reveal || "Show the answer; open marks are committed", () => control(v, "reveal"), "primary");
+    show.disabled = !!held.reveal;
     const laser = press(v.laser ? "Pointer is on" : "Pointer", "Laser pointer: the class follows your cursor and slice (p)", () => setLaser(v, !v.laser), "laser");
     laser.setAttribute("aria-pressed", v.laser);
     const close = press("Close lesson", "End joining and marking", () => control(v, "close"), last && phase === "revealed" ? "primary" : "quiet");
@@ -130,6 +134,7 @@ function drawTask(v, phase) {
     make.push(lesson.committed || v.sent ? `Committed: ${plural(v.marks.length, "mark")}. The answer comes when the teacher reveals it.` : "Mark each finding by Shift-click (or m at the crosshair). Commit when you are done, also where there is nothing to find.");
   } else if (data.role === "projector" && phase === "marking") make.push(`${counts.committed} of ${counts.joined} committed`);
   else if (data.role === "teacher" && phase === "marking") make.push(counts.joined > 0 && counts.committed === counts.joined ? "Everybody has committed." : `${counts.committed} of ${counts.joined} have committed.`);
+  if (data.role === "teacher" && ["lobby", "marking", "revealed"].includes(phase)) make.push(...[lesson.held?.reveal, lesson.held?.next].filter(Boolean));
   fill(v.ui.task, make.join("|"), () => make.map((line) => el("p", {}, line)));
 }
 

@@ -12,6 +12,7 @@ from app.feedback.export_text import inert
 from app.feedback.learners import commits, learners, marks
 from app.feedback.lesson_rows import SavedCommit, SavedLearner, SavedLesson, SavedMark
 from app.feedback.lessons import find_lesson
+from app.feedback.owed import held_back
 from app.teach.score import Score, Tally, score, tally
 from app.teach.truth import Truth, truth
 from core.config import settings
@@ -21,7 +22,8 @@ from core.config import settings
 class Results:
     """Everything that was said in a lesson, judged where the answer is known.
 
-    ``scores``: learner id to score, by scan number; a scan without known answer is absent.
+    ``scores``: learner id to score, by scan number; a scan without known answer, or held back, is absent.
+    ``held``: scans by number that readers have still to read, with why they are held back.
     """
 
     lesson: SavedLesson
@@ -29,6 +31,7 @@ class Results:
     commits: list[SavedCommit]
     marks: list[SavedMark]
     scores: dict[int, dict[str, Score]]
+    held: dict[int, str]
 
     def committed(self, index: int) -> frozenset[str]:
         """Learners who have committed scan ``index``."""
@@ -61,7 +64,8 @@ def results(store: Store, lesson: SavedLesson) -> Results:
     """
     everyone, done, made = learners(store, lesson.id), commits(store, lesson.id), marks(store, lesson.id)
     judged: dict[int, dict[str, Score]] = {}
-    for index in sorted({one.case_index for one in done}):
+    held = held_back(store, lesson)  # how many lesions were missed would tell of a scan as its truth does
+    for index in sorted({one.case_index for one in done} - held.keys()):
         answer = known(lesson, index)
         if answer is not None:
             judged[index] = {
@@ -69,7 +73,7 @@ def results(store: Store, lesson: SavedLesson) -> Results:
                 for one in done
                 if one.case_index == index
             }
-    return Results(lesson, everyone, done, made, judged)
+    return Results(lesson, everyone, done, made, judged, held)
 
 
 def _points(made: list[SavedMark], by: SavedCommit) -> tuple[tuple[float, float, float], ...]:
@@ -103,7 +107,8 @@ def table(found: Results, upto: int) -> pd.DataFrame:
                     "scan": index + 1,
                     "case_id": case.case_id,
                     "committed_utc": "" if commit is None else commit.created_utc,
-                    "answer_known": index in found.scores or known(found.lesson, index) is not None,
+                    "answer_known": index in found.scores
+                    or (index not in found.held and known(found.lesson, index) is not None),
                     "marks": len(mine),
                     "hits": None if score is None else score.hits,
                     "misses": None if score is None else score.misses,
@@ -146,6 +151,8 @@ def overview(found: Results, upto: int) -> pd.DataFrame:
 def _cell(found: Results, learner_id: str, index: int) -> str:
     if learner_id not in found.committed(index):
         return "absent"
+    if index in found.held:
+        return "held back"
     score = found.scores.get(index, {}).get(learner_id)
     if score is None:
         return "no known answer"

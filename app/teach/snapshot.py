@@ -5,26 +5,26 @@ Nothing of the answer is in here before the reveal, for any role: a teacher's sc
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from app.cases import address, find_case
+from app.cases import find_case
 from app.feedback.database import Store
 from app.feedback.learners import find_learner
 from app.feedback.lesson_rows import LessonCase, SavedLesson, SavedMark
 from app.feedback.lessons import find_lesson
 from app.feedback.vocabulary import terms
-from app.routes import PREFIX, volume_url
+from app.routes import PREFIX
 from app.teach import hub
 from app.teach.consensus import consensus
 from app.teach.results import Results, known, results
 from app.teach.truth import Truth
 from app.viewer.component import map_label
-from app.viewer.volumes import MAP_KINDS, check_files, remember, wire
+from app.viewer.volumes import MAP_KINDS, Wire, check_files, wire
 from core.anomaly.palette import PALETTES
 from core.config import settings
 from core.evaluation.statistics import EvaluationError
-from core.io.derivatives import CasePaths, DerivativesError
+from core.io.derivatives import CasePaths, CaseRecord, DerivativesError
 from core.io.tables import BidsError
 
 Role = Literal["teacher", "learner", "projector"]
@@ -57,9 +57,12 @@ def snapshot(store: Store, who: Follower, token: str) -> dict[str, Any] | None:
         return None
     try:
         found, problem = results(store, lesson), ""
-    except DAMAGED as error:
-        return _lobby(lesson) | {"role": who.role, "problem": f"The known answers can't be read. {error}"}
+    except DAMAGED:  # its text names scans
+        return _lobby(lesson) | {"role": who.role, "problem": "The known answers can't be read."}
     index = lesson.case_index
+    if index in found.held:  # assigned since it was revealed: who joins now may have to read it
+        lesson = replace(lesson, revealed=False)
+        found = replace(found, lesson=lesson)
     committed = found.committed(index)
     here = hub.present(lesson.id)
     sent = _lobby(lesson) | {
@@ -79,10 +82,11 @@ def snapshot(store: Store, who: Follower, token: str) -> dict[str, Any] | None:
         sent["total"] = asdict(found.total(learner.id, index if lesson.revealed else index - 1))
     if who.role == "teacher":
         sent["roster"] = _roster(found, here, committed)
+        sent["held"] = {"reveal": found.held.get(index, ""), "next": found.held.get(index + 1, "")}
     if lesson.state != "open" and who.role == "learner":
         return sent
     if lesson.case is not None:
-        sent["case"] = _case(lesson, lesson.case, index)
+        sent["case"] = _case(lesson, lesson.case, index, token)
         if lesson.revealed:
             sent["answer"] = _answer(store, lesson, lesson.case, found, token, who)
     return sent
@@ -102,25 +106,42 @@ def _lobby(lesson: SavedLesson) -> dict[str, Any]:
     }
 
 
-def _case(lesson: SavedLesson, case: LessonCase, index: int) -> dict[str, Any]:
-    """The unaided scan. Its name is not told before the reveal: the worklist would answer to it."""
-    found = find_case(settings().derivatives_dir, case.address)
-    if found is None or found.record.input_hash != case.input_hash:
-        return {"number": index, "error": "This scan is no longer on disk. Go on to the next."}
-    record = found.record
-    paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
+def _case(lesson: SavedLesson, case: LessonCase, index: int, token: str) -> dict[str, Any]:
+    """The unaided scan. Its name is not told before the reveal: the worklist would answer to it.
+
+    Nor is the analysis' address, which volume addresses of Review hold for everybody to read: Review would
+    open it. A lesson's volumes have addresses of the lesson.
+    """
     try:
-        check_files(paths, record)
-        base = wire(paths, record.model, "base")
-    except DerivativesError as error:
-        return {"number": index, "error": f"This scan can't be shown. {error}"}
-    remember(record, paths)
+        found = scan_volume(case)
+    except DerivativesError:  # its text names the scan
+        return {"number": index, "error": "This scan can't be shown: its files are gone or changed. Go on."}
+    if found is None:
+        return {"number": index, "error": "This scan is no longer on disk. Go on to the next."}
+    record, base = found
     return {
         "number": index,
         "id": record.case_id if lesson.revealed else "",
         "synthetic": record.synthetic,
-        "base": {"url": volume_url(address(record), "base", base.hash), "hash": base.hash},
+        "base": {"url": _url(token, "base", base.hash), "hash": base.hash},
     }
+
+
+def scan_volume(case: LessonCase) -> tuple[CaseRecord, Wire] | None:
+    """The analysis of a scan, and the scan itself to send; None where it is gone.
+
+    Raises
+    ------
+    DerivativesError
+        Where its files are missing or not those that the analysis wrote.
+    """
+    found = find_case(settings().derivatives_dir, case.address)
+    if found is None or found.record.input_hash != case.input_hash:
+        return None
+    record = found.record
+    paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
+    check_files(paths, record)
+    return record, wire(paths, record.model, "base")
 
 
 def _answer(
@@ -136,7 +157,7 @@ def _answer(
         view = consensus(store, case, max(MERGE_MM, lesson.tolerance_mm))
         answer["readers"] = None if view is None else asdict(view)
     if "model" in lesson.reveal:
-        answer["model"] = _model(case)
+        answer["model"] = _model(case, token)
     if who.role == "learner":
         mine = scored.get(who.learner_id)
         answer["score"] = None if mine is None else [mine.hits, mine.misses, mine.false_marks]
@@ -159,14 +180,14 @@ def _truth(answer: Truth | None, found: Results, index: int, token: str) -> dict
         "volume": None
         if answer.wire is None
         else {
-            "url": f"{PREFIX}/lesson/{token}/truth-{answer.wire.hash[:16]}.nii.gz",
+            "url": _url(token, "truth", answer.wire.hash),
             "hash": answer.wire.hash,
         },
     }
 
 
-def _model(case: LessonCase) -> dict[str, Any] | None:
-    """The bands of the analysis, of the map that Review opens: the fused one where it is, else the first."""
+def model_map(case: LessonCase) -> tuple[CaseRecord, str, Wire] | None:
+    """The analysis of a scan, and the map that Review opens: the fused one where it is, else the first."""
     found = find_case(settings().derivatives_dir, case.address)
     if found is None:
         return None
@@ -174,15 +195,27 @@ def _model(case: LessonCase) -> dict[str, Any] | None:
     paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
     name = next(one for one in ("fused", *MAP_KINDS) if one in record.bands)
     try:
-        built = wire(paths, record.model, MAP_KINDS[name])
+        return record, name, wire(paths, record.model, MAP_KINDS[name])
     except DerivativesError:
         return None
+
+
+def _model(case: LessonCase, token: str) -> dict[str, Any] | None:
+    """The bands of the analysis."""
+    found = model_map(case)
+    if found is None:
+        return None
+    record, name, built = found
     return {
         "name": record.model,
         "map": map_label(name),
-        "z": {"url": volume_url(address(record), MAP_KINDS[name], built.hash), "hash": built.hash},
+        "z": {"url": _url(token, "z", built.hash), "hash": built.hash},
         "colors": list(PALETTES["paper"]),
     }
+
+
+def _url(token: str, what: str, content: str) -> str:
+    return f"{PREFIX}/lesson/{token}/{what}-{content[:16]}.nii.gz"
 
 
 def _own_marks(found: Results, learner_id: str, lesson: SavedLesson) -> list[dict[str, Any]]:

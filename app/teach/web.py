@@ -30,11 +30,13 @@ from starlette.routing import Route
 from app.feedback import learners, lessons
 from app.feedback.database import StoreError
 from app.feedback.lesson_rows import MarkInput
+from app.feedback.owed import held_back
 from app.routes import DRAWN_SECRET, IMMUTABLE, PREFIX
 from app.state import feedback
 from app.teach import hub
 from app.teach.results import known
-from app.teach.snapshot import DAMAGED, Follower, own_mark, snapshot
+from app.teach.snapshot import DAMAGED, Follower, model_map, own_mark, scan_volume, snapshot
+from app.viewer.volumes import Wire
 from core.config import settings
 
 TOKEN_SECONDS = 12 * 3600
@@ -217,7 +219,8 @@ def _point(who: Follower, content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _next(who: Follower, content: dict[str, Any]) -> dict[str, Any]:
-    lessons.advance(feedback(), who.lesson_id, after=int(content["case"]))
+    leave_out = content.get("leaveOut") is True
+    lessons.advance(feedback(), who.lesson_id, after=int(content["case"]), leave_out=leave_out)
     hub.aim(who.lesson_id, None)
     return _changed(who)
 
@@ -255,32 +258,48 @@ ACTIONS = {
 }
 
 
-def truth_volume(request: Request) -> Response:
-    """Label map of the lesions of the scan at hand, once its answer is shown."""
+def volume(request: Request) -> Response:
+    """The scan at hand; once its answer is shown also the lesions' label map and the model's z map.
+
+    Whoever holds the token gets no more by it than ``snapshot`` tells them, whatever address they ask.
+    """
     try:
         who = _who(request)
-        lesson = lessons.find_lesson(feedback(), who.lesson_id)
-        if lesson is None or not lesson.revealed or "truth" not in lesson.reveal:
-            raise Refused("The answer is not shown yet.")
-        answer = known(lesson, lesson.case_index)
+        built = _volume(who, request.path_params["what"])
     except Refused as error:
         return _error(error.status, str(error))
-    except (StoreError, *DAMAGED) as error:
-        return _error(404, str(error))
-    if answer is None or answer.wire is None or answer.wire.hash[:16] != request.path_params["content"]:
-        return _error(404, "This scan has no such lesions; reload the page.")
-    headers = {
-        "Cache-Control": IMMUTABLE,
-        "ETag": f'"{answer.wire.hash}"',
-        "X-Content-Type-Options": "nosniff",
-    }
-    return Response(answer.wire.data, media_type="application/gzip", headers=headers)
+    except (StoreError, *DAMAGED):
+        return _error(404, "This volume can't be read.")
+    if built is None or built.hash[:16] != request.path_params["content"]:
+        return _error(404, "This scan has no such volume; reload the page.")
+    headers = {"Cache-Control": IMMUTABLE, "ETag": f'"{built.hash}"', "X-Content-Type-Options": "nosniff"}
+    return Response(built.data, media_type="application/gzip", headers=headers)
+
+
+def _volume(who: Follower, what: str) -> Wire | None:
+    lesson = lessons.find_lesson(feedback(), who.lesson_id)
+    if lesson is None or lesson.case is None or (lesson.state != "open" and who.role == "learner"):
+        raise Refused("No scan is shown now.")
+    if what == "base":
+        found = scan_volume(lesson.case)
+        return None if found is None else found[1]
+    shows = {"truth": "truth", "z": "model"}
+    if what not in shows:
+        return None
+    held = lesson.case_index in held_back(feedback(), lesson)
+    if not lesson.revealed or held or shows[what] not in lesson.reveal:
+        raise Refused("The answer is not shown yet.")
+    if what == "truth":
+        answer = known(lesson, lesson.case_index)
+        return None if answer is None else answer.wire
+    flags = model_map(lesson.case)
+    return None if flags is None else flags[2]
 
 
 def routes() -> list[Route]:
     """The lessons' routes for ``st.App``."""
     return [
         Route(f"{PREFIX}/lesson/{{token}}/events", events),
-        Route(f"{PREFIX}/lesson/{{token}}/truth-{{content}}.nii.gz", truth_volume),
+        Route(f"{PREFIX}/lesson/{{token}}/{{what}}-{{content}}.nii.gz", volume),
         Route(f"{PREFIX}/lesson/{{token}}/{{action}}", act, methods=["POST"]),
     ]

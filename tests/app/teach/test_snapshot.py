@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
 from app.cases import address
 from app.feedback.learners import add_mark, commit, join
 from app.feedback.lesson_rows import LessonInput, MarkInput
-from app.feedback.lessons import advance, close_lesson, create_lesson, open_lesson, reveal
-from app.feedback.store import new_id
+from app.feedback.lessons import advance, close_lesson, create_lesson, find_lesson, open_lesson, reveal
+from app.feedback.store import new_id, reader_for
 from app.teach.results import overview, results, table
 from app.teach.snapshot import Follower, snapshot
 from core.config import settings
 from core.io.derivatives import CasePaths
+from tests.app.feedback.readings import assign
 from tests.app.teach.cohort import LEFT_MM, SICK
 from tests.app.teach.conftest import Class
 
@@ -24,6 +27,12 @@ def seen(given: Class, role: str = "learner", learner: str | None = None) -> dic
     found = snapshot(given.store, Follower(role, given.lesson.id, id), "TOKEN")  # type: ignore[arg-type]
     assert found is not None
     return found
+
+
+def unpacked(text: str) -> str:
+    """What base64 in ``text`` says: an address' signed token is signed, not sealed."""
+    parts = re.findall(r"[A-Za-z0-9_-]{16,}", text)
+    return "".join(base64.urlsafe_b64decode(part[: len(part) // 4 * 4]).decode("latin1") for part in parts)
 
 
 def put(given: Class, learner: str, *points: tuple[float, ...], index: int = 0) -> None:
@@ -43,7 +52,8 @@ def test_before_the_reveal_nobody_gets_the_answer(lesson_class: Class) -> None:
         assert found["case"]["id"] == ""
         for secret in (record.case_id, "z-volume", "z-normative", "truth", "outcome", address(record)):
             assert secret not in text, (role, secret)
-        assert found["case"]["base"]["url"].endswith("/base.nii.gz")
+            assert secret not in unpacked(text), (role, secret)
+        assert found["case"]["base"]["url"].startswith("/fontanelle/lesson/TOKEN/base-")
     learner = seen(lesson_class)
     assert (learner["committed"], learner["total"]["scans"]) == (True, 0)
     assert [mark["mm"] for mark in learner["marks"]] == [list(LEFT_MM)]
@@ -78,6 +88,27 @@ def test_the_reveal_shows_truth_model_and_scores(lesson_class: Class) -> None:
     assert len(wall["answer"]["marks"]) == 3
     roster = seen(lesson_class, "teacher")["roster"]
     assert [(row["name"], row["score"]) for row in roster] == [("Ann", [1, 1, 1]), ("Bob", [0, 2, 0])]
+
+
+def test_an_answer_is_held_back_while_a_reader_owes_the_scan(lesson_class: Class) -> None:
+    record, lesson = lesson_class.cases[SICK], lesson_class.lesson
+    put(lesson_class, lesson_class.ann.id, LEFT_MM)
+    reveal(lesson_class.store, lesson.id, index=0)
+    reader = reader_for(lesson_class.store, "Ada", "typed").id
+    assign(lesson_class.store, [reader], record.case_id, input_hash=record.input_hash)
+    for role in ("learner", "teacher", "projector"):
+        found = seen(lesson_class, role)
+        assert "answer" not in found
+        assert (found["revealed"], found["case"]["id"]) == (False, "")
+        assert ("held" in found) == (role == "teacher")
+    assert "1 reader has still to finish" in seen(lesson_class, "teacher")["held"]["reveal"]
+    advance(lesson_class.store, lesson.id, after=0)
+    assert seen(lesson_class)["total"]["scans"] == 0, "hits and misses would tell of it too"
+    later = find_lesson(lesson_class.store, lesson.id)
+    assert later is not None
+    found_now = results(lesson_class.store, later)
+    assert overview(found_now, 0).set_index("Learner").loc["Ann"].tolist() == ["held back", 0, 0, 0]
+    assert table(found_now, 0)["answer_known"].tolist() == [False, False]
 
 
 def test_only_what_the_teacher_chose_is_shown(lesson_class: Class) -> None:
@@ -135,7 +166,12 @@ def test_results_as_table_and_download(lesson_class: Class) -> None:
 
 def test_a_scan_that_is_gone_is_told(lesson_class: Class) -> None:
     record = lesson_class.cases[SICK]
-    CasePaths(settings().derivatives_dir, record.subject, record.session).case_json(record.model).unlink()
+    paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
+    paths.mask.write_bytes(b"changed")
+    error = seen(lesson_class)["case"]["error"]
+    assert "gone or changed" in error
+    assert record.subject not in error
+    paths.case_json(record.model).unlink()
     assert "no longer on disk" in seen(lesson_class)["case"]["error"]
 
 

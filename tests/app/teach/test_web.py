@@ -14,15 +14,22 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from app.feedback.database import transaction
 from app.feedback.learners import commits, marks
 from app.feedback.lessons import find_lesson, reveal
 from app.feedback.models import Lesson
-from app.feedback.store import new_id
+from app.feedback.store import new_id, reader_for
+from app.routes import PREFIX, volume
 from app.teach import hub, web
 from app.teach.snapshot import Follower
-from tests.app.teach.cohort import LEFT_MM
+from app.teach.truth import truth
+from app.viewer.volumes import kinds, wire
+from core.config import settings
+from core.io.derivatives import CasePaths
+from tests.app.feedback.readings import assign
+from tests.app.teach.cohort import LEFT_MM, SICK
 from tests.app.teach.conftest import Class
 
 WHERE = {"on": True, "plane": 1, "mm": [1.0, 2.0, 3.0], "cross": [0.0, 0.0, 0.5]}
@@ -67,7 +74,8 @@ class Client:
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        asyncio.run(Starlette(routes=web.routes())(scope, receive, send))  # type: ignore[arg-type]
+        review = Route(f"{PREFIX}/volume/{{token}}/{{name}}.nii.gz", volume)
+        asyncio.run(Starlette(routes=[*web.routes(), review])(scope, receive, send))  # type: ignore[arg-type]
         fields = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
         return Answer(sent[0]["status"], fields, b"".join(part.get("body", b"") for part in sent[1:]))
 
@@ -241,6 +249,36 @@ def test_the_truth_is_sent_after_the_reveal_only(client: Client, lesson_class: C
     assert sent.headers["etag"] == f'"{volume["hash"]}"'
     assert max(gzip.decompress(sent.body)[352:]) == 2
     assert client.get(f"/fontanelle/lesson/{mine}/truth-{'0' * 16}.nii.gz").status == 404
+
+
+def test_a_learner_gets_neither_maps_nor_truth_before_the_reveal(client: Client, lesson_class: Class) -> None:
+    """By no address that the page gives, and none that can be made of it: whatever is asked for by name."""
+    record = lesson_class.cases[SICK]
+    paths = CasePaths(settings().derivatives_dir, record.subject, record.session)
+    built = {kind: wire(paths, record.model, kind).hash[:16] for kind in kinds(record)}
+    answer = truth(settings().demo_dir, record.case_id, record.input_hash)
+    assert answer is not None
+    assert answer.wire is not None
+    built["truth"] = answer.wire.hash[:16]
+    mine = token(lesson_class)
+    url = dict(stream(client, mine))["state"]["lesson"]["case"]["base"]["url"].replace("TOKEN", mine)
+    assert client.get(url).body == wire(paths, record.model, "base").data
+    names = [*built, "z", "model", "mask"]
+    for what in names:
+        for content in {*built.values()}:
+            sent = client.get(f"/fontanelle/lesson/{mine}/{what}-{content}.nii.gz")
+            assert (sent.status == 200) == (f"/{what}-{content}." in url), (what, content)
+    # Nor by Review's own route, whose tokens a lesson's page no longer holds.
+    for kind in built:
+        assert client.get(f"/fontanelle/volume/{mine}/{kind}.nii.gz").status == 403
+    reveal(lesson_class.store, lesson_class.lesson.id, index=0)
+    shown = dict(stream(client, mine))["state"]["lesson"]["answer"]
+    assert client.get(shown["model"]["z"]["url"]).status == 200
+    assert client.get(shown["truth"]["volume"]["url"]).status == 200
+    reader = reader_for(lesson_class.store, "Ada", "typed").id
+    assign(lesson_class.store, [reader], record.case_id, input_hash=record.input_hash)
+    for kept in (shown["model"]["z"]["url"], shown["truth"]["volume"]["url"]):
+        assert client.get(kept).status == 403, "a reader has to read it since"
 
 
 def test_time_that_runs_out_commits_without_anybody(client: Client, lesson_class: Class) -> None:
