@@ -8,7 +8,7 @@ import streamlit as st
 from app import state
 from app.agreement import deciding
 from app.agreement.deciding import CHOICE, KEYS, SAID, SAY, SHOWN, Desk, desk, reason_key, type_key, values
-from app.agreement.pictures import aspect, case_of, pictures
+from app.agreement.pictures import case_of, sheet
 from app.feedback.adjudications import Dispute, named
 from app.feedback.store import StoreError
 from app.feedback.vocabulary import terms
@@ -20,8 +20,10 @@ REVIEW = "pages/review.py"
 # Density: the page is a workplace, not an article.
 PER_ROW = 3  # buttons
 STYLE = """<style>
-.stMainBlockContainer {padding: 2.6rem 1.5rem 1rem; max-width: 1700px;}
-.stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .75rem;}
+.stAppHeader {height: 2.5rem; min-height: 2.5rem; background: transparent;}
+.stMainBlockContainer {padding: 2.6rem 1.5rem 1rem; max-width: 1900px;}
+.stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .6rem;}
+.stMainBlockContainer h1, .stMainBlockContainer h3 {padding: 0;}
 </style>"""
 
 
@@ -48,21 +50,19 @@ def draw_scan(dispute: Dispute) -> None:
         )
         return
     try:
-        drawn = pictures(case, dispute)
+        drawn = sheet(case, dispute)
     except (DerivativesError, ValueError) as error:
         st.warning(f"No picture: {error}", icon=":material/warning:")
         return
-    # As wide as they are beside one another at one height: millimetres are the same in all.
-    columns = st.columns([aspect(png) for png in drawn.values()], gap="small")
-    for column, (plane, png) in zip(columns, drawn.items(), strict=True):
-        column.image(png, caption=plane, width="stretch")
+    st.image(drawn, width="stretch", alt=f"{dispute.case_id}: axial, coronal and sagittal plane")
     marks = [
         "radiological: image right is patient left",
         f"{dispute.model}, {dispute.map} z" if dispute.subject == "region" else "middle slices, no flags",
         *(["SYNTHETIC"] if case.record.synthetic else []),
     ]
-    st.caption(" · ".join(marks))
-    if st.button("Open in Review", key="adjudicate_review", icon=":material/visibility:"):
+    said, go = st.columns([0.7, 0.3], vertical_alignment="center")
+    said.caption(" · ".join(marks))
+    if go.button("Open in Review", key="adjudicate_review", icon=":material/visibility:", width="stretch"):
         state.select_case(case)
         st.session_state["reading_region"] = dispute.region_id or None
         if dispute.map != "":
@@ -139,7 +139,7 @@ def form(dispute: Dispute, following: Dispute | None) -> None:
 
 def bar(at: Desk, listed: list[Dispute], place: int) -> None:
     """Previous, next, undo, and how far it is."""
-    back, forward, take_back, far = st.columns([0.14, 0.14, 0.18, 0.54], vertical_alignment="center")
+    back, forward, take_back, far = st.columns([0.13, 0.11, 0.16, 0.6], vertical_alignment="center")
     for column, label, shortcut, by, key in (
         (back, "Previous", "P", -1, "adjudicate_previous"),
         (forward, "Next", "N", 1, "adjudicate_next"),
@@ -185,7 +185,8 @@ def draw() -> None:
     """The page."""
     st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE)
-    st.title("Adjudicate", anchor=False)
+    title, show, message = st.columns([0.2, 0.25, 0.55], vertical_alignment="center")
+    title.title("Adjudicate", anchor=False)
     reader = require_reader()
     if not is_coordinator(reader):
         st.info(
@@ -198,7 +199,6 @@ def draw() -> None:
         if not at.disputes:
             nothing(at)
             return
-        show, message = st.columns([0.3, 0.7], vertical_alignment="center")
         shown = show.segmented_control(
             "Show", SHOWN, default=SHOWN[0], key="adjudicate_shown", label_visibility="collapsed"
         )
@@ -215,7 +215,7 @@ def draw() -> None:
         dispute = listed[place]
         bar(at, listed, place)
         st.subheader(heading(dispute), anchor=False)
-        left, right = st.columns([0.56, 0.44], gap="medium")
+        left, right = st.columns([0.6, 0.4], gap="medium")
         with left:
             draw_scan(dispute)
         with right:
