@@ -46,12 +46,19 @@ def owing(store: Store, scans: Collection[Scan]) -> dict[Scan, Owing]:
     return found
 
 
+def unfinished_by(store: Store, reader_id: int) -> frozenset[Scan]:
+    """Scans that a reader has begun or been given, and not finished, in any pass."""
+    now = course(store)
+    left = (now.begun | now.asked) - now.finished.keys()
+    return frozenset(one[1:3] for one in left if one[0] == reader_id)
+
+
 def finished_by(store: Store, reader_id: int) -> frozenset[Scan]:
     """Scans that a reader has finished, and has not to read again: their answer spoils nothing for them."""
     now = course(store)
-    finished = {one for one in now.finished if one[0] == reader_id}
-    waiting = {one[1:3] for one in (now.begun | now.asked) - finished if one[0] == reader_id}
-    return frozenset({one[1:3] for one in finished} - waiting)
+    left = (now.begun | now.asked) - now.finished.keys()
+    finished = {one[1:3] for one in now.finished if one[0] == reader_id}
+    return frozenset(finished - {one[1:3] for one in left if one[0] == reader_id})
 
 
 def held_back(store: Store, lesson: SavedLesson) -> dict[int, str]:

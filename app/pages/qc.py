@@ -5,9 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app import state
+from app import identity, state
 from app.cases import FIRST_MODEL, Case, stamp
+from app.feedback.store import StoreError
+from app.origins import HIDDEN, splits_told
 from app.preparations import ORDERS, Preparation, matching, read_preparations, splits
+from app.review.progress import NOBODY, standing
 from core.config import settings
 from core.io.ledger import Line, read_ledger
 from core.io.tables import BidsError
@@ -58,7 +61,20 @@ def why_not(split: str) -> str:
     """Why a scan can't be opened: it has no analysis, and often shall have none."""
     if split in ("train", "validation"):
         return f"Not analysed: its split is {split}, and models are judged on others."
-    return "Not analysed yet: `python -m core analyze`"
+    return "Not analysed: scans that models learn from are not, others by `python -m core analyze`"
+
+
+def told(split_of: dict[str, str]) -> dict[str, str]:
+    """``split_of`` as far as whoever looks may know it."""
+    whole = state.cases()
+    try:
+        store, reader = state.feedback(), identity.current_reader()
+        where = standing(store, reader, {(case.record.case_id, case.record.input_hash) for case in whole})
+        named = settings().coordinators.strip() != "" and identity.is_coordinator(reader)
+        return splits_told(split_of, whole, where, store, reader if named else None)
+    except StoreError as error:
+        st.error(str(error), icon=":material/error:")
+        return splits_told(split_of, whole, NOBODY, None, None)
 
 
 def card(one: Preparation, split: str, case: Case | None) -> None:
@@ -85,7 +101,7 @@ def card(one: Preparation, split: str, case: Case | None) -> None:
             st.switch_page(REVIEW)
 
 
-def show_failures(failures: list[Line]) -> None:
+def show_failures(failures: list[Line], split_of: dict[str, str]) -> None:
     """Scans without a result, each with its reason."""
     if not failures:
         return
@@ -97,7 +113,7 @@ def show_failures(failures: list[Line]) -> None:
                     "Case": [f"{line.subject}_{line.session}" for line in failures],
                     "Step": [line.step for line in failures],
                     "For": [line.target for line in failures],
-                    "Split": [line.split or NO_SPLIT for line in failures],
+                    "Split": [split_of.get(f"{line.subject}_{line.session}", NO_SPLIT) for line in failures],
                     "Reason": [line.reason for line in failures],
                 }
             ),
@@ -144,6 +160,7 @@ def chosen(preparations: list[Preparation], split_of: dict[str, str]) -> list[Pr
         key="qc_split",
         placeholder="Any",
         on_change=first_page,
+        help=HIDDEN if settings().unaided_read else None,
     )
     only = weak.toggle(f"Only below {WEAK_OVERLAP:g}", key="qc_weak", on_change=first_page)
     return matching(preparations, split_of, words.strip(), sources, wanted, only, sorting)
@@ -179,7 +196,8 @@ def draw() -> None:
         "have failed. A scan's name, or a click on its picture, opens it in Review. Names in grey are of "
         "scans that are not analysed, as those that models were trained or calibrated on."
     )
-    show_failures(failures)
+    split_of = told(splits(ledger))
+    show_failures(failures, split_of)
     if damaged:
         st.warning(
             f"Can't be read, prepare again: {', '.join(damaged[:5])}{', …' if len(damaged) > 5 else ''}",
@@ -193,7 +211,6 @@ def draw() -> None:
             "Voxels a side", cubes, default=cubes[0], key="qc_cube", on_change=first_page
         )
         preparations = [one for one in preparations if one.cube == (cube or cubes[0])]
-    split_of = splits(ledger)
     shown = chosen(preparations, split_of)
     if not shown:
         st.info("No scan matches the search and filters.")

@@ -1,6 +1,7 @@
 """Worklist: which scans there are, where this reader stands with each, and the way into Review.
 
-Of a scan that the reader has yet to read unaided, nothing that a model made of it is shown, nor sorts it.
+Of a scan that the reader has yet to read unaided, nothing that a model made of it is shown, nor sorts it, nor
+its split and site, which can tell that it is normal.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from app import identity, state
 from app.assign import mine as own_list
 from app.assign.section import assigned
 from app.cases import FIRST_MODEL, PAPER_MODEL, BrokenCase, Case, read_cases
-from app.facts import Facts, facts
+from app.facts import Facts
 from app.feedback.store import SavedReader, StoreError
 from app.import_panel import import_panel
+from app.origins import HIDDEN, facts_told
 from app.review.classes import label
 from app.review.progress import (
     NOBODY,
@@ -131,7 +133,7 @@ def next_case(cases: list[Case], where: Standing) -> Case | None:
 
 
 def filtered(cases: list[Case], where: Standing, known: Mapping[str, Facts]) -> list[Case]:
-    """Cases that the filters leave, by status, age, split and site."""
+    """Cases that the filters leave, by status, age, split and site. ``known``: by case id."""
     status = st.session_state.get("work_status") or []
     ages = [case.record.age_weeks for case in cases if case.record.age_weeks is not None]
     left = [case for case in cases if not status or where.status(case) in status]
@@ -146,16 +148,18 @@ def filtered(cases: list[Case], where: Standing, known: Mapping[str, Facts]) -> 
                     if case.record.age_weeks is not None and span[0] <= case.record.age_weeks <= span[1]
                 ]
         for name in ("split", "site"):
-            values = sorted({getattr(known.get(case.record.subject, Facts()), name) for case in cases} - {""})
+            values = sorted({getattr(known.get(case.record.case_id, Facts()), name) for case in cases} - {""})
             if values:
                 chosen = st.multiselect(name.capitalize(), values, key=f"work_{name}", placeholder="Any")
                 if chosen:
                     left = [
                         case
                         for case in left
-                        if getattr(known.get(case.record.subject, Facts()), name) in chosen
+                        if getattr(known.get(case.record.case_id, Facts()), name) in chosen
                     ]
-        if not ages and not known:
+        if not all(where.revealed(case) for case in cases):
+            st.caption(HIDDEN)
+        elif not ages and not any(one.split or one.site for one in known.values()):
             st.caption("Age, split and site are not known of these scans.")
     return left
 
@@ -204,7 +208,7 @@ def table(
     alone: bool = True,
 ) -> None:
     """Filters, progress and the list of cases that are not assigned; ``alone`` on the page or not."""
-    known = facts()
+    known = facts_told(whole, where)
     search, model, status, order, go = st.columns([0.2, 0.22, 0.24, 0.18, 0.16], vertical_alignment="bottom")
     words = search.text_input("Search", key="work_search", placeholder="Case id or label").strip().lower()
     name = model.selectbox("Model", model_names(whole), key="work_model")
@@ -225,7 +229,7 @@ def table(
             case
             for case in ordered(filtered(mine, where, known), sorting, reader)
             if words in case.record.case_id.lower()
-            or words in known.get(case.record.subject, Facts()).label.lower()
+            or words in known.get(case.record.case_id, Facts()).label.lower()
         ]
     after = next_case(shown, where)
     if go.button(
@@ -240,7 +244,7 @@ def table(
         assert after is not None
         open_case(after)
 
-    rows = [row(case, where, known.get(case.record.subject, Facts())) for case in shown]
+    rows = [row(case, where, known.get(case.record.case_id, Facts())) for case in shown]
     rows += [broken_row(one) for one in broken if words in one.name.lower()]
     if not rows:
         st.info("No case matches the search and filters.")

@@ -11,9 +11,11 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from app.cases import FIRST_MODEL, address
+from app.feedback.store import Store, open_store, reader_for
 from core.config import ROOT, settings
 from core.io.ledger import NAME, Line, record
 from core.preprocess.qc import TILE, WEAK_OVERLAP, last_row
+from tests.app.feedback.readings import assign, first
 from tests.app.pages.test_worklist import MAIN
 from tests.casefactory import write_case
 from tests.qcfactory import write_preparation
@@ -36,8 +38,10 @@ def told(at: AppTest) -> str:
 
 
 @pytest.fixture
-def root(data_dir: Path) -> Path:
-    """Three subjects, one of them badly registered, and one that failed."""
+def root(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three subjects, one of them badly registered, and one that failed; flags are shown from the start."""
+    monkeypatch.setenv("FONTANELLE_UNAIDED_READ", "false")
+    settings.cache_clear()
     root = settings().derivatives_dir
     write_preparation(root, "sub-a", 0.95)
     write_preparation(root, "sub-b", 0.62, mask_source="bet", shift=6)
@@ -105,6 +109,55 @@ def test_search_and_filters(root: Path) -> None:
     assert cases(at) == ["sub-b_ses-01"]
 
 
+@pytest.fixture
+def blind(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, read unaided first, by Ada; Chief coordinates."""
+    monkeypatch.setenv("FONTANELLE_UNAIDED_READ", "true")
+    monkeypatch.setenv("FONTANELLE_COORDINATORS", "Chief")
+    settings.cache_clear()
+    return root
+
+
+def store() -> Store:
+    return open_store(settings().store_url)
+
+
+def seen_by(name: str) -> AppTest:
+    at = AppTest.from_file(PAGE, default_timeout=30)
+    at.session_state["reader"] = reader_for(store(), name, "typed")
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def split_words(at: AppTest) -> list[str]:
+    """Each place in which a split is told: cards, filter, help of names, failures."""
+    cards = [caption.value.split(" · ")[2] for caption in at.caption if "overlap 0" in caption.value]
+    helps = [
+        word for word in ("train", "test") for one in at.button if f"split is {word}" in (one.help or "")
+    ]
+    return [*cards, *at.multiselect(key="qc_split").options, *helps, *at.dataframe[0].value["Split"]]
+
+
+def test_splits_stay_untold_until_the_reader_has_read_the_scan(blind: Path) -> None:
+    record = write_case(blind, "sub-b")
+    assert set(split_words(run())) == {"none told"}, "nobody named yet"
+    assert set(split_words(seen_by("Ada"))) == {"none told"}
+    first(store(), reader_for(store(), "Ada", "typed").id, record=record)
+    assert split_words(seen_by("Ada")) == ["test", "none told", "none told", "none told", "test", "none told"]
+    assert set(split_words(seen_by("Ben"))) == {"none told"}
+
+
+def test_coordinators_know_the_splits_of_scans_that_they_need_not_read(blind: Path) -> None:
+    record = write_case(blind, "sub-b")
+    assert split_words(seen_by("Chief"))[:3] == ["test", "none told", "train"]
+    chief = reader_for(store(), "Chief", "typed").id
+    assign(store(), [chief], record.case_id, input_hash=record.input_hash)
+    assert split_words(seen_by("Chief"))[:3] == ["none told", "none told", "train"]
+    first(store(), chief, record=record)
+    assert split_words(seen_by("Chief"))[:3] == ["test", "none told", "train"]
+
+
 def test_hundreds_come_a_page_at_a_time(root: Path) -> None:
     for number in range(30):
         paths = write_preparation(root, f"sub-n{number:02d}", 0.9 + number / 1000)
@@ -167,3 +220,15 @@ def test_last_row_is_the_cubes(tmp_path: Path) -> None:
         assert pixels[..., 2].min() > 250
     with pytest.raises(OSError, match="cannot identify image"):
         last_row(b"no picture")
+
+
+def test_a_filter_by_split_goes_with_the_reader_who_may_know_it(blind: Path) -> None:
+    record = write_case(blind, "sub-b")
+    first(store(), reader_for(store(), "Ada", "typed").id, record=record)
+    at = seen_by("Ada")
+    at.multiselect(key="qc_split").set_value(["test"]).run()
+    assert cases(at) == ["sub-b_ses-01"]
+    at.session_state["reader"] = reader_for(store(), "Ben", "typed")
+    at.run()
+    assert not at.exception, at.exception
+    assert len(cases(at)) == 3

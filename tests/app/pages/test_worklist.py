@@ -233,12 +233,30 @@ def test_order_by_score_puts_missing_ones_last(data_dir: Path, shown: None) -> N
     assert list(table(at).index) == ["sub-b_ses-01", "sub-a_ses-01"]
 
 
-def test_split_site_and_label_filter_where_they_are_known(data_dir: Path) -> None:
-    for letter in "abc":
-        write_case(root(), f"sub-{letter}")
+def write_facts() -> list[CaseRecord]:
+    """Three scans; of two the data set tells split or site, and a label of one."""
     lines = ["participant_id\tsplit\tsite\tlabel", "sub-a\ttest\tnorth\tcase one", "sub-b\ttrain\tn/a\t"]
     settings().demo_dir.mkdir(parents=True)
     (settings().demo_dir / "participants.tsv").write_text("\n".join(lines) + "\n")
+    return [write_case(root(), f"sub-{letter}") for letter in "abc"]
+
+
+def test_split_and_site_stay_untold_before_the_scan_was_read(data_dir: Path) -> None:
+    records = write_facts()
+    for at in (run(), known(run())):
+        assert not {"Split", "Site"} & set(table(at))
+        assert list(table(at)["Label"]) == ["case one", "", ""]
+        assert not [box for box in at.multiselect if box.key in ("work_split", "work_site")]
+        assert any("once you have locked your first read" in one.value for one in at.caption)
+    finish(records[1], second=False)
+    finish(records[0], name="Bob")
+    at = known(run())
+    assert list(table(at)["Split"]) == ["", "train", ""]
+    assert at.multiselect(key="work_split").options == ["train"]
+
+
+def test_split_site_and_label_filter_where_they_are_known(data_dir: Path, shown: None) -> None:
+    write_facts()
     at = run()
     rows = table(at)
     assert list(rows["Split"]) == ["test", "train", ""]
