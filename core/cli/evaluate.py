@@ -119,7 +119,7 @@ def tables_of(
     if scored:
         tables["localisation"] = localisation.localisation_table(scored, thresholds, seed)
         tables["froc"] = localisation.froc_table(scored, options.thresholds)
-        tables["lesions"] = localisation.lesion_table(scored)
+        tables["lesions"] = localisation.lesion_table(scored, thresholds, seed)
     return tables
 
 

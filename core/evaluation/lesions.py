@@ -18,6 +18,11 @@ from core.preprocess.resample import index_map, resample
 
 FOLDER = Path("derivatives") / "lesions"
 UNKNOWN_TYPE = "lesion"
+SIZES: tuple[tuple[str, float, float], ...] = (  # mm³ in the scan, from and below
+    ("under 100 mm³", 0, 100),
+    ("100 to 1000 mm³", 100, 1000),
+    ("1 ml and more", 1000, np.inf),
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,16 @@ class Lesions:
     types: tuple[str, ...] = ()
     volumes_mm3: tuple[float, ...] = ()
     hash: str = ""
+
+
+def classes_of(types: Sequence[str], volumes_mm3: Sequence[float]) -> dict[str, dict[str, NDArray[np.bool_]]]:
+    """Which of a scan's lesions are of each type ("type") and size ("size"), where there are any, by name."""
+    kinds, volumes = np.asarray(types, str), np.asarray(volumes_mm3, np.float64)
+    sizes = {name: (volumes >= low) & (volumes < high) for name, low, high in SIZES}
+    return {
+        "type": {str(kind): kinds == kind for kind in np.unique(kinds)},
+        "size": {name: chosen for name, chosen in sizes.items() if chosen.any()},
+    }
 
 
 def find_lesions(scans: Sequence[Scan]) -> dict[str, Lesions]:

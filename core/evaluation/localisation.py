@@ -11,6 +11,7 @@ import pandas as pd
 
 from core.evaluation.baselines import FUSED, HELD_OUT, TRAINING, VOLUME
 from core.evaluation.cohort import ABNORMAL, NORMAL, Measured, group_of
+from core.evaluation.lesions import SIZES, classes_of
 from core.evaluation.metrics import (
     Detection,
     crossing,
@@ -19,15 +20,11 @@ from core.evaluation.metrics import (
     sensitivity_at,
     value_at,
 )
-from core.evaluation.statistics import Estimate, bootstrap, mean_estimate
+from core.evaluation.statistics import DRAWS, Estimate, bootstrap, mean_estimate
 from core.evaluation.thresholds import Threshold, Thresholds, dice_at, no_threshold
 
 FALSE_A_SCAN = 1.0
-SIZES: tuple[tuple[str, float, float], ...] = (
-    ("under 100 mm³", 0, 100),
-    ("100 to 1000 mm³", 100, 1000),
-    ("1 ml and more", 1000, np.inf),
-)
+LEAST_SCANS = 5  # for an interval by type or size: of fewer a bootstrap draws the same few again
 FITTED_ON = {
     VOLUME: "no normals",
     HELD_OUT: "validation normals",
@@ -178,43 +175,69 @@ def froc_table(scored: Sequence[Scored], thresholds: Sequence[float]) -> pd.Data
     return pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame()
 
 
-def lesion_table(scored: Sequence[Scored]) -> pd.DataFrame:
-    """Sensitivity at the whole cohort's one false positive a scan, and voxel AP, by lesion type and size.
+def _class_estimates(
+    one: Scored, kind: str, name: str, threshold: float, place: tuple[int, float], seed: int
+) -> tuple[dict[str, int], dict[str, Estimate]]:
+    """How many lesions and scans a class has, and its measures; no interval from fewer than 5 scans."""
+    chosen = [
+        classes_of(row["types"], row["volumes_mm3"])[kind].get(name, np.zeros(len(row["types"]), bool))
+        for row in one.abnormals
+    ]
+    count = np.array([part.sum() for part in chosen])
+    found = np.array(
+        [
+            value_at(detection.found.sum(axis=0).astype(np.float64), place)
+            for detection in detections(one.abnormals, chosen=chosen)
+        ]
+    )
+    having = [(row, part) for row, part in zip(one.abnormals, chosen, strict=True) if part.any()]
+    values = {
+        measure: [row["classes"][kind][name][measure] for row, _ in having] for measure in ("ap", "auroc")
+    }
+    values["dice"] = [
+        dice_at(
+            [np.asarray(row["lesion_histograms"])[part].sum(axis=0).tolist(), row["histograms"][1]], threshold
+        )
+        for row, part in having
+    ]
+    enough = len(having) >= LEAST_SCANS
+    draws = DRAWS if enough else 0
 
-    ``ap`` of a type counts the voxels of other lesions neither way; it is the mean of the scans that have it.
+    def share(index: np.ndarray) -> float:
+        total = count[index].sum()
+        return float(found[index].sum() / total) if total else float("nan")
+
+    estimates = {"sensitivity": bootstrap(share, [len(count)], seed, draws)}
+    estimates |= {measure: mean_estimate(numbers, seed, draws) for measure, numbers in values.items()}
+    return {"lesions": int(count.sum()), "scans": len(having)}, estimates
+
+
+def lesion_table(scored: Sequence[Scored], thresholds: Thresholds, seed: int) -> pd.DataFrame:
+    """By lesion type and size: sensitivity at the whole cohort's one false positive a scan, voxel measures.
+
+    ``ap``, ``auroc`` and ``dice`` (at the map's ``threshold`` of ``localisation_table``) of a class count the
+    voxels of other lesions neither way; each is the mean of the scans that have the class. Intervals over
+    scans, none where fewer than 5 have it. The map of highest voxel AP comes first.
     """
     lines = []
-    for one in scored:
+    for one in sorted(scored, key=lambda one: -float(np.mean([row["ap"] for row in one.abnormals]))):
+        threshold = threshold_of(one, thresholds).z
         place = crossing(froc_curve(detections(one.rows))[0], FALSE_A_SCAN)
-        kinds = sorted({kind for row in one.abnormals for kind in row["types"]})
-        classes: list[tuple[str, str, list[np.ndarray]]] = [
-            ("type", kind, [np.array([t == kind for t in row["types"]], bool) for row in one.abnormals])
-            for kind in kinds
-        ]
-        classes += [
-            (
-                "size",
-                name,
-                [np.array([low <= v < high for v in row["volumes_mm3"]], bool) for row in one.abnormals],
-            )
-            for name, low, high in SIZES
-        ]
-        for kind, name, chosen in classes:
-            count = int(sum(part.sum() for part in chosen))
-            if count == 0:
-                continue
-            found = froc_curve(detections(one.abnormals, chosen=chosen))[1]
-            ap = [row["type_ap"][name] for row in one.abnormals if name in row["type_ap"]]
-            lines.append(
-                (
-                    one.method,
-                    FITTED_ON[one.map],
-                    kind,
-                    name,
-                    count,
-                    value_at(found, place),
-                    float(np.mean(ap)) if ap else np.nan,
-                )
-            )
-    columns = ["method", "fitted_on", "class", "name", "lesions", "sensitivity", "ap"]
-    return pd.DataFrame(lines, columns=columns)
+        there = [classes_of(row["types"], row["volumes_mm3"]) for row in one.abnormals]
+        types = sorted({name for classes in there for name in classes["type"]})
+        sizes = [name for name, _, _ in SIZES if any(name in classes["size"] for classes in there)]
+        for kind, name in [*(("type", name) for name in types), *(("size", name) for name in sizes)]:
+            counts, estimates = _class_estimates(one, kind, name, threshold, place, seed)
+            line: dict[str, Any] = {
+                "method": one.method,
+                "scorer": one.scorer,
+                "map": one.map,
+                "fitted_on": FITTED_ON[one.map],
+                "class": kind,
+                "name": name,
+                **counts,
+            }
+            for measure, (value, low, high) in estimates.items():
+                line |= {measure: value, f"{measure}_low": low, f"{measure}_high": high}
+            lines.append({**line, "threshold": threshold})
+    return pd.DataFrame(lines)

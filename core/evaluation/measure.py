@@ -17,8 +17,8 @@ from core.anomaly.regions import ALL_BANDS, FLOOR_MM3, flagged_regions, slice_cl
 from core.anomaly.residual import Array, normative_z, volume_z
 from core.anomaly.score import normative_top
 from core.evaluation.baselines import Cube, Normalisation, Scorer
-from core.evaluation.lesions import Lesions, lesions_in_cube
-from core.evaluation.metrics import auroc, average_precision, detect, score_histograms
+from core.evaluation.lesions import SIZES, Lesions, classes_of, lesions_in_cube
+from core.evaluation.metrics import BINS, auroc, average_precision, detect, score_bins, score_histograms
 from core.evaluation.statistics import EvaluationError
 from core.io.atomic import write_bytes
 from core.io.derivatives import CasePaths
@@ -26,7 +26,7 @@ from core.io.volume import Volume, load_mask, load_volume
 from core.prepared import content_key, stored_key
 from core.preprocess.pipeline import ONE_CHANNEL
 
-SCHEMA = 3
+SCHEMA = 4
 # |z| of the FROC curve; the same for all scorers.
 THRESHOLDS: tuple[float, ...] = tuple(np.arange(1.0, 12.01, 0.25).tolist())
 Row = dict[str, Any]
@@ -74,6 +74,7 @@ def row_key(prepared: str, scorer: Scorer, lesions: Lesions | None, settings: Me
             "prepared": prepared,
             "scorer": scorer.key,
             "lesions": None if lesions is None else [lesions.hash, *lesions.types],
+            "sizes": [[name, str(low), str(high)] for name, low, high in SIZES],
             "settings": asdict(settings),
         }
     )
@@ -118,7 +119,9 @@ def localise(z: Array, cube: Cube, lesions: Lesions, settings: MeasureSettings) 
     The voxel measures of a scan without a lesion are absent, but for its histogram, which pooled average
     precision needs; Dice at any |z| follows from the histogram too (``metrics.dice_curve``). Components count
     twice: those of any size ("any"), since half of the lesions may be smaller than a region, and those that
-    Review would list ("listed").
+    Review would list ("listed"). ``classes``: average precision and AUROC of each type and size, where voxels
+    of other lesions count neither way; with ``lesion_histograms``, the lesions' own voxels by score, Dice of
+    any of them follows.
     """
     labels = lesions_in_cube(lesions, cube)
     score = np.abs(z[cube.mask])
@@ -134,15 +137,25 @@ def localise(z: Array, cube: Cube, lesions: Lesions, settings: MeasureSettings) 
         "types": list(lesions.types),
         "volumes_mm3": list(lesions.volumes_mm3),
     }
+    bins = score_bins(score)
+    row["lesion_histograms"] = [
+        np.bincount(bins[mine == label], minlength=BINS).tolist()
+        for label in range(1, len(lesions.types) + 1)
+    ]
     if truth.any():
         row["ap"] = average_precision(score, truth)
         row["auroc"] = auroc(score, truth)
         row["prevalence"] = float(truth.mean())
-        row["type_ap"] = {}
-        for kind in sorted(set(lesions.types)):
-            of_kind = np.isin(mine, [n for n, one in enumerate(lesions.types, 1) if one == kind])
-            others = truth & ~of_kind  # neither positive nor negative for this type
-            row["type_ap"][kind] = average_precision(score[~others], of_kind[~others])
+    row["classes"] = {kind: {} for kind in ("type", "size")}
+    for kind, named in classes_of(lesions.types, lesions.volumes_mm3).items():
+        for name, chosen in named.items():
+            positive = np.isin(mine, 1 + np.flatnonzero(chosen))
+            counted = positive | ~truth
+            values, known = score[counted], positive[counted]
+            row["classes"][kind][name] = {
+                "ap": average_precision(values, known),
+                "auroc": auroc(values, known),
+            }
     return row
 
 

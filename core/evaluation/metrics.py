@@ -63,9 +63,14 @@ def auroc_estimate(normal: ArrayLike, abnormal: ArrayLike, seed: int, draws: int
     return bootstrap(lambda i, j: float(pairs[i][:, j].mean()), list(pairs.shape), seed, draws)
 
 
+def score_bins(score: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Bin of each score, 0.02 wide, 0 to 999; the last is open."""
+    return np.asarray(np.clip(score / BIN_Z, 0, BINS - 1), np.int64)
+
+
 def score_histograms(score: NDArray[np.floating], truth: NDArray[np.bool_]) -> list[list[int]]:
-    """Counts (2, 1000) of positive and negative voxels by score, bins of 0.02; the last is open."""
-    bins = np.clip(score / BIN_Z, 0, BINS - 1).astype(np.int64)
+    """Counts (2, 1000) of positive and negative voxels by ``score_bins``."""
+    bins = score_bins(score)
     return [np.bincount(bins[part], minlength=BINS).tolist() for part in (truth, ~truth)]
 
 

@@ -15,6 +15,7 @@ from plotly.io import from_json
 from plotly.offline import get_plotlyjs
 
 from core.evaluation import figures
+from core.evaluation.readable import html_table
 from core.evaluation.statistics import EvaluationError
 from core.evaluation.wording import COHORTS_DIFFER, NOTES, TITLES, VARIANTS
 from core.io.atomic import write_bytes
@@ -202,10 +203,9 @@ def page(evaluation: Evaluation) -> str:
     parts.append("<h2>Tables</h2>")
     for name in SMALL:
         if name in evaluation.tables:
-            table = evaluation.tables[name].to_html(index=False, border=0, float_format=lambda v: f"{v:.4g}")
             parts.append(
                 f"<details><summary>{html.escape(TITLES[name])} (<a href='{name}.csv'>CSV</a>)</summary>"
-                f"{table}</details>"
+                f"{html_table(name, evaluation.tables[name])}</details>"
             )
     return (
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>"

@@ -23,7 +23,7 @@ TITLES = {
     "paper": "Paper value, ours, data set",
     "localisation": "Voxels and lesions found, by network and baseline",
     "froc": "Lesion-wise sensitivity and false positives a scan by threshold of |z|",
-    "lesions": "Lesions found at one false positive a scan, by type and size",
+    "lesions": "Lesions and their voxels found, by type and size",
     "case_auc": "Case AUC by score, test normals against test abnormals",
     "false_alarms": "Flagged regions a scan in validation normals, as Review shows them",
 }
@@ -40,5 +40,8 @@ NOTES = (
     "A lesion is found where components of |z| above the threshold cover a tenth of it; a component is false "
     'unless a tenth of it lies in or next to a lesion. Components of any size count; "listed" are '
     "those as large as the smallest region that Review lists.",
+    "By type and size, lesions found are those at the whole test set's one false positive a scan; voxels of "
+    "other lesions count neither way, and there is no interval where fewer than 5 scans have such a "
+    "lesion. A lesion's size is that in the scan.",
     "Regions, lesions and clusters are measured in the cube, so in the reference brain's space.",
 )

@@ -10,6 +10,7 @@ import numpy as np
 from core.evaluation import cohort as tables
 from core.evaluation.baselines import Cube
 from core.evaluation.cohort import Measured
+from core.evaluation.lesions import classes_of
 from core.evaluation.localisation import froc_table, lesion_table, localisation_table, scored_maps
 from core.evaluation.report import Evaluation, Facts
 from core.evaluation.thresholds import Threshold
@@ -71,7 +72,12 @@ def localised(found: list[list[int]], false: list[int], types: list[str], ap: fl
         "volumes_mm3": [50.0 * 10**n for n in range(len(types))],
     }
     if types:
-        row |= {"ap": ap, "auroc": 0.9, "prevalence": 0.02, "type_ap": dict.fromkeys(types, ap)}
+        row |= {"ap": ap, "auroc": 0.9, "prevalence": 0.02}
+    row["lesion_histograms"] = [[0] * 9 + [1] for _ in types]
+    row["classes"] = {
+        kind: {name: {"ap": ap, "auroc": 0.8} for name in named}
+        for kind, named in classes_of(types, row["volumes_mm3"]).items()
+    }
     return row
 
 
@@ -129,7 +135,7 @@ def evaluation() -> Evaluation:
             "paper": tables.paper_table(summary, auc, "demo"),
             "localisation": localisation_table(scored, thresholds(("std_8x8",), 0.18), 0),
             "froc": froc_table(scored, [2.0, 3.0, 4.0]),
-            "lesions": lesion_table(scored),
+            "lesions": lesion_table(scored, thresholds(("std_8x8",), 0.18), 0),
             "case_auc": tables.auc_table(subjects, 0, variants=list(VARIANTS)[:1]),
         },
     )

@@ -77,7 +77,7 @@ def test_localisation_figures() -> None:
     froc = figures.froc_figure(froc_table(scored, [2.0, 3.0, 4.0]), synthetic=True)
     assert len(froc.data) == 3
     assert list(froc.data[0].x) == [4, 1, 0]
-    lesions = figures.lesion_figure(lesion_table(scored), synthetic=True)
+    lesions = figures.lesion_figure(lesion_table(scored, {}, 0), synthetic=True)
     # At one false positive a scan, the middle threshold: every cyst, no infarct.
     (heat,) = lesions.data
     values = dict(zip(heat.x, np.asarray(heat.z)[0], strict=True))

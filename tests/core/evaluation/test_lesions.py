@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.evaluation.baselines import Cube
-from core.evaluation.lesions import Lesions, find_lesions, lesions_in_cube
+from core.evaluation.lesions import Lesions, classes_of, find_lesions, lesions_in_cube
 from core.evaluation.statistics import EvaluationError
 from core.io.bids import Scan
 from core.io.volume import Volume, save_volume
@@ -106,3 +106,18 @@ def test_a_lesion_too_small_for_a_voxel_stays_and_all_stay_in_the_brain(tmp_path
     assert np.abs(place - [13.5, 3, 16.125]).max() <= 1
     assert not found[~cube.mask].any()
     assert not lesions_in_cube(Lesions(None), cube).any()
+
+
+def test_classes_are_by_type_and_by_size_in_the_scan() -> None:
+    found = classes_of(("cyst", "spot", "cyst"), (99.9, 100.0, 1000.0))
+    assert {name: chosen.tolist() for name, chosen in found["type"].items()} == {
+        "cyst": [True, False, True],
+        "spot": [False, True, False],
+    }
+    assert {name: chosen.tolist() for name, chosen in found["size"].items()} == {
+        "under 100 mm³": [True, False, False],
+        "100 to 1000 mm³": [False, True, False],
+        "1 ml and more": [False, False, True],
+    }
+    assert list(classes_of(("cyst",), (5.0,))["size"]) == ["under 100 mm³"]
+    assert classes_of((), ()) == {"type": {}, "size": {}}

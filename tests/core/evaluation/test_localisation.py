@@ -45,12 +45,17 @@ def test_froc_and_sensitivity_at_one_false_positive() -> None:
 
 
 def test_by_type_and_size_at_the_same_threshold() -> None:
-    table = lesion_table(scored_maps(two_scans())).set_index(["class", "name"])
+    table = lesion_table(scored_maps(two_scans()), thresholds(("std_8x8",), 0.1), 0)
+    table = table.set_index(["class", "name"])
     assert table.loc[("type", "cyst"), "lesions"] == 2
     # Cysts: 2/2 at both thresholds around the crossing; the infarct: 0, then 1, a seventh of the way.
     assert table.loc[("type", "cyst"), "sensitivity"] == 1.0
     assert table.loc[("type", "infarct"), "sensitivity"] == pytest.approx(1 / 7)
-    assert table.loc[("type", "infarct"), "ap"] == 0.6
+    assert table.loc[("type", "infarct"), ["ap", "auroc", "threshold"]].tolist() == [0.6, 0.8, 0.1]
+    # Of three lesions with a voxel each, all in the same bin above everything else, others don't count.
+    assert table["dice"].tolist() == [1.0] * 5
+    assert table["scans"].tolist() == [1] * 5
+    assert table.filter(like="_low").isna().all(axis=None), "one scan gives no interval"
     # 50, 500 and 5000 mm³: one of each size.
     sizes = table.loc["size"]
     assert sizes["lesions"].tolist() == [1, 1, 1]
@@ -89,3 +94,23 @@ def test_dice_is_at_the_threshold_of_each_map_and_absent_without_one() -> None:
     assert lines.loc["vae_8x8_512", "threshold_from"] == "no threshold was chosen"
     everything = localisation_table(scored_maps(measured), thresholds(("std_8x8",), 0.0), seed=0)
     assert everything.set_index("scorer").loc["std_8x8", "dice"] == pytest.approx(2 * 2 / (92 + 2))
+
+
+def test_dice_of_a_class_leaves_other_lesions_out() -> None:
+    sick = localised([[1, 1], [1, 0]], [1, 0], ["cyst", "infarct"])
+    # Voxels in bins 0 and 1: the cyst has 3 above and 1 below, the infarct 10 below, 2 others are above.
+    sick |= {"histograms": [[11, 3], [80, 2]], "lesion_histograms": [[1, 3], [10, 0]]}
+    measured = [Measured(scan(n, "test", 5), row("std_8x8", 1.0, **sick)) for n in range(5)]
+    table = lesion_table(scored_maps(measured), thresholds(("std_8x8",), 0.02), 0)
+    lines = table.set_index("name")
+    assert lines.loc["cyst", "dice"] == pytest.approx(2 * 3 / (3 + 2 + 4))
+    assert lines.loc["infarct", "dice"] == 0
+    # Five scans that are alike: an interval of no width.
+    assert lines.loc["cyst", ["scans", "lesions", "dice_low", "dice_high"]].tolist() == pytest.approx(
+        [5, 5, 6 / 9, 6 / 9]
+    )
+    # 50 and 500 mm³ are the cyst and the infarct.
+    assert lines.loc["under 100 mm³", "dice"] == lines.loc["cyst", "dice"]
+    absent = lesion_table(scored_maps(measured), {}, 0)
+    assert absent["dice"].isna().all()
+    assert absent["ap"].notna().all()

@@ -120,7 +120,10 @@ def test_localisation_of_a_perfect_map(lesion: Lesions) -> None:
     coarse = localise(z, one, lesion, MeasureSettings(floor_mm3=65, thresholds=(3.0, 4.5)))
     assert coarse["components"]["any"] == whole
     assert coarse["components"]["listed"]["found"] == [[True, True], [False, False]]
-    assert row["type_ap"] == {"cyst": 1.0, "spot": 1.0}
+    assert row["classes"]["type"] == {name: {"ap": 1.0, "auroc": 1.0} for name in ("cyst", "spot")}
+    assert list(row["classes"]["size"]) == ["under 100 mm³", "100 to 1000 mm³"]
+    histograms = np.array(row["lesion_histograms"])
+    assert (histograms[0, 250], histograms[1, 200], histograms.sum()) == (27, 8, 35)
     assert row["prevalence"] == pytest.approx(35 / one.mask.sum())
     assert sum(row["histograms"][0]) == 35
 
@@ -131,7 +134,16 @@ def test_voxels_of_other_types_count_neither_way(lesion: Lesions) -> None:
     z[block()], z[16:18, 12:14, 8:10] = 5, 4
     row = localise(z, one, lesion, MeasureSettings())
     # The cyst scores above the spot, and yet the spot's own precision is whole.
-    assert row["type_ap"]["spot"] == 1.0
+    assert row["classes"]["type"]["spot"] == {"ap": 1.0, "auroc": 1.0}
+    # The spot is the smaller one; weaker than the cyst and than 27 other voxels, it is not.
+    z[20, 8:17, 8:11] = 4.5
+    row = localise(z * one.mask, one, lesion, MeasureSettings())
+    above = int((z[20] * one.mask[20] > 0).sum())
+    expected = {
+        "ap": pytest.approx(8 / (8 + above)),
+        "auroc": pytest.approx(1 - above / (one.mask.sum() - 35)),
+    }
+    assert row["classes"]["size"]["under 100 mm³"] == expected
 
 
 def test_a_normal_scan_has_false_components_and_no_precision() -> None:
@@ -141,6 +153,7 @@ def test_a_normal_scan_has_false_components_and_no_precision() -> None:
     row = localise(z, one, Lesions(None), MeasureSettings(thresholds=(3.0, 6.0)))
     assert row["components"]["any"] == {"found": [], "false": [1, 0]}
     assert "ap" not in row
+    assert (row["classes"], row["lesion_histograms"]) == ({"type": {}, "size": {}}, [])
     assert sum(row["histograms"][0]) == 0
 
 
