@@ -123,7 +123,6 @@ def card_of(
     preprocess: dict[str, Any],
     synthetic: bool,
     normative: Normative | None = None,
-    metrics: Sequence[tuple[str, str, str]] = (),
 ) -> str:
     told = None if normative is None else facts(normative)
-    return model_card(config, training, preprocess, synthetic=synthetic, normative=told, metrics=metrics)
+    return model_card(config, training, preprocess, synthetic=synthetic, normative=told)

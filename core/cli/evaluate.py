@@ -41,6 +41,7 @@ from core.evaluation.wording import VARIANTS
 from core.io.atomic import write_bytes
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
+from core.networks.card import with_metrics
 from core.networks.zoo import CARD, ModelInfo, list_models
 from core.prepared import versions
 from core.preprocess.pipeline import ONE_CHANNEL, settings_from_dict
@@ -238,8 +239,11 @@ def command(
     if cards:
         for info in infos:
             metrics = metrics_of(info.name, found, facts)
-            known_of = normatives.get(info.name)
-            text = card_of(info.config, info.training, info.preprocess, info.synthetic, known_of, metrics)
+            card = info.card
+            if card == "":
+                known_of = normatives.get(info.name)
+                card = card_of(info.config, info.training, info.preprocess, info.synthetic, known_of)
+            text = with_metrics(card, metrics)
             write_bytes(info.folder / CARD, text.encode())
     if as_json:
         say_json({"folder": str(target), "tables": sorted(found), "left_out": facts.left_out})

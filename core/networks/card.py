@@ -31,6 +31,7 @@ RESTORER_SOURCE = (
     "beside it. No lesion and no label took part.",
     "",
 )
+METRICS = "## Metrics"
 TWO_CHANNELS = (
     "Not one of the paper's eight: T1w and T2w together, which the paper names as future work. It needs both",
     "scans of a session. Its volume z, MSE and overlay are those of the T2w; its normative z joins both",
@@ -75,12 +76,11 @@ def model_card(
     *,
     synthetic: bool,
     normative: Mapping[str, Any] | None = None,
-    metrics: Sequence[tuple[str, str, str]] = (),
 ) -> str:
-    """Markdown text of a model card.
+    """Markdown text of a model card, without metrics (``with_metrics``).
 
     ``training``: as ``training.training_record`` gives it. ``normative``: facts on the held-out normals; None
-    before calibration. ``metrics``: (name, value, command that gives it).
+    before calibration.
     """
     restorer = config.kind == "restorer"
     two = isinstance(config, NetworkConfig) and config.in_channels == 2
@@ -128,13 +128,10 @@ def model_card(
         "## Calibration",
     ]
     lines += table(normative) if normative is not None else ["Not calibrated yet: no normative z."]
-    lines += ["", "## Metrics"]
-    if metrics:
-        lines += ["| metric | value | command |", "|---|---|---|"]
-        lines += [f"| {name} | {value} | `{command}` |" for name, value, command in metrics]
-    else:
-        lines += ["None measured yet beyond the training table."]
     lines += [
+        "",
+        METRICS,
+        "None measured yet beyond the training table.",
         "",
         "## Limits",
         *(RESTORER_LIMITS if restorer else AUTOENCODER_LIMITS),
@@ -146,3 +143,18 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def with_metrics(card: str, metrics: Sequence[tuple[str, str, str]]) -> str:
+    """A card with its section Metrics replaced by (name, value, command that gives it); the rest as it is.
+
+    So what a copy's card tells of another site's normals or of an operating point stays. A card without the
+    section gets it at its end.
+    """
+    lines = card.rstrip("\n").split("\n")
+    start = lines.index(METRICS) if METRICS in lines else len(lines)
+    end = next((n for n in range(start + 1, len(lines)) if lines[n].startswith("## ")), len(lines))
+    rows = [f"| {name} | {value} | `{command}` |" for name, value, command in metrics]
+    table = ["| metric | value | command |", "|---|---|---|", *rows]
+    before = lines[:start] if start < len(lines) else [*lines, ""]
+    return "\n".join([*before, METRICS, *table, "", *lines[end:]]).rstrip("\n") + "\n"

@@ -58,11 +58,12 @@ def cohort_of_phantoms(root: Path) -> None:
 
 
 @pytest.fixture
-def network(monkeypatch: pytest.MonkeyPatch) -> CountingNetwork:
+def network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CountingNetwork:
     counting = CountingNetwork()
     info = SimpleNamespace(
         name="vae_8x8_512",
-        folder=Path("model"),
+        folder=tmp_path / "model",
+        card="# vae_8x8_512\n\nCopy of vae.\n\n## Metrics\nNone\n\n## Another site's normals\nOf phantoms.\n",
         reference="demo",
         reference_hash="r",
         config=SimpleNamespace(cube=CUBE, kind="vae"),
@@ -75,6 +76,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> CountingNetwork:
     monkeypatch.setattr("core.prepared.prepare", fake_prepare)
     monkeypatch.setattr("core.cli.prepare.reference_of_model", lambda folder, name: reference())
     monkeypatch.setattr("core.cli.evaluate.list_models", lambda folder: [info])
+    monkeypatch.setattr("core.cli.evaluate.model_named", lambda name: info)
     for module in ("evaluate", "measuring"):
         monkeypatch.setattr(
             f"core.cli.{module}.predictor_of",
@@ -147,6 +149,19 @@ def test_the_split_may_change_without_measuring_again(
     made = read_evaluation(tmp_path / "again")
     assert made.facts.groups["validation"] == 4
     assert set(made.tables["localisation"]["scorer"]) == {"vae_8x8_512"}
+
+
+def test_a_copys_card_keeps_what_it_tells_of_the_copy(
+    run: Run, network: CountingNetwork, tmp_path: Path
+) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    code, _, err = run("evaluate", tmp_path / "bids", "--cards", "--models", "vae_8x8_512")
+    assert code == 0, err
+    card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
+    assert card.startswith("# vae_8x8_512\n\nCopy of vae.\n\n## Metrics\n| metric | value | command |\n")
+    assert card.endswith("\n\n## Another site's normals\nOf phantoms.\n")
+    assert "| validation MSE, mean (synthetic bids) | " in card
+    assert "None" not in card
 
 
 def test_too_few_validation_normals_give_no_dice_and_say_so(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.networks.card import describe, model_card
+from core.networks.card import describe, model_card, with_metrics
 from core.networks.config import model_config, network_config
 
 TRAINING: dict[str, Any] = {
@@ -61,10 +61,31 @@ def test_facts_limits_and_citation() -> None:
 
 
 def test_calibration_and_metrics_are_the_callers() -> None:
-    text = card(normative={"Normals": 9}, metrics=[("AUC", "0.81", "python -m core evaluate")])
+    text = with_metrics(card(normative={"Normals": 9}), [("AUC", "0.81", "python -m core evaluate")])
     assert "| Normals | 9 |" in text
     assert "| AUC | 0.81 | `python -m core evaluate` |" in text
     assert "Not calibrated" not in text
+
+
+def test_metrics_are_replaced_and_nothing_else() -> None:
+    bare = card(normative={"Normals": 9})
+    copied = bare.replace("\n\n", "\n\nCopy of vae_8x8_512, changed as told below.\n", 1)
+    copied += "\n## Another site's normals\nCalibrated on 12 normals.\n\n## Operating point\n- band 3-4\n"
+    first = with_metrics(copied, [("AP", "0.4", "evaluate"), ("AUC", "0.8", "evaluate")])
+    row = "| AP | 0.4 | `evaluate` |"
+    assert (
+        first.replace(
+            f"| metric | value | command |\n|---|---|---|\n{row}\n| AUC | 0.8 | `evaluate` |",
+            "None measured yet beyond the training table.",
+        )
+        == copied
+    )
+    again = with_metrics(first, [("AP", "0.5", "evaluate")])
+    assert row not in again
+    assert again == with_metrics(copied, [("AP", "0.5", "evaluate")])
+    assert with_metrics("# bare\n", [("AP", "0.4", "evaluate")]) == (
+        f"# bare\n\n## Metrics\n| metric | value | command |\n|---|---|---|\n{row}\n"
+    )
 
 
 def test_restorer_says_what_it_is_and_whence() -> None:
