@@ -1,4 +1,4 @@
-"""Ideas compared on implants: precision by kind, and the choice of how maps are joined."""
+"""Ideas compared on implants: every one has its row, and the choice of how maps are joined."""
 
 from __future__ import annotations
 
@@ -7,38 +7,16 @@ import pytest
 
 from core.anomaly.detector import NormalScan, fit_detector
 from core.anomaly.fusion import POWERS
-from core.evaluation.ablation import Trial, age_matched, choose_power, precisions, trial_precision
-from core.evaluation.baselines import Cube
+from core.evaluation.ablation import ablate, choose_power
+from core.evaluation.ablation_networks import Network
 from core.evaluation.implants import KINDS
+from tests.core.evaluation.ablation_fakes import brain
 
-SHAPE = (30, 34, 28)
-
-
-def brain(seed: int) -> Cube:
-    """Dark ribbon, brighter white matter, fluid in the middle; 4 mm voxels."""
-    axes = np.meshgrid(*(np.linspace(-1.1, 1.1, n) for n in SHAPE), indexing="ij")
-    radius = np.sqrt(np.sum(np.square(axes), axis=0))
-    mask = radius < 1
-    x = np.where(radius > 0.8, 0.2, 0.35) + np.random.default_rng(seed).normal(0, 0.01, SHAPE)
-    x = np.where(radius < 0.25, 0.8, x)
-    return Cube(np.where(mask, x, 0).astype(np.float32), mask, np.diag([4.0, 4, 4, 1]), np.eye(4), f"k{seed}")
-
-
-def test_precision_is_the_mean_over_kinds_not_over_trials() -> None:
-    cube = brain(0)
-    kinds = ["cyst", "cyst", "infarct", "normal"]
-    cases = [Trial(kind, cube, None, 0) for kind in kinds]
-    assert trial_precision([0.2, 0.4, 0.9, float("nan")], cases) == pytest.approx((0.3 + 0.9) / 2)
-
-
-def test_a_map_that_is_the_lesion_scores_one_whatever_its_sign() -> None:
-    cube = brain(0)
-    labels = np.zeros(SHAPE, np.int64)
-    labels[14:17, 16:18, 13:16] = 1
-    lesion, normal = Trial("cyst", cube, labels, 0), Trial("normal", cube, None, 0)
-    found = precisions([np.float32(-2) * (labels > 0), np.ones(SHAPE, np.float32)], [lesion, normal])
-    assert found[0] == pytest.approx(1.0)
-    assert np.isnan(found[1])
+IDEAS = {
+    *("none", "normative z", "standardisation", "SD floor", "age", "fluid left out", "principal components"),
+    *("deformable registration", "patches of normals", "restoration", "autoencoder", "latent samples"),
+    *("ensemble", "edge suppression", "refined", "masked", "scales", "joined"),
+}
 
 
 def test_every_power_is_tried_on_every_kind() -> None:
@@ -50,10 +28,60 @@ def test_every_power_is_tried_on_every_kind() -> None:
     assert all(chance < value <= 1 for value in found.values())
 
 
-def test_age_slope_is_found_and_held_back_by_the_ridge() -> None:
-    ages = [36.0, 38.0, 40.0, 42.0, 44.0]
-    masks = [np.ones(SHAPE, bool)] * 5
-    values = [np.full(SHAPE, 0.1 * age, np.float32) for age in ages]
-    middle = tuple(n // 2 for n in SHAPE)
-    assert age_matched(values, masks, ages, ridge=0.0)[middle] == pytest.approx(0.1, rel=1e-3)
-    assert age_matched(values, masks, ages, ridge=1.0)[middle] == pytest.approx(0.05, rel=1e-2)
+def network(label: str, kind: str, gain: float) -> Network:
+    """Draws every voxel of the brain towards 0.35 by ``gain``; a VAE's samples are noisy."""
+
+    def reconstruct(x: np.ndarray) -> np.ndarray:
+        return np.where(x > 0, x + gain * (0.35 - x), 0).astype(np.float32)
+
+    def samples(x: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        drawn = [reconstruct(x) + rng.normal(0, 0.02, x.shape) for _ in range(count)]
+        return np.mean(drawn, axis=0, dtype=np.float32), np.std(drawn, axis=0, dtype=np.float32, ddof=1)
+
+    return Network(label, kind, reconstruct, samples if kind == "vae" else None)  # type: ignore[arg-type]
+
+
+def test_every_idea_has_a_row_once_and_progress_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in [kind for kind in KINDS if kind not in ("cyst", "infarct")]:
+        monkeypatch.delitem(KINDS, kind)
+    ages = ([38.0, 40.0, 42.0, 39.0], [40.0, 41.0, 39.0])
+    networks = [
+        network("restorer", "restorer", 0.9),
+        network("candidate", "restorer", 0.5),
+        network("std", "ae", 0.8),
+        network("vae", "vae", 0.7),
+    ]
+    told: list[tuple[str, float]] = []
+    table = ablate(
+        [brain(seed) for seed in range(10, 14)],
+        [brain(seed) for seed in range(3)],
+        networks,
+        0,
+        ages,
+        True,
+        lambda what, fraction: told.append((what, fraction)),
+    )
+    assert set(table["idea"]) == IDEAS
+    assert table["score"].is_unique
+    assert table["ap"].between(0, 1).all()
+    assert table["ap"].is_monotonic_decreasing
+    for what in ("SyN to the mean", "16 samples, residual over their SD", "SD over 2 autoencoders"):
+        assert table["score"].str.contains(what).any(), what
+    for label in ("restorer", "candidate"):
+        assert f"{label} × non-local, quadratic mean" in set(table["score"])
+    # Only the first of a kind is tried in more ways.
+    assert not table["score"].str.contains("candidate, log residual, refined").any()
+    fractions = [fraction for _, fraction in told]
+    assert fractions == sorted(fractions)
+    assert 0.85 < fractions[-1] <= 0.99
+    assert len({what for what, _ in told}) > 40
+
+
+def test_no_network_and_no_ages_leave_rows_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in [kind for kind in KINDS if kind != "cyst"]:
+        monkeypatch.delitem(KINDS, kind)
+    cubes = [brain(seed) for seed in range(7)]
+    table = ablate(cubes[3:], cubes[:3], [], 0, ([None] * 4, [None] * 3))
+    left = {"age", "deformable registration", "restoration", "autoencoder", "latent samples", "ensemble"}
+    assert set(table["idea"]) == IDEAS - left - {"edge suppression", "refined", "masked"}
+    assert "log intensity × non-local, each the largest of its scales, quadratic mean" in set(table["score"])

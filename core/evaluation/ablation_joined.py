@@ -1,0 +1,90 @@
+"""Maps joined: across scales, and of views that fail in different places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from core.anomaly.fusion import POWERS, power_mean
+from core.anomaly.residual import Array
+from core.evaluation.ablation_trials import Bench, Maps, Row, scaled, smoothed
+
+SCALES_MM = (1.0, 2.0, 4.0, 6.0)  # σ
+COARSE_MM = 5.0  # σ of the map for large, diffuse lesions
+WORDS = dict(zip(POWERS, ("geometric", "arithmetic", "quadratic"), strict=True))
+
+
+def largest(maps: Sequence[Array]) -> Array:
+    """Of several signed maps (X, Y, Z), voxel by voxel the one farthest from 0."""
+    stack = np.stack(maps)
+    return np.asarray(np.take_along_axis(stack, np.abs(stack).argmax(axis=0)[None], axis=0)[0], np.float32)
+
+
+def across_scales(bench: Bench, values: Maps) -> list[Array]:
+    """``values`` smoothed by each σ, each over its 99.5th percentile in normals; the largest of them."""
+    levels = [scaled(bench, smoothed(bench, values, sigma)) for sigma in SCALES_MM]
+    return [largest(one) for one in zip(*levels, strict=True)]
+
+
+def means(first: Maps, second: Maps, power: float) -> list[Array]:
+    """Power mean of two sets of scaled maps."""
+    return [power_mean(a, b, power) for a, b in zip(first, second, strict=True)]
+
+
+def scale_rows(bench: Bench, views: Mapping[str, Maps], restorer: str | None) -> Iterator[Row]:
+    """Small and large lesions both. ``views``: maps by name, not smoothed; "non-local" and "log intensity"
+    among them, and the ``restorer``'s.
+    """
+    idea = "scales"
+    listed = ", ".join(f"{sigma:g}" for sigma in SCALES_MM)
+    widest = {name: across_scales(bench, maps) for name, maps in views.items()}
+    for name, maps in widest.items():
+        yield idea, f"{name}, largest of σ {listed} mm", maps
+    first = restorer if restorer is not None else "log intensity"
+    yield (
+        idea,
+        f"{first} × non-local, each the largest of its scales, quadratic mean",
+        means(scaled(bench, widest[first]), scaled(bench, widest["non-local"]), 2.0),
+    )
+    fused = means(*(scaled(bench, smoothed(bench, views[name], 2.0)) for name in (first, "non-local")), 2.0)
+    fine = scaled(bench, fused)
+    coarse = scaled(bench, smoothed(bench, views["log intensity"], COARSE_MM))
+    name = f"{first} × non-local (σ 2 mm) with log intensity z at σ {COARSE_MM:g} mm"
+    yield idea, f"{name}, largest", [largest(pair) for pair in zip(fine, coarse, strict=True)]
+    for power in (1.0, 2.0):
+        yield idea, f"{name}, {WORDS[power]} mean", means(fine, coarse, power)
+
+
+def joined_rows(
+    bench: Bench,
+    views: Mapping[str, Maps],
+    restorers: Sequence[str],
+    variants: Mapping[str, Maps],
+    wide: Maps,
+) -> Iterator[Row]:
+    """Pairs of views at σ 2 mm, each over its 99.5th percentile in normals.
+
+    ``views``: as in ``scale_rows``; ``variants``: of the first restorer, by name; ``wide``: non-local on the
+    coarser grid.
+    """
+    idea = "joined"
+    ready = {name: scaled(bench, smoothed(bench, maps, 2.0)) for name, maps in views.items()}
+    sharp = ready["non-local"]
+    coarse = f"non-local at {2 * bench.voxel_mm:g} mm"
+    pairs = {f"{name} × non-local": (ready[name], sharp) for name in views if name != "non-local"}
+    pairs[f"non-local × {coarse}"] = (sharp, scaled(bench, smoothed(bench, wide, 2.0)))
+    for name, (first, second) in pairs.items():
+        for power in POWERS:
+            yield idea, f"{name}, {WORDS[power]} mean", means(first, second, power)
+    for name, maps in variants.items():
+        other = scaled(bench, smoothed(bench, maps, 2.0))
+        for power in (1.0, 2.0):
+            yield idea, f"{name} × non-local, {WORDS[power]} mean", means(other, sharp, power)
+    for name in restorers[:1]:
+        three = zip(ready[name], sharp, ready["log intensity"], strict=True)
+        yield (
+            idea,
+            f"{name} + non-local + log intensity, mean",
+            [(a + b + c) / np.float32(3) for a, b, c in three],
+        )
