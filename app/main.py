@@ -14,6 +14,20 @@ if str(Path(__file__).resolve().parent.parent) not in sys.path:
 from app import identity, uploads
 from core.config import settings
 
+STYLE = """<style>
+/* Tables and figures no wider than the eye follows them, lines of text no longer than it finds back from;
+   pages that show images take the room that there is. What scrolls goes under the bar, not through it. */
+.stAppHeader {height: 2.5rem; min-height: 2.5rem; background: #fff;}
+.stMainBlockContainer {max-width: 1500px; padding-top: 3rem;}
+.stMain [data-testid="stMarkdownContainer"] :is(p, li) {max-width: 85ch;}
+/* Streamlit's own are too faint for WCAG AA. */
+[data-testid="stCaptionContainer"] {opacity: .75 !important;}
+[data-testid="stBaseButton-primary"] kbd {opacity: 1 !important;}
+[data-testid="stCode"] .token {color: inherit !important;}
+.fontanelle-notice {position: fixed; top: .65rem; left: 0; right: 0; z-index: 1000000; opacity: .65;
+  text-align: center; font-size: .8rem; pointer-events: none;}
+</style>"""
+
 
 @st.cache_resource(show_spinner=False)
 def start() -> None:
@@ -39,16 +53,8 @@ page = st.navigation(
         st.Page("pages/about.py", title="About", icon=":material/info:"),
     ]
 )
+st.html(STYLE)
 # In the empty bar above each page: always in sight, also where the sidebar is closed or the page stops early.
-st.html(
-    "<style>.block-container {padding-top: 2.6rem;}"
-    # Streamlit's own are too faint for WCAG AA.
-    "[data-testid=stCaptionContainer] {opacity: .75 !important;}"
-    "[data-testid=stBaseButton-primary] kbd {opacity: 1 !important;}"
-    "[data-testid=stCode] .token {color: inherit !important;}"
-    ".fontanelle-notice {position: fixed; top: .75rem; left: 0; right: 0; z-index: 1000000; opacity: .65;"
-    " text-align: center; font-size: .8rem; pointer-events: none;}</style>"
-    "<div class='fontanelle-notice'>Research software, not a medical device</div>"
-)
+st.html("<div class='fontanelle-notice'>Research software, not a medical device</div>")
 identity.badge()
 page.run()

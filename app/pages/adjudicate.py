@@ -20,7 +20,6 @@ REVIEW = "pages/review.py"
 # Density: the page is a workplace, not an article.
 PER_ROW = 3  # buttons
 STYLE = """<style>
-.stAppHeader {height: 2.5rem; min-height: 2.5rem; background: transparent;}
 .stMainBlockContainer {padding: 2.6rem 1.5rem 1rem; max-width: 1900px;}
 .stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .6rem;}
 .stMainBlockContainer h1, .stMainBlockContainer h3 {padding: 0;}

@@ -16,7 +16,6 @@ from core.config import settings
 from core.io.derivatives import DerivativesError
 
 STYLE = """<style>
-.stAppHeader {height: 2.5rem; min-height: 2.5rem; background: transparent;}
 .stMainBlockContainer {padding: 2.6rem 1.25rem 1rem; max-width: none;}
 .stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .5rem;}
 </style>"""

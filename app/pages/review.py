@@ -24,7 +24,6 @@ from core.io.derivatives import CasePaths, DerivativesError, Region, read_region
 
 # Density: the page is a workplace, not an article.
 STYLE = """<style>
-.stAppHeader {height: 2.5rem; min-height: 2.5rem; background: transparent;}
 .stMainBlockContainer {padding: 2.6rem 1.25rem 1rem; max-width: none;}
 .stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .5rem;}
 .st-key-reading_panel, .st-key-reading_panel [data-testid="stVerticalBlock"] {gap: .35rem;}

@@ -19,6 +19,8 @@ COLUMNS: tuple[tuple[str, frozenset[str]], ...] = (
     ("3–4 SD", frozenset({"3-4"})),
     ("4+ SD", frozenset({"4+"})),
 )
+# A newborn's head, a fifth longer than wide, then fills most of its cell.
+WIDTH, HEIGHT = 960, 880
 # 64 slices of the paper's 0.5 mm cube.
 OFFSET_MM = 32.0
 
@@ -80,7 +82,8 @@ def overlay_figure(record: CaseRecord, paths: CasePaths, name: MapName, palette:
             "x": 0.01,
             "font": {"size": 14},
         },
-        height=860,
+        width=WIDTH,
+        height=HEIGHT,
         margin={"l": 8, "r": 8, "t": 70, "b": 44},
         paper_bgcolor="black",
         plot_bgcolor="black",

@@ -44,7 +44,12 @@ def below(now: Open, paths: CasePaths) -> None:
     if figure.open:
         with figure:
             try:
-                st.plotly_chart(overlay_figure(now.record, paths, now.name), theme=None, key="overlay_figure")
+                st.plotly_chart(
+                    overlay_figure(now.record, paths, now.name),
+                    width="content",
+                    theme=None,
+                    key="overlay_figure",
+                )
             except VolumeMissing as error:
                 st.error(str(error))
     if prepared.open:
