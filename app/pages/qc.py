@@ -23,6 +23,7 @@ CARD = 248  # pixels: three side by side at 1280, seven at 2560
 NO_SPLIT = "none told"
 # The whole card opens the case: its button's edge is stretched over the picture.
 STYLE = """<style>
+.stMainBlockContainer {max-width: none;}
 [class*="st-key-qc_card"] {position: relative; gap: .2rem;}
 [class*="st-key-qc_card"] [data-testid="stElementContainer"], [class*="st-key-qc_card"] .stButton,
 [class*="st-key-qc_card"] button {position: static;}
