@@ -174,7 +174,10 @@ function drawRoster(v, phase) {
     if (lesson.roster.length === 0) return [el("p", { class: "dim" }, "Nobody has joined yet.")];
     const cells = ([hits, misses, wrong]) => [el("td", {}, `${hits} of ${hits + misses}`), el("td", {}, String(wrong))];
     return [el("table", {},
-      el("thead", {}, el("tr", {}, el("th", {}, "Learner"), el("th", { title: "Committed this scan" }, "Done"), ...(phase === "revealed" ? [el("th", {}, "Found"), el("th", {}, "False")] : []), ...(known ? [el("th", { title: "Lesions found so far" }, "Total"), el("th", { title: "False marks so far" }, "False")] : []))),
+      el("thead", {},
+        el("tr", {}, el("th", { rowspan: 2 }, "Learner"), el("th", { rowspan: 2, title: "Committed this scan" }, "Done"),
+          ...(phase === "revealed" ? [el("th", { colspan: 2, scope: "colgroup" }, "This scan")] : []), ...(known ? [el("th", { colspan: 2, scope: "colgroup" }, "So far")] : [])),
+        el("tr", {}, ...[phase === "revealed", known].flatMap((there) => (there ? [el("th", { title: "Lesions found" }, "Found"), el("th", { title: "False marks" }, "False")] : [])))),
       el("tbody", {}, ...lesson.roster.map((row) => el("tr", { class: row.here ? "" : "away", title: row.here ? "" : "Not connected just now" }, el("th", { scope: "row" }, row.name), el("td", { "aria-label": row.committed ? "committed" : "not committed" }, row.committed ? "✓" : "–"),
         ...(phase === "revealed" ? (row.score ? cells(row.score) : [el("td", {}, "–"), el("td", {}, "–")]) : []), ...(known ? cells(row.total) : [])))))];
   });
