@@ -69,10 +69,10 @@ def _seconds(bench: Bench, networks: Sequence[Network], syn: bool) -> float:
     kinds = [network.kind for network in networks]
     restorers = kinds.count("restorer")
     auto, sampled = len(kinds) - restorers, "vae" in kinds
-    rows = 31 + 10 * restorers + 2 * auto + (13 if restorers else 0) + (4 if auto > 1 else 0)
-    rows += (11 if sampled else 0) + (8 if syn else 0)
+    rows = 31 + 10 * restorers + 2 * auto + (16 if restorers else 0) + (8 if auto > 1 else 0)
+    rows += (11 if sampled else 0) + (11 if syn else 0)
     patches = (cases + by_patches.NORMALS) * by_patches.SECONDS * (1 + 1 / 8)
-    passes = len(kinds) + (by_variant.ROUNDS + by_variant.PARTS) * ((restorers > 0) + sampled)
+    passes = float(len(kinds)) + (by_variant.ROUNDS + by_variant.PARTS) * ((restorers > 0) + sampled)
     passes += by_variant.SAMPLES * by_variant.SAMPLE_SHARE * sampled
     deformed = (cases + min(by_deformation.NORMALS, len(bench.training))) * by_deformation.SECONDS * syn
     return cases * (rows * ROW_SECONDS + passes * by_network.SECONDS) + patches + deformed
@@ -119,8 +119,9 @@ def ablate(
     take(component_rows(bench))
     views: dict[str, Maps] = {"log intensity": log_maps(bench)}
     if syn:
-        views["log intensity after SyN"] = by_deformation.deformed_maps(bench, advance)
-        take(by_deformation.deformed_rows(bench, views["log intensity after SyN"]))
+        deformed, sizes = by_deformation.deformed_maps(bench, advance)
+        views["log intensity after SyN"] = deformed
+        take(by_deformation.deformed_rows(bench, deformed, sizes))
     views["non-local"], wide = (by_patches.patch_maps(bench, factor, advance) for factor in (1, 2))
     take(by_patches.patch_rows(bench, views["non-local"], wide))
 
@@ -146,6 +147,7 @@ def ablate(
             take(by_variant.sample_rows(bench, network, seed, advance))
     if together is not None and together.count > 1:
         take(by_network.ensemble_rows(bench, together))
+        views[f"{together.count} autoencoders"] = by_network.mean_z(together)
     take(joined_rows(bench, views, restorers, joinable, wide))
     take(scale_rows(bench, views, restorers[0] if restorers else None))
     table = pd.DataFrame(lines)

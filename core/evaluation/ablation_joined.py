@@ -47,8 +47,8 @@ def scale_rows(bench: Bench, views: Mapping[str, Maps], restorer: str | None) ->
         f"{first} × non-local, each the largest of its scales, quadratic mean",
         means(scaled(bench, widest[first]), scaled(bench, widest["non-local"]), 2.0),
     )
-    fused = means(*(scaled(bench, smoothed(bench, views[name], 2.0)) for name in (first, "non-local")), 2.0)
-    fine = scaled(bench, fused)
+    one, other = (scaled(bench, smoothed(bench, views[name], 2.0)) for name in (first, "non-local"))
+    fine = scaled(bench, means(one, other, 2.0))
     coarse = scaled(bench, smoothed(bench, views["log intensity"], COARSE_MM))
     name = f"{first} × non-local (σ 2 mm) with log intensity z at σ {COARSE_MM:g} mm"
     yield idea, f"{name}, largest", [largest(pair) for pair in zip(fine, coarse, strict=True)]
@@ -74,6 +74,8 @@ def joined_rows(
     coarse = f"non-local at {2 * bench.voxel_mm:g} mm"
     pairs = {f"{name} × non-local": (ready[name], sharp) for name in views if name != "non-local"}
     pairs[f"non-local × {coarse}"] = (sharp, scaled(bench, smoothed(bench, wide, 2.0)))
+    for name in restorers[:1]:
+        pairs[f"{name} × log intensity"] = (ready[name], ready["log intensity"])
     for name, (first, second) in pairs.items():
         for power in POWERS:
             yield idea, f"{name}, {WORDS[power]} mean", means(first, second, power)

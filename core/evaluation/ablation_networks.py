@@ -72,7 +72,7 @@ def autoencoder_rows(bench: Bench, network: Network, outputs: Maps) -> Iterator[
 
 @dataclass(frozen=True, eq=False)
 class Together:
-    """Sums over ``count`` autoencoders of each trial's residual, its square, and its normative z."""
+    """Sums over ``count`` autoencoders of each trial's residual, its square, and its normative z (σ 0)."""
 
     count: int
     total: Maps
@@ -82,7 +82,7 @@ class Together:
 
 def add(bench: Bench, together: Together | None, raw: Maps) -> Together:
     """Count one more autoencoder's residuals ``raw`` in."""
-    z = left_out(bench, raw, 2.0)
+    z = left_out(bench, raw, 0.0)
     if together is None:
         return Together(1, raw, [np.square(r) for r in raw], z)
     return Together(
@@ -93,11 +93,16 @@ def add(bench: Bench, together: Together | None, raw: Maps) -> Together:
     )
 
 
+def mean_z(together: Together) -> list[Array]:
+    """Mean of the autoencoders' normative z, not smoothed."""
+    return [z / np.float32(together.count) for z in together.z]
+
+
 def ensemble_rows(bench: Bench, together: Together) -> Iterator[Row]:
     """Means over the autoencoders, and where they disagree, as evidence."""
     n, idea = np.float32(together.count), "ensemble"
     who = f"{together.count} autoencoders"
-    yield idea, f"mean normative z of {who}, σ 2 mm", [z / n for z in together.z]
+    yield idea, f"mean normative z of {who}, σ 2 mm", smoothed(bench, mean_z(together), 2.0)
     mean = [total / n for total in together.total]
     yield idea, f"mean residual of {who}, normative z, σ 2 mm", left_out(bench, mean, 2.0)
     spread = [

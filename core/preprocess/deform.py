@@ -66,3 +66,13 @@ def warp_inside(values: Array, mask: Mask, offsets: Array) -> tuple[Array, Mask]
     total = warp(np.where(mask, values, 0).astype(np.float32), offsets)
     inside = weight >= 0.5
     return np.divide(total, weight, out=np.zeros_like(total), where=inside), inside
+
+
+def log_jacobian(offsets: Array) -> Array:
+    """Log (X, Y, Z) of how much larger each voxel's surroundings become at its offset (X, Y, Z, 3).
+
+    Positive where what lies there takes more room than here; at most a thousandfold either way.
+    """
+    change = np.stack([np.stack(np.gradient(offsets[..., axis]), -1) for axis in range(3)], -2)
+    determinant = np.linalg.det(np.eye(3) + change)
+    return np.log(np.clip(determinant, 1e-3, 1e3)).astype(np.float32)

@@ -36,7 +36,9 @@ def network(label: str, kind: str, gain: float) -> Network:
 
     def samples(x: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         drawn = [reconstruct(x) + rng.normal(0, 0.02, x.shape) for _ in range(count)]
-        return np.mean(drawn, axis=0, dtype=np.float32), np.std(drawn, axis=0, dtype=np.float32, ddof=1)
+        return np.asarray(np.mean(drawn, axis=0), np.float32), np.asarray(
+            np.std(drawn, axis=0, ddof=1), np.float32
+        )
 
     return Network(label, kind, reconstruct, samples if kind == "vae" else None)  # type: ignore[arg-type]
 

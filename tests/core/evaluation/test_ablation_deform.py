@@ -35,7 +35,7 @@ def test_moved_anatomy_stands_out_less_and_a_lesion_still_does() -> None:
     logs = [log_intensity(one.x, one.mask) for one in training]
     bench = Bench(training, [normal], cases, logs, [log_intensity(c.cube.x, c.cube.mask) for c in cases])
     heard: list[str] = []
-    deformed = deformed_maps(bench, lambda what, seconds: heard.append(what))
+    deformed, sizes = deformed_maps(bench, lambda what, seconds: heard.append(what))
     plain = log_maps(bench)
     assert len(heard) == len(training) + len(cases)
     # More than one voxel below the surface, where both maps know the normals.
@@ -44,6 +44,8 @@ def test_moved_anatomy_stands_out_less_and_a_lesion_still_does() -> None:
     found = np.abs(deformed[1])
     assert np.median(found[labels > 0]) > 4 * np.median(found[deep & (labels == 0)])
     assert not deformed[0][~normal.mask].any()
+    assert not sizes[0][~normal.mask].any()
+    assert 0.2 < np.abs(sizes[0][deep]).mean() < 3  # a normal among normals, in SD
 
 
 def test_brain_is_positive_for_the_metric() -> None:

@@ -46,7 +46,7 @@ def test_residual_of_a_restorer_is_one_of_logarithms(monkeypatch: pytest.MonkeyP
     for kind in [kind for kind in KINDS if kind != "cyst"]:
         monkeypatch.delitem(KINDS, kind)
     bench = bench_of([brain(9)], [brain(1)], 0)
-    halves = [one.cube.x / 2 for one in bench.cases]
+    halves = [one.cube.x / np.float32(2) for one in bench.cases]
     at = (5, 17, 14)  # white matter
     assert bench.cases[0].cube.mask[at]
     restorer, plain = Network("a", "restorer", np.copy), Network("b", "ae", np.copy)

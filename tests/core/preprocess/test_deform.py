@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.preprocess.deform import deform, warp, warp_inside
+from core.preprocess.deform import deform, log_jacobian, warp, warp_inside
 from core.preprocess.errors import PrepareError
 from tests.core.preprocess.phantom import brain, centred, grid, intensity
 
@@ -32,11 +32,11 @@ def test_known_deformation_is_found_and_sent_back_within_a_voxel() -> None:
     assert np.percentile(wrong, 95) < 1
 
     # There and back: a voxel of the scan, sent to the template and read from there, is itself again.
-    index = np.stack(np.indices(SHAPE), -1).astype(np.float32)
+    index = np.moveaxis(np.indices(SHAPE, np.float32), 0, -1)
     for offsets in (found.pull, found.push):
         index = np.stack([warp(axis, offsets) for axis in np.moveaxis(index, -1, 0)], -1)
     middle = brain((mm + shift) * 1.15)
-    assert np.linalg.norm(index - np.stack(np.indices(SHAPE), -1), axis=-1)[middle].max() < 1
+    assert np.linalg.norm(index - np.moveaxis(np.indices(SHAPE), 0, -1), axis=-1)[middle].max() < 1
 
 
 def test_warp_reads_at_the_offset() -> None:
@@ -58,6 +58,13 @@ def test_edge_of_the_mask_does_not_mix_with_what_is_outside() -> None:
     assert moved[2, 3, 3] == pytest.approx(0.7)
     assert not inside[1, 3, 3]  # reads 0.4 of the mask
     assert moved[1, 3, 3] == 0
+
+
+def test_log_jacobian_of_a_known_stretch() -> None:
+    i, j, k = np.indices((5, 6, 7), np.float32)
+    # Stretched by 1.5, 0.8 and 1; the shear of k by i changes no volume.
+    offsets = np.stack([0.5 * i, -0.2 * j, 0.3 * i + 0 * k], -1)
+    assert np.allclose(log_jacobian(offsets), np.log(1.5 * 0.8), atol=1e-6)
 
 
 def test_unequal_shapes_are_named() -> None:
