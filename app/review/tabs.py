@@ -12,6 +12,7 @@ from app.review.table import score_lines
 from app.viewer.volumes import VolumeMissing
 from core.io.derivatives import CasePaths
 
+SCORES = 1300  # pixels: a wider table can't be followed from a band to its numbers
 PROTOCOL = """
 1. **First read, unaided.** Look at the scan, mark findings by Shift-click, give the scan a class. Lock it: it
    can't be changed afterwards. An inadequate image ends the case here.
@@ -39,7 +40,7 @@ def below(now: Open, paths: CasePaths) -> None:
         ["Scores", "Figure as in the paper", "Preparation", "Downloads"], key="review_tabs", on_change="rerun"
     )
     if scores.open:
-        with scores:
+        with scores, st.container(width=SCORES):
             _scores(now)
     if figure.open:
         with figure:
