@@ -31,6 +31,7 @@ from core.config import settings
 from core.evaluation import cohort, localisation
 from core.evaluation.cards import metrics_of
 from core.evaluation.cohort import Measured, group_of
+from core.evaluation.goals import goals_table
 from core.evaluation.lesions import case_of, find_lesions
 from core.evaluation.measure import MeasureSettings, read_cube
 from core.evaluation.report import Evaluation, Facts, write_evaluation, write_tables
@@ -121,6 +122,9 @@ def tables_of(
         tables["localisation"] = localisation.localisation_table(scored, thresholds, seed)
         tables["froc"] = localisation.froc_table(scored, options.thresholds)
         tables["lesions"] = localisation.lesion_table(scored, thresholds, seed)
+        goals = goals_table(scored, tables["lesions"], everyone, seed)
+        if len(goals):
+            tables["goals"] = goals
     return tables
 
 

@@ -28,6 +28,7 @@ CASE_SCORES = {
     "largest_mm3": "largest region of 3 SD or more, normative map",
     "fused_top": "mean |fused z| of the top 0.1 %",
     "fused_largest_mm3": "largest region of 3 SD or more, fused map",
+    "case_score": "case score of the fused map",
 }
 # (measure, group, model or family, low, high), from Results and Figures 3 and 4 of Raad et al. 2023.
 PAPER: tuple[tuple[str, str, str, float, float], ...] = (
@@ -103,6 +104,8 @@ def subject_table(measured: Sequence[Measured]) -> pd.DataFrame:
                 line["fused_largest_mm3"] = values["largest_mm3"]
             for level in REGION_BANDS:
                 line[f"regions_{name}_{level}"] = values["regions"][level]
+        if "case_score" in one.row and group in (NORMAL, ABNORMAL):
+            line["case_score"] = one.row["case_score"]
         lines.append(line)
     if not lines:
         raise EvaluationError(

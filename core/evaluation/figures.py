@@ -9,6 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.evaluation.localisation import SCORES
+
 # Okabe and Ito's palette: told apart by most colour-blind readers.
 GROUP_COLOURS = {
     "train": "#0072B2",
@@ -26,6 +28,9 @@ SCORE_NAMES = {
     "cluster_size": "cluster size",
     "normative_top": "normative top 0.1 %",
     "largest_mm3": "largest region",
+    "fused_top": "fused top 0.1 %",
+    "fused_largest_mm3": "largest region, fused",
+    "case_score": "case score",
 }
 
 
@@ -171,7 +176,7 @@ def localisation_figure(
     """One measure of ``localisation_table`` for all scorers, best on top, with intervals."""
     ordered = table.sort_values(measure, kind="stable")
     figure = go.Figure()
-    network = ordered["scorer"].str.match(r"(std|vae)_")
+    network = ~ordered["scorer"].isin(SCORES)
     for name, part, colour in (
         ("network", ordered[network], "#0072B2"),
         ("baseline without a network", ordered[~network], "#D55E00"),

@@ -11,7 +11,7 @@ import pandas as pd
 
 from core.evaluation.baselines import FUSED, HELD_OUT, TRAINING, VOLUME
 from core.evaluation.cohort import ABNORMAL, NORMAL, Measured, group_of
-from core.evaluation.lesions import SIZES, classes_of
+from core.evaluation.lesions import SIZES, case_of, classes_of
 from core.evaluation.metrics import (
     Detection,
     crossing,
@@ -47,6 +47,7 @@ class Scored:
     map: str
     normals: list[dict[str, Any]]  # ``localise`` of each normal scan
     abnormals: list[dict[str, Any]]
+    cases: list[str]  # of the abnormal scans
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -70,8 +71,12 @@ def scored_maps(measured: Sequence[Measured]) -> list[Scored]:
             if "localisation" not in values or group not in (NORMAL, ABNORMAL):
                 continue
             key = (one.row["scorer"], name)
-            scored = found.setdefault(key, Scored(*key, [], []))
-            (scored.normals if group == NORMAL else scored.abnormals).append(values["localisation"])
+            scored = found.setdefault(key, Scored(*key, [], [], []))
+            if group == NORMAL:
+                scored.normals.append(values["localisation"])
+            else:
+                scored.abnormals.append(values["localisation"])
+                scored.cases.append(case_of(one.scan))
     return [one for one in found.values() if one.abnormals]
 
 

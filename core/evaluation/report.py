@@ -17,14 +17,24 @@ from plotly.offline import get_plotlyjs
 from core.evaluation import figures
 from core.evaluation.readable import html_table
 from core.evaluation.statistics import EvaluationError
-from core.evaluation.wording import COHORTS_DIFFER, NOTES, TITLES, VARIANTS
+from core.evaluation.wording import COHORTS_DIFFER, GOALS, NOTES, TITLES, VARIANTS
 from core.io.atomic import write_bytes
 
 SCHEMA = 1
 FACTS, PAGE = "evaluation.json", "index.html"
 SHEETS = ("figure_5", "figure_6", "figure_7", "figure_8")
 # Small enough to be kept with the source; the others hold a line a subject or a threshold.
-SMALL = ("summary", "significance", "auc", "paper", "localisation", "lesions", "case_auc", "false_alarms")
+SMALL = (
+    "goals",
+    "summary",
+    "significance",
+    "auc",
+    "paper",
+    "localisation",
+    "lesions",
+    "case_auc",
+    "false_alarms",
+)
 
 
 @dataclass(frozen=True)
@@ -197,12 +207,15 @@ def page(evaluation: Evaluation) -> str:
         "<ul>" + "".join(f"<li>{html.escape(note)}</li>" for note in NOTES) + "</ul>",
         pd.DataFrame(facts.models).to_html(index=False, border=0, na_rep="–"),
     ]
+    if "goals" in evaluation.tables:
+        parts.append(f"<h2>Goals</h2><p>{html.escape(GOALS)} <a href='goals.csv'>CSV</a></p>")
+        parts.append(html_table("goals", evaluation.tables["goals"]))
     for heading, drawn in figures_of(evaluation).items():
         parts.append(f"<h2>{heading}</h2>")
         parts += [figure.to_html(full_html=False, include_plotlyjs=False) for figure in drawn]
     parts.append("<h2>Tables</h2>")
     for name in SMALL:
-        if name in evaluation.tables:
+        if name in evaluation.tables and name != "goals":
             parts.append(
                 f"<details><summary>{html.escape(TITLES[name])} (<a href='{name}.csv'>CSV</a>)</summary>"
                 f"{html_table(name, evaluation.tables[name])}</details>"

@@ -110,3 +110,14 @@ def test_false_alarms_are_those_of_the_calibration() -> None:
     assert table.loc[("volume", "2-3"), "regions_a_scan"] == 3
     assert table.loc[("normative", "4+"), "ci_high"] == 0
     assert (table["floor_mm3"] == 100).all()
+
+
+def test_the_case_score_is_of_test_scans_alone() -> None:
+    """Training and validation normals take part in it."""
+    measured = [Measured(one.scan, {**one.row, "case_score": 1.5}) for one in cohort(("std_8x8",))]
+    table = tables.subject_table(measured)
+    known = table.dropna(subset=["case_score"])
+    assert set(known["group"]) == {"test normal", "test abnormal"}
+    assert set(known["case_score"]) == {1.5}
+    assert "case_score" in set(tables.auc_table(table, 0)["score"])
+    assert "case_score" not in tables.subject_table(cohort(("std_8x8",)))

@@ -84,6 +84,16 @@ def test_localisation_figures() -> None:
     assert (values["cyst (3)"], values["infarct (3)"]) == (1.0, 0.0)
 
 
+def test_any_network_is_told_from_a_baseline() -> None:
+    scored = scored_maps(cohort(("std_8x8", "restorer", "pca")))
+    figure = figures.localisation_figure(localisation_table(scored, {}, 0), "ap", "AP", "AP", synthetic=True)
+    named = {line.name: sorted(label.split(",")[0] for label in line.y) for line in figure.data}
+    assert named == {
+        "network": ["residual of restorer", "residual of std_8x8"],
+        "baseline without a network": ["residual of principal components"],
+    }
+
+
 def test_case_auc_figure(subjects: pd.DataFrame) -> None:
     auc = tables.auc_table(subjects, 0, variants=list(VARIANTS)[:1])
     figure = figures.case_auc_figure(auc, synthetic=True)

@@ -18,6 +18,9 @@ from core.evaluation.report import (
     write_evaluation,
     write_tables,
 )
+from core.evaluation.report import (
+    page as page_of,
+)
 from core.evaluation.statistics import EvaluationError
 from core.evaluation.wording import COHORTS_DIFFER
 from tests.core.evaluation.fakes import evaluation
@@ -76,6 +79,36 @@ def test_page_opens_offline_and_is_honest(tmp_path: Path, made: Evaluation) -> N
     assert "sub-99_ses-01: no &lt;mask&gt;" in page
     for number in ("3", "4", "S1", "S2", "S3", "S4", "S5", "S6"):
         assert f"Figure {number}:" in page
+
+
+def test_goals_stand_open_on_the_page(tmp_path: Path, made: Evaluation) -> None:
+    goals = pd.DataFrame(
+        {
+            "method": ["fused"],
+            "goal": ["lesions found"],
+            "needed": [0.8],
+            "reached": [0.41],
+            "reached_low": [0.18],
+            "reached_high": [0.67],
+            "met": [False],
+            "evidence": ["by size: under 100 mm³ 0.2"],
+        }
+    )
+    with_goals = replace(made, tables={"goals": goals, **made.tables})
+    write_evaluation(with_goals, tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    part = page[page.index("<h2>Goals</h2>") : page.index("<h2>Reconstruction</h2>")]
+    assert re.findall("<td>(.*?)</td>", part) == [
+        "fused",
+        "lesions found",
+        "0.8",
+        "0.41 (0.18 to 0.67)",
+        "no",
+        "by size: under 100 mm³ 0.2",
+    ]
+    assert page.count("0.41 (0.18 to 0.67)") == 1
+    assert "<h2>Goals</h2>" not in page_of(made)
+    pd.testing.assert_frame_equal(read_evaluation(tmp_path).tables["goals"], goals, check_dtype=False)
 
 
 def test_figures_follow_the_tables(made: Evaluation) -> None:
