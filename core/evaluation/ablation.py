@@ -128,26 +128,32 @@ def ablate(
     restorers = [network.label for network in networks if network.kind == "restorer"]
     variational = [network.label for network in networks if network.kind == "vae"]
     joinable: dict[str, Maps] = {}
-    together: Together | None = None
-    for network in networks:
+
+    def tried(network: Network) -> Maps:
+        """Rows of one network; its residuals."""
         outputs = by_network.outputs_of(bench, network, advance)
-        plain = by_network.residuals(bench, network, outputs)
-        if network.kind == "restorer":
-            views[network.label] = plain
-            take(by_network.restorer_rows(bench, network, outputs))
-        else:
-            together = by_network.add(bench, together, plain)
-            take(by_network.autoencoder_rows(bench, network, outputs))
+        rows_of = by_network.restorer_rows if network.kind == "restorer" else by_network.autoencoder_rows
+        take(rows_of(bench, network, outputs))
         if network.label in (*restorers[:1], *variational[:1]):
             found = by_variant.variants(bench, network, outputs, advance)
             take(by_variant.variant_rows(bench, network, found))
             if network.kind == "restorer":
-                joinable = {f"{network.label}, {wording}": maps for (_, wording), maps in found.items()}
+                joinable.update({f"{network.label}, {wording}": maps for (_, wording), maps in found.items()})
         if network.label in variational[:1]:
             take(by_variant.sample_rows(bench, network, seed, advance))
+        return by_network.residuals(bench, network, outputs)
+
+    together: Together | None = None
+    for network in networks:
+        plain = tried(network)
+        if network.kind == "restorer":
+            views[network.label] = plain
+        else:
+            together = by_network.add(bench, together, plain)
     if together is not None and together.count > 1:
         take(by_network.ensemble_rows(bench, together))
         views[f"{together.count} autoencoders"] = by_network.mean_z(together)
+    together = None  # a third of a gigabyte at 64³
     take(joined_rows(bench, views, restorers, joinable, wide))
     take(scale_rows(bench, views, restorers[0] if restorers else None))
     table = pd.DataFrame(lines)

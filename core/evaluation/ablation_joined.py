@@ -36,17 +36,16 @@ def scale_rows(bench: Bench, views: Mapping[str, Maps], restorer: str | None) ->
     """Small and large lesions both. ``views``: maps by name, not smoothed; "non-local" and "log intensity"
     among them, and the ``restorer``'s.
     """
-    idea = "scales"
+    idea, first = "scales", restorer if restorer is not None else "log intensity"
     listed = ", ".join(f"{sigma:g}" for sigma in SCALES_MM)
-    widest = {name: across_scales(bench, maps) for name, maps in views.items()}
-    for name, maps in widest.items():
-        yield idea, f"{name}, largest of σ {listed} mm", maps
-    first = restorer if restorer is not None else "log intensity"
-    yield (
-        idea,
-        f"{first} × non-local, each the largest of its scales, quadratic mean",
-        means(scaled(bench, widest[first]), scaled(bench, widest["non-local"]), 2.0),
-    )
+    widest: dict[str, Maps] = {}
+    for name, maps in views.items():
+        found = across_scales(bench, maps)
+        yield idea, f"{name}, largest of σ {listed} mm", found
+        if name in (first, "non-local"):
+            widest[name] = scaled(bench, found)
+    name = f"{first} × non-local, each the largest of its scales, quadratic mean"
+    yield idea, name, means(widest[first], widest["non-local"], 2.0)
     one, other = (scaled(bench, smoothed(bench, views[name], 2.0)) for name in (first, "non-local"))
     fine = scaled(bench, means(one, other, 2.0))
     coarse = scaled(bench, smoothed(bench, views["log intensity"], COARSE_MM))
@@ -69,24 +68,23 @@ def joined_rows(
     coarser grid.
     """
     idea = "joined"
-    ready = {name: scaled(bench, smoothed(bench, maps, 2.0)) for name, maps in views.items()}
-    sharp = ready["non-local"]
-    coarse = f"non-local at {2 * bench.voxel_mm:g} mm"
-    pairs = {f"{name} × non-local": (ready[name], sharp) for name in views if name != "non-local"}
-    pairs[f"non-local × {coarse}"] = (sharp, scaled(bench, smoothed(bench, wide, 2.0)))
-    for name in restorers[:1]:
-        pairs[f"{name} × log intensity"] = (ready[name], ready["log intensity"])
-    for name, (first, second) in pairs.items():
+
+    def ready(maps: Maps) -> list[Array]:
+        return scaled(bench, smoothed(bench, maps, 2.0))
+
+    sharp, log = ready(views["non-local"]), ready(views["log intensity"])
+    others = {name: maps for name, maps in views.items() if name != "non-local"}
+    for name, maps in (others | {f"non-local at {2 * bench.voxel_mm:g} mm": wide}).items():
+        other = ready(maps)
         for power in POWERS:
-            yield idea, f"{name}, {WORDS[power]} mean", means(first, second, power)
+            yield idea, f"{name} × non-local, {WORDS[power]} mean", means(other, sharp, power)
     for name, maps in variants.items():
-        other = scaled(bench, smoothed(bench, maps, 2.0))
+        other = ready(maps)
         for power in (1.0, 2.0):
             yield idea, f"{name} × non-local, {WORDS[power]} mean", means(other, sharp, power)
     for name in restorers[:1]:
-        three = zip(ready[name], sharp, ready["log intensity"], strict=True)
-        yield (
-            idea,
-            f"{name} + non-local + log intensity, mean",
-            [(a + b + c) / np.float32(3) for a, b, c in three],
-        )
+        other = ready(views[name])
+        for power in POWERS:
+            yield idea, f"{name} × log intensity, {WORDS[power]} mean", means(other, log, power)
+        three = [(a + b + c) / np.float32(3) for a, b, c in zip(other, sharp, log, strict=True)]
+        yield idea, f"{name} + non-local + log intensity, mean", three
