@@ -9,7 +9,7 @@ import streamlit as st
 from app.agreement import tables
 from app.agreement.figures import confusion_figure, forest
 from app.agreement.load import Counted, csv_text
-from core.evaluation.agreement import LEAST_SCANS
+from core.evaluation.resampling import LEAST_SCANS
 
 KAPPA_SPAN = (-1.0, 1.05)
 SHARE_SPAN = (0.0, 1.02)

@@ -16,15 +16,9 @@ from app.feedback.agreement import (
     region_ratings,
     repeated,
 )
-from core.evaluation.agreement import (
-    Coefficient,
-    Ratings,
-    clustered_share,
-    coefficients,
-    cohen_kappa,
-    confusion,
-    paradox,
-)
+from core.evaluation.agreement import coefficients, cohen_kappa, paradox
+from core.evaluation.ratings import Ratings, confusion
+from core.evaluation.resampling import Coefficient, clustered_share
 
 SEED = 20230
 DRAWS = 1000

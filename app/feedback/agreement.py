@@ -10,7 +10,7 @@ import pandas as pd
 
 from app.feedback.adjudications import CLASSES, VERDICTS, Key, SavedDecision, final_reads
 from app.feedback.blinding import Answers, Scan, sitting
-from core.evaluation.agreement import MISSING, Ratings
+from core.evaluation.ratings import MISSING, Ratings
 
 # Classes in order of severity; "inadequate" has no place in it.
 SEVERITY = tuple(one for one in CLASSES if one != "inadequate")

@@ -12,84 +12,17 @@ ratings, AC2); [7] Feinstein and Cicchetti 1990, J Clin Epidemiol 43:543–549 (
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from core.evaluation.ratings import MISSING, Ratings
+from core.evaluation.resampling import LEAST_SCANS, Array, Coefficient, ratio, resampled
 from core.evaluation.statistics import DRAWS, LEVEL, EvaluationError
 
-Array = NDArray[np.float64]
 Weighting = Literal["identity", "linear", "quadratic"]
-MISSING = -1
-LEAST_SCANS = 5  # for an interval: fewer give a bootstrap of a handful of distinct resamples
 PARADOX_PERCENT, PARADOX_GAP = 0.8, 0.3
-
-
-@dataclass(frozen=True, eq=False)
-class Ratings:
-    """``codes`` (items, readers): index into ``categories``, ``MISSING`` where a reader gave none.
-
-    ``scans`` (items,): which scan each item belongs to, any integers. The categories are those that readers
-    could choose, in order where that means something, whether or not somebody chose them.
-    """
-
-    codes: NDArray[np.int64]
-    scans: NDArray[np.int64]
-    categories: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if self.codes.ndim != 2 or self.scans.shape != self.codes.shape[:1]:
-            raise EvaluationError(
-                f"ratings of shape {self.codes.shape} with {self.scans.shape} scans; expected (items, "
-                "readers) and (items,)"
-            )
-        if len(self.categories) < 2:
-            raise EvaluationError(f"categories {self.categories}; expected two or more")
-        if self.codes.size and not (self.codes.min() >= MISSING and self.codes.max() < len(self.categories)):
-            raise EvaluationError(
-                f"codes from {self.codes.min()} to {self.codes.max()}; expected {MISSING} (none) to "
-                f"{len(self.categories) - 1}"
-            )
-
-    @property
-    def pairable(self) -> NDArray[np.bool_]:
-        """(items,) True where two readers or more gave a rating."""
-        return (self.codes != MISSING).sum(axis=1) >= 2
-
-
-@dataclass(frozen=True)
-class Coefficient:
-    """One coefficient with its 95 % interval; NaN where it is not defined, and ``note`` says why."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    items: int  # rated by two readers or more
-    scans: int
-    note: str = ""
-
-
-def ratings_of(
-    rows: Sequence[Sequence[str | None]], categories: Sequence[str], scans: ArrayLike | None = None
-) -> Ratings:
-    """Ratings (items, readers) by name, None where missing; without ``scans`` each item is a scan.
-
-    Raises
-    ------
-    EvaluationError
-        On a name that is no category.
-    """
-    index = {name: code for code, name in enumerate(categories)}
-    if unknown := sorted({one for row in rows for one in row if one is not None} - set(index)):
-        raise EvaluationError(f"ratings {unknown}; expected {', '.join(categories)}")
-    codes = [[MISSING if one is None else index[one] for one in row] for row in rows]
-    array = np.array(codes, np.int64).reshape(len(rows), -1)
-    of = np.arange(len(rows)) if scans is None else np.asarray(scans, np.int64)
-    return Ratings(array, of, tuple(categories))
 
 
 def weights(count: int, weighting: Weighting) -> Array:
@@ -110,12 +43,6 @@ def weights(count: int, weighting: Weighting) -> Array:
     if weighting == "quadratic":
         return 1.0 - distance**2
     raise EvaluationError(f"weighting {weighting!r}; expected identity, linear or quadratic")
-
-
-def _ratio(numerator: Array, denominator: Array) -> Array:
-    """NaN where the denominator is 0, but for rounding."""
-    safe = np.abs(denominator) > 1e-12
-    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=safe)
 
 
 # The tables of one item, flattened; sums of them over items are what the coefficients take.
@@ -152,7 +79,7 @@ def _many_tables(ratings: Ratings, agree: Array) -> Array:
 
 
 def _observed(sums: Array) -> Array:
-    return _ratio(sums[:, 1], sums[:, 0])
+    return ratio(sums[:, 1], sums[:, 0])
 
 
 def _prevalence(sums: Array, count: int) -> Array:
@@ -163,14 +90,14 @@ def _prevalence(sums: Array, count: int) -> Array:
 def _fleiss(sums: Array, agree: Array) -> Array:
     share = _prevalence(sums, len(agree))
     chance = np.einsum("dk,kl,dl->d", share, agree, share)
-    return _ratio(_observed(sums) - chance, 1 - chance)
+    return ratio(_observed(sums) - chance, 1 - chance)
 
 
 def _gwet(sums: Array, agree: Array) -> Array:
     count = len(agree)
     share = _prevalence(sums, count)
     chance = agree.sum() / (count * (count - 1)) * (share * (1 - share)).sum(axis=1)
-    return _ratio(_observed(sums) - chance, 1 - chance)
+    return ratio(_observed(sums) - chance, 1 - chance)
 
 
 def _ordinal_distance(totals: Array) -> Array:
@@ -188,7 +115,7 @@ def _krippendorff(sums: Array, count: int, ordinal: bool) -> Array:
     distance = _ordinal_distance(totals) if ordinal else nominal
     seen = (both * distance).sum(axis=(1, 2))
     expected = np.einsum("dk,dl,dkl->d", totals, totals, distance)
-    return 1.0 - _ratio((number - 1) * seen, expected)
+    return 1.0 - ratio((number - 1) * seen, expected)
 
 
 def _cohen(sums: Array, agree: Array) -> Array:
@@ -197,15 +124,7 @@ def _cohen(sums: Array, agree: Array) -> Array:
     number = np.maximum(table.sum(axis=(1, 2)), 1.0)
     observed = (table * agree).sum(axis=(1, 2)) / number
     chance = np.einsum("dk,kl,dl->d", table.sum(axis=2), agree, table.sum(axis=1)) / number**2
-    return _ratio(observed - chance, 1 - chance)
-
-
-def confusion(ratings: Ratings, first: int = 0, second: int = 1) -> NDArray[np.int64]:
-    """How often reader ``first`` (rows) and ``second`` (columns) chose each pair of categories, (K, K)."""
-    count = len(ratings.categories)
-    a, b = ratings.codes[:, first], ratings.codes[:, second]
-    known = (a != MISSING) & (b != MISSING)
-    return np.bincount(a[known] * count + b[known], minlength=count * count).reshape(count, count)
+    return ratio(observed - chance, 1 - chance)
 
 
 def _pair_tables(ratings: Ratings, first: int, second: int) -> Array:
@@ -216,27 +135,6 @@ def _pair_tables(ratings: Ratings, first: int, second: int) -> Array:
     tables = np.zeros((len(a), count * count))
     tables[np.flatnonzero(known), (a * count + b)[known]] = 1.0
     return tables
-
-
-def _resampled(tables: Array, scans: NDArray[np.int64], seed: int, draws: int) -> Array:
-    """Sums of the tables, first over all items, then over ``draws`` resamples of scans, (1 + draws, F)."""
-    _, of = np.unique(scans, return_inverse=True)
-    count = int(of.max()) + 1 if of.size else 0
-    by_scan = np.zeros((count, tables.shape[1]))
-    np.add.at(by_scan, of, tables)
-    total = by_scan.sum(axis=0, keepdims=True)
-    if count < LEAST_SCANS or draws == 0:
-        return total
-    return np.concatenate([total, _times(count, seed, draws) @ by_scan])
-
-
-@lru_cache(maxsize=8)
-def _times(count: int, seed: int, draws: int) -> Array:
-    """How often each of ``count`` scans is in each resample, (draws, count); read-only, shared."""
-    rng = np.random.default_rng(seed)
-    times = rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)
-    times.flags.writeable = False
-    return times
 
 
 def _coefficient(
@@ -283,7 +181,7 @@ def cohen_kappa(
     """
     tables = _pair_tables(ratings, first, second)
     used = tables.sum(axis=1) > 0
-    sums = _resampled(tables[used], ratings.scans[used], seed, draws)
+    sums = resampled(tables[used], ratings.scans[used], seed, draws)
     name = "Cohen's kappa" if weighting == "identity" else f"Cohen's kappa, {weighting} weights"
     only = Ratings(ratings.codes[:, [first, second]], ratings.scans, ratings.categories)
     values = _cohen(sums, weights(len(ratings.categories), weighting))
@@ -300,7 +198,7 @@ def coefficients(ratings: Ratings, ordinal: bool, seed: int, draws: int = DRAWS)
     count = len(ratings.categories)
     used = ratings.pairable
     identity, quadratic = weights(count, "identity"), weights(count, "quadratic")
-    sums = _resampled(_many_tables(ratings, identity), ratings.scans, seed, draws)
+    sums = resampled(_many_tables(ratings, identity), ratings.scans, seed, draws)
     several: dict[str, Array] = {
         "Percent agreement": _observed(sums),
         "Fleiss' kappa": _fleiss(sums, identity),
@@ -308,7 +206,7 @@ def coefficients(ratings: Ratings, ordinal: bool, seed: int, draws: int = DRAWS)
         "Gwet's AC1": _gwet(sums, identity),
     }
     if ordinal:
-        near = _resampled(_many_tables(ratings, quadratic), ratings.scans, seed, draws)
+        near = resampled(_many_tables(ratings, quadratic), ratings.scans, seed, draws)
         several["Krippendorff's alpha, ordinal"] = _krippendorff(near, count, ordinal=True)
         several["Gwet's AC2, quadratic weights"] = _gwet(near, quadratic)
     why = _one_category(ratings, used)
@@ -336,27 +234,3 @@ def paradox(found: Sequence[Coefficient]) -> str:
 
 
 AC1 = "Gwet's AC1"
-
-
-def clustered_share(
-    hits: ArrayLike, totals: ArrayLike, scans: ArrayLike, seed: int, draws: int = DRAWS
-) -> Coefficient:
-    """Σ hits / Σ totals of rows that belong to scans (n,), with the interval from resampling scans.
-
-    A share where ``hits`` counts part of ``totals``; a rate where ``totals`` are readings. Scans without any
-    (totals 0) are resampled too: in another sample they could be as many or as few.
-    """
-    top, bottom = np.asarray(hits, np.float64), np.asarray(totals, np.float64)
-    of = np.asarray(scans, np.int64)
-    nan = float("nan")
-    count = int(np.unique(of[bottom > 0]).size)
-    if bottom.sum() == 0:
-        return Coefficient("share", nan, nan, nan, 0, count, "Nothing to count.")
-    sums = _resampled(np.stack([top, bottom], 1), of, seed, draws)
-    values = _ratio(sums[:, 0], sums[:, 1])
-    number = int(bottom.sum())
-    if len(values) == 1 or count < LEAST_SCANS:
-        few = f"No interval: {count} scans, at least {LEAST_SCANS} are needed."
-        return Coefficient("share", float(values[0]), nan, nan, number, count, few)
-    low, high = np.nanquantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Coefficient("share", float(values[0]), float(low), float(high), number, count)

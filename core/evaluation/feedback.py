@@ -12,7 +12,7 @@ import numpy as np
 
 from core.anomaly.bands import REGION_BANDS
 from core.anomaly.operating import Point
-from core.evaluation.agreement import Coefficient, clustered_share
+from core.evaluation.resampling import Coefficient, clustered_share
 from core.evaluation.statistics import EvaluationError
 from core.io.tables import BidsError, read_table
 from core.io.volume import file_hash

@@ -20,11 +20,11 @@ from core.evaluation.metrics import (
     sensitivity_at,
     value_at,
 )
+from core.evaluation.resampling import LEAST_SCANS
 from core.evaluation.statistics import DRAWS, Estimate, bootstrap, mean_estimate
 from core.evaluation.thresholds import Threshold, Thresholds, dice_at, no_threshold
 
 FALSE_A_SCAN = 1.0
-LEAST_SCANS = 5  # for an interval by type or size: of fewer a bootstrap draws the same few again
 FITTED_ON = {
     VOLUME: "no normals",
     HELD_OUT: "validation normals",

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from core.evaluation.agreement import (
-    MISSING,
-    Coefficient,
-    Ratings,
-    clustered_share,
-    coefficients,
-    cohen_kappa,
-    confusion,
-    paradox,
-    ratings_of,
-    weights,
-)
+from core.evaluation.agreement import coefficients, cohen_kappa, paradox, weights
+from core.evaluation.ratings import MISSING, Ratings, confusion
+from core.evaluation.resampling import Coefficient
 from core.evaluation.statistics import EvaluationError
 
 
@@ -35,6 +27,12 @@ def from_columns(rows: list[str], categories: str) -> Ratings:
     columns = [[MISSING if c == "." else categories.index(c) for c in row] for row in rows]
     array = np.array(columns, np.int64).T
     return Ratings(array, np.arange(len(array)), tuple(categories))
+
+
+def from_rows(rows: Sequence[Sequence[str | None]], categories: Sequence[str]) -> Ratings:
+    """One row an item, None where a reader gave nothing."""
+    codes = [[MISSING if one is None else categories.index(one) for one in row] for row in rows]
+    return Ratings(np.array(codes, np.int64), np.arange(len(rows)), tuple(categories))
 
 
 def by_name(ratings: Ratings, ordinal: bool = False) -> dict[str, Coefficient]:
@@ -69,7 +67,7 @@ FLEISS = """444444 222555 233335 555555 222444 113333 333355 113334 114444 55555
 
 def test_fleiss_1971() -> None:
     rows = [list(row) for row in FLEISS.split()]
-    found = by_name(ratings_of(rows, "12345"))
+    found = by_name(from_rows(rows, "12345"))
     # P̄ = .5556, κ = .430
     assert found["Percent agreement"].value == pytest.approx(0.5556, abs=5e-5)
     assert found["Fleiss' kappa"].value == pytest.approx(0.430, abs=5e-4)
@@ -116,7 +114,7 @@ def test_feinstein_and_cicchetti_1990() -> None:
 def test_ac2_by_hand() -> None:
     # Three ordered categories, quadratic weights 1, 3/4, 0; items (0,0), (0,1), (2,2): observed 2.75/3.
     # Shares 1/2, 1/6, 1/3; chance = (3 + 4·3/4)/(3·2) · (1/4 + 5/36 + 2/9) = 11/18.
-    found = by_name(ratings_of([["a", "a"], ["a", "b"], ["c", "c"]], "abc"), ordinal=True)
+    found = by_name(from_rows([["a", "a"], ["a", "b"], ["c", "c"]], "abc"), ordinal=True)
     expected = (2.75 / 3 - 11 / 18) / (1 - 11 / 18)
     assert found["Gwet's AC2, quadratic weights"].value == pytest.approx(expected)
 
@@ -175,7 +173,7 @@ def test_perfect_and_opposite_readers() -> None:
 
 
 def test_one_category_only_is_not_defined_and_says_so() -> None:
-    found = by_name(ratings_of([["agree", "agree"]] * 6, ("agree", "disagree", "unsure")))
+    found = by_name(from_rows([["agree", "agree"]] * 6, ("agree", "disagree", "unsure")))
     for name in ("Cohen's kappa", "Fleiss' kappa", "Krippendorff's alpha"):
         assert math.isnan(found[name].value)
         assert "every rating is “agree”" in found[name].note
@@ -184,7 +182,7 @@ def test_one_category_only_is_not_defined_and_says_so() -> None:
 
 
 def test_nothing_rated_twice() -> None:
-    found = by_name(ratings_of([["agree", None], [None, "unsure"]], ("agree", "disagree", "unsure")))
+    found = by_name(from_rows([["agree", None], [None, "unsure"]], ("agree", "disagree", "unsure")))
     assert all(math.isnan(one.value) and one.items == 0 for one in found.values())
     assert all(one.note == "Nothing was rated by two readers." for one in found.values())
     empty = Ratings(np.empty((0, 3), np.int64), np.empty(0, np.int64), ("a", "b"))
@@ -217,27 +215,8 @@ def test_intervals_are_seeded_and_hold_the_value() -> None:
     assert all(one.low <= one.value <= one.high for one in first)
 
 
-def test_clustered_share_by_hand() -> None:
-    # 3 of 4 accepted; two scans are too few for an interval.
-    found = clustered_share([1, 1, 1, 0], [1, 1, 1, 1], [7, 7, 9, 9], seed=1)
-    assert (found.value, found.items, found.scans) == (0.75, 4, 2)
-    assert math.isnan(found.low)
-    many = clustered_share([1] * 6 + [0] * 6, [1] * 12, range(12), seed=1)
-    assert 0.15 < many.low < 0.5 < many.high < 0.85
-    assert math.isnan(clustered_share([], [], [], seed=1).value)
-
-
 def test_weights_by_hand() -> None:
     assert weights(3, "linear").tolist() == [[1, 0.5, 0], [0.5, 1, 0.5], [0, 0.5, 1]]
     assert weights(3, "quadratic")[0].tolist() == [1, 0.75, 0]
     with pytest.raises(EvaluationError, match="'cubic'; expected identity"):
         weights(3, "cubic")  # type: ignore[arg-type]
-
-
-def test_what_is_no_rating_is_refused() -> None:
-    with pytest.raises(EvaluationError, match=r"\['maybe'\]; expected agree, disagree"):
-        ratings_of([["agree", "maybe"]], ("agree", "disagree"))
-    with pytest.raises(EvaluationError, match="codes from 0 to 2"):
-        Ratings(np.array([[0, 2]]), np.array([0]), ("a", "b"))
-    with pytest.raises(EvaluationError, match="two or more"):
-        Ratings(np.array([[0, 0]]), np.array([0]), ("a",))
