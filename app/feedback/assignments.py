@@ -18,6 +18,7 @@ from app.feedback.database import Store, StoreError, transaction
 from app.feedback.models import Assignment, AssignmentBatch, CaseEvent, Reader
 from app.feedback.planning import GAP, Ordering, PlanCase, PlanError, plan
 from app.feedback.reads import Classification
+from app.feedback.seen import refuse_seen
 from app.feedback.writing import check_id, columns, lock_reader, new_id, now_utc, same
 from core import __version__
 
@@ -89,8 +90,9 @@ def make_batch(store: Store, given: BatchInput) -> str:
     Raises
     ------
     StoreError
-        Where it can't be planned, a reader is unknown or there twice, a planted scan's answer is not known,
-        the id was used for another batch, or the database refuses.
+        Where it can't be planned, a reader is unknown or there twice, or has seen others' answers to a scan
+        that they would read, a planted scan's answer is not known, the id was used for another batch, or the
+        database refuses.
     """
     check_id(given.id)
     name = " ".join(given.name.split())
@@ -115,6 +117,7 @@ def make_batch(store: Store, given: BatchInput) -> str:
     except PlanError as error:
         raise StoreError(str(error)) from error
     content = _content(given, name)
+    finished = course(store, {row.case_id for row in rows}).finished
     with transaction(store, write=True) as session:
         before = session.get(AssignmentBatch, given.id)
         if before is not None:
@@ -124,6 +127,8 @@ def make_batch(store: Store, given: BatchInput) -> str:
                 raise StoreError("This form's key was used for another batch; reload the page.")
             return given.id
         lock_reader(session, given.created_by)
+        asked = [(given.readers[row.reader], row.case_id, row.input_hash, row.pass_number) for row in rows]
+        refuse_seen(session, asked, finished)
         now = now_utc()
         session.add(AssignmentBatch(**content, created_utc=now, closed_utc=None))
         session.flush()

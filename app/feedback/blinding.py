@@ -5,6 +5,8 @@ Who that is, the assignments say; where a scan is assigned to nobody, it is clos
 have finished it and nobody who has begun it is unfinished. Others' answers to a closed scan are visible to a
 reader who has finished it, and to a coordinator; never to one who has still to read it, in any pass.
 One's own answers are always visible. Answers count once their reader has finished the scan.
+
+To whom others' answers to a scan were handed out is kept (``app.feedback.seen``): they read it no more.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from app.feedback.models import (
 )
 from app.feedback.reads import SavedRead
 from app.feedback.rows import Missed, SavedVerdict, standing_missed, standing_verdicts
+from app.feedback.seen import note_seen
 
 Scan = tuple[str, str]  # case id, input hash
 Sitting = tuple[int, str, str, int]  # reader, case id, input hash, pass
@@ -108,7 +111,13 @@ def closed_scans(store: Store) -> frozenset[Scan]:
 
 
 def answers_visible(store: Store, viewer_id: int, *, coordinator: bool = False) -> Answers:
-    """What the reader ``viewer_id`` may know of all answers."""
+    """What the reader ``viewer_id`` may know of all answers; that others' are handed out is kept.
+
+    Raises
+    ------
+    StoreError
+        Where the database refuses.
+    """
     with transaction(store, write=False) as session:
         everything = _everything(session)
     mine = {one for one in everything.begun | everything.asked if one[0] == viewer_id}
@@ -116,7 +125,10 @@ def answers_visible(store: Store, viewer_id: int, *, coordinator: bool = False) 
     waiting = {one[1:3] for one in mine - finished}
     done = {one[1:3] for one in finished}
     scans = {scan for scan in _closed(everything) if scan not in waiting and (coordinator or scan in done)}
-    return _answers(everything, frozenset(scans), viewer_id, frozenset(waiting))
+    found = _answers(everything, frozenset(scans), viewer_id, frozenset(waiting))
+    rows = [*found.reads, *found.verdicts, *found.marks]
+    note_seen(store, viewer_id, {sitting(row)[1:3] for row in rows if row.reader_id != viewer_id})
+    return found
 
 
 def course(store: Store, cases: Collection[str] | None = None) -> Course:

@@ -27,7 +27,7 @@ CONVENTION = (
     "in radiological display: image right is patient left. Sign +1 is brighter and -1 darker than expected; "
     "bands are |z| of 2-3, 3-4 and 4+."
 )
-OWN = ("verdict", "missed_finding", "case_read", "case_event", "adjudication")
+OWN = ("verdict", "missed_finding", "case_read", "case_event", "adjudication", "answers_seen")
 LEAST_SECRET = 16  # characters
 
 
@@ -105,8 +105,9 @@ def visible(exported: Exported, answers: Answers) -> Exported:
         return (row["case_id"], row["input_hash"]) in scans
 
     given = exported.tables
-    tables = {name: [row for row in given[name] if mine(row)] for name in OWN if name != "adjudication"}
-    tables["adjudication"] = [row for row in given["adjudication"] if closed(row)]
+    of_scans = ("adjudication", "answers_seen")
+    tables = {name: [row for row in given[name] if mine(row)] for name in OWN if name not in of_scans}
+    tables |= {name: [row for row in given[name] if closed(row)] for name in of_scans}
     tables["assignment"] = [row for row in given["assignment"] if closed(row)]
     opened = {row["batch_id"] for row in given["assignment"] if not closed(row)}
     kept = {row["batch_id"] for row in tables["assignment"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.feedback.models.adjudication import Adjudication
+from app.feedback.models.adjudication import Adjudication, AnswersSeen
 from app.feedback.models.answers import Draft, MissedFinding, Verdict
 from app.feedback.models.base import Base, Reader
 from app.feedback.models.protocol import Assignment, AssignmentBatch, CaseEvent, CaseRead, FindingType
@@ -12,6 +12,7 @@ __all__ = [
     "APPEND_ONLY",
     "TEACHING",
     "Adjudication",
+    "AnswersSeen",
     "Assignment",
     "AssignmentBatch",
     "Base",
@@ -38,6 +39,7 @@ APPEND_ONLY = tuple(
         CaseEvent,
         Assignment,
         Adjudication,
+        AnswersSeen,
         LearnerMark,
         LearnerCommit,
     )

@@ -1,4 +1,4 @@
-"""Final decisions where readers disagree."""
+"""What follows from answers: final decisions where readers disagree, and who has seen others' answers."""
 
 from __future__ import annotations
 
@@ -43,3 +43,19 @@ class Adjudication(Base):
     created_utc: Mapped[str] = mapped_column(String(32))
     supersedes: Mapped[str | None] = mapped_column(ForeignKey("adjudication.id"))
     retracted: Mapped[bool]
+
+
+class AnswersSeen(Base):
+    """A person to whom others' answers to a scan were handed out: no unaided reader of it any more."""
+
+    __tablename__ = "answers_seen"
+    __table_args__ = (
+        UniqueConstraint("reader_id", "case_id", "input_hash"),
+        CheckConstraint("length(id) = 36", name="id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    reader_id: Mapped[int] = mapped_column(ForeignKey("reader.id"))
+    case_id: Mapped[str] = mapped_column(String(200))
+    input_hash: Mapped[str] = mapped_column(String(64))
+    created_utc: Mapped[str] = mapped_column(String(32))  # of the first time

@@ -95,6 +95,7 @@ def test_csv_round_trips(exported: Exported, tmp_path: Path) -> None:
     assert sorted(path.stem for path in paths) == [
         "about",
         "adjudication",
+        "answers_seen",
         "assignment",
         "assignment_batch",
         "case_event",
