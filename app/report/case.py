@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
 
 from app.report import sections
 from app.report.content import Content
@@ -32,6 +36,16 @@ STYLE = Path(__file__).with_name("report.css")
 CARD_SECTIONS = ("", "Training", "Calibration", "Metrics", "Limits")
 CARD_DETAILS = ("Settings:", "Inputs:", "Network:")
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def _image(self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
+    """A picture that the card itself holds; of any other its words: a report that is opened fetches nothing."""
+    if str(tokens[at].attrGet("src")).startswith("data:image/"):
+        return self.image(tokens, at, options, env)
+    return esc(self.renderInlineAsText(tokens[at].children, options, env))
+
+
+MARKDOWN.add_render_rule("image", _image)
 
 
 def case_page(content: Content, made: datetime) -> str:

@@ -249,6 +249,18 @@ def test_card_s_excerpt_leaves_settings_out() -> None:
         assert gone not in html
 
 
+def test_a_picture_that_lies_elsewhere_leaves_its_words() -> None:
+    """Opened, the report would ask another host for it, and tell who reads which case when."""
+    html = excerpt(
+        "# T\n\nThe ![loss & <b>](https://else.where/loss.png 'x'), ![curve](figures/curve.png), ![ref][r] "
+        "and ![dot](data:image/png;base64,AAAA).\n\n[r]: //else.where/r.png\n"
+    )
+    assert html == (
+        "<p>The loss &amp; &lt;b&gt;, curve, ref and "
+        '<img src="data:image/png;base64,AAAA" alt="dot" />.</p>\n'
+    )
+
+
 def test_excerpt_knows_the_headings_of_our_cards() -> None:
     source = Path(model_card.__code__.co_filename).read_text()
     for heading in ("Training", "Calibration", "Metrics", "Limits"):
