@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.feedback.database import Store, transaction
 from app.feedback.models import (
@@ -126,7 +126,7 @@ def answers_visible(store: Store, viewer_id: int, *, coordinator: bool = False) 
     done = {one[1:3] for one in finished}
     scans = {scan for scan in _closed(everything) if scan not in waiting and (coordinator or scan in done)}
     found = _answers(everything, frozenset(scans), viewer_id, frozenset(waiting))
-    rows = [*found.reads, *found.verdicts, *found.marks]
+    rows: list[Answer] = [*found.reads, *found.verdicts, *found.marks]
     note_seen(store, viewer_id, {sitting(row)[1:3] for row in rows if row.reader_id != viewer_id})
     return found
 
@@ -236,7 +236,7 @@ def _by_reader(verdicts: list[SavedVerdict]) -> list[SavedVerdict]:
 def _everything(session: Session, cases: Collection[str] | None = None) -> _Everything:
     reads, verdicts, marks = CaseRead.__table__, Verdict.__table__, MissedFinding.__table__
 
-    def of(case_id: ColumnElement[str]) -> ColumnElement[bool]:
+    def of(case_id: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
         return true() if cases is None else case_id.in_(cases)
 
     batches = list(

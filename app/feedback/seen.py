@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.feedback.database import Store, StoreError, transaction
@@ -28,7 +28,7 @@ def note_seen(store: Store, reader_id: int, scans: Iterable[Scan]) -> None:
         return
     with transaction(store, write=True) as session:
         lock_reader(session, reader_id)
-        known = {(case_id, scan) for case_id, scan in session.execute(_rows(reader_id))}
+        known = _rows(session, reader_id)
         session.add_all(
             AnswersSeen(
                 id=new_id(), reader_id=reader_id, case_id=case_id, input_hash=scan, created_utc=now_utc()
@@ -37,14 +37,15 @@ def note_seen(store: Store, reader_id: int, scans: Iterable[Scan]) -> None:
         )
 
 
-def _rows(reader_id: int) -> Select[tuple[str, str]]:
-    return select(AnswersSeen.case_id, AnswersSeen.input_hash).where(AnswersSeen.reader_id == reader_id)
-
-
 def seen_by(store: Store, reader_id: int) -> frozenset[Scan]:
     """Scans to which a person was shown others' answers."""
     with transaction(store, write=False) as session:
-        return frozenset((case_id, scan) for case_id, scan in session.execute(_rows(reader_id)))
+        return _rows(session, reader_id)
+
+
+def _rows(session: Session, reader_id: int) -> frozenset[Scan]:
+    query = select(AnswersSeen.case_id, AnswersSeen.input_hash).where(AnswersSeen.reader_id == reader_id)
+    return frozenset((case_id, scan) for case_id, scan in session.execute(query))
 
 
 def refuse_seen(session: Session, sittings: Iterable[Sitting], finished: Container[Sitting]) -> None:
