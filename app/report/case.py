@@ -39,7 +39,7 @@ MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def _image(self: RendererHTML, tokens: Sequence[Token], at: int, options: OptionsDict, env: EnvType) -> str:
-    """A picture that the card itself holds; of any other its words: a report that is opened fetches nothing."""
+    """A picture that the card itself holds; of any other its words: an opened report fetches nothing."""
     if str(tokens[at].attrGet("src")).startswith("data:image/"):
         return self.image(tokens, at, options, env)
     return esc(self.renderInlineAsText(tokens[at].children, options, env))
