@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from app import state
@@ -14,12 +13,14 @@ from app.cases import Case, stamp
 from app.feedback.rows import SavedReader
 from app.identity import current_reader, is_coordinator, source
 from core.config import settings
-from core.evaluation.report import FACTS, SMALL, Evaluation, figures_of, read_evaluation
+from core.evaluation.readable import readable
+from core.evaluation.report import FACTS, SMALL, Evaluation, csv_text, figures_of, read_evaluation
 from core.evaluation.statistics import EvaluationError
-from core.evaluation.wording import COHORTS_DIFFER, NOTES, TITLES
+from core.evaluation.wording import COHORTS_DIFFER, GOALS, NOTES, TITLES
 
 REVIEW = "pages/review.py"
 TABLES = "Tables"
+GOALS_SECTION = "Goals"
 BOXES = ("Reconstruction", "Bands")  # their points are subjects
 
 
@@ -79,20 +80,27 @@ def nothing_yet() -> None:
     )
 
 
+def show_goals(evaluation: Evaluation) -> None:
+    """Each goal and whether it was reached; the evidence wraps, so that it can be read."""
+    st.markdown(GOALS)
+    st.table(readable(evaluation.tables["goals"]).set_index("goal"))
+
+
 def show_tables(evaluation: Evaluation) -> None:
-    """The small tables, each to download."""
+    """The small tables, values with their intervals; each to download with all its digits."""
     for name in SMALL:
         if name in evaluation.tables:
             st.markdown(f"**{TITLES[name]}**")
-            st.dataframe(rounded(evaluation.tables[name]), hide_index=True)
-
-
-def rounded(table: pd.DataFrame) -> pd.DataFrame:
-    """Four significant digits: the intervals carry no more."""
-    shown = table.copy()
-    for column in shown.select_dtypes("float").columns:
-        shown[column] = shown[column].map(lambda value: float(f"{value:.4g}"))
-    return shown
+            st.dataframe(readable(evaluation.tables[name]), hide_index=True)
+            st.download_button(
+                "CSV",
+                csv_text(name, evaluation),
+                f"{name}.csv",
+                "text/csv",
+                key=f"cohort_csv_{name}",
+                help=f"{TITLES[name]}, with all digits",
+                icon=":material/download:",
+            )
 
 
 def show(evaluation: Evaluation, name: str) -> None:
@@ -115,12 +123,15 @@ def show(evaluation: Evaluation, name: str) -> None:
     with st.expander("How to read this"):
         st.markdown("\n".join(f"- {note}" for note in NOTES))
     drawn = figures_of(evaluation)
-    sections = [*drawn, TABLES]
+    sections = [*drawn, *([GOALS_SECTION] if "goals" in evaluation.tables else []), TABLES]
     section = st.segmented_control(
         "Section", sections, default=sections[0], key="cohort_section", label_visibility="collapsed"
     )
     if section == TABLES:
         show_tables(evaluation)
+        return
+    if section == GOALS_SECTION:
+        show_goals(evaluation)
         return
     if section in BOXES:
         st.caption("Hover a point for its scan; click it to open the scan in Review.")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -71,7 +73,25 @@ def test_tables_are_shown_with_the_figures_of_the_intervals(evaluated: Path) -> 
     assert not at.exception, at.exception
     paper = next(table.value for table in at.dataframe if "paper" in table.value.columns)
     assert list(paper.columns) == ["measure", "model", "paper", "ours", "data set"]
+    found = next(table.value for table in at.dataframe if "threshold from" in table.value.columns)
+    assert found["ap"].tolist() == ["0.5 (0.5 to 0.5)"] * 3
+    assert {button.proto.label for button in at.get("download_button")} == {"CSV"}
+    assert len(at.get("download_button")) == len(at.dataframe)
     assert not at.get("plotly_chart")
+
+
+def test_goals_have_a_section_where_they_were_measured(evaluated: Path) -> None:
+    at = run()
+    assert "Goals" not in at.segmented_control(key="cohort_section").options
+    goals = pd.DataFrame(
+        {"goal": ["lesions found"], "needed": [0.8], "reached": [0.41], "met": [False], "evidence": ["0.2"]}
+    )
+    made = evaluation()
+    write_evaluation(replace(made, tables={**made.tables, "goals": goals}), evaluated)
+    at = run()
+    at.segmented_control(key="cohort_section").set_value("Goals").run()
+    assert not at.exception, at.exception
+    assert at.table[0].value.loc["lesions found"].tolist() == ["0.8", "0.41", "no", "0.2"]
 
 
 def test_a_damaged_folder_is_named(evaluated: Path) -> None:
