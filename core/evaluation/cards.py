@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from core.evaluation.cohort import ABNORMAL, NORMAL, VALIDATION
@@ -45,6 +46,10 @@ def metrics_of(model: str, tables: Mapping[str, pd.DataFrame], facts: Facts) -> 
             for column, label in MEASURES.items():
                 value = with_interval(row, column, f"{column}_low", f"{column}_high")
                 add(f"{row['map']} z: {label}", f"{value}, {n}, {row['lesions']:.0f} lesions")
+            if np.isfinite(row["threshold"]):
+                value = with_interval(row, "dice", "dice_low", "dice_high")
+                chosen = f"{row['threshold']:.2f} SD or more, chosen on {row['threshold_from']}"
+                add(f"{row['map']} z: Dice at {chosen}", f"{value}, {n}")
     if "case_auc" in tables:
         table = tables["case_auc"]
         first = next(name for name, groups in VARIANTS.items() if groups == (NORMAL, ABNORMAL))

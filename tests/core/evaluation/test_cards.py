@@ -29,6 +29,9 @@ TABLES = {
             "lesions": [26, 26],
             **{f"ap{end}": [0.2, 0.9] for end in ("", "_low", "_high")},
             **{f"sensitivity{end}": [0.25, 0.9] for end in ("", "_low", "_high")},
+            **{f"dice{end}": [0.3, 0.9] for end in ("", "_low", "_high")},
+            "threshold": [3.5, 2.0],
+            "threshold_from": ["36 implants in 9 validation normals"] * 2,
         }
     ),
     "case_auc": pd.DataFrame(
@@ -69,6 +72,11 @@ def test_rows_of_the_model_alone() -> None:
             "volume z: lesions found at one false positive a scan (synthetic demo)",
             "0.25 [0.25, 0.25], 12 abnormal and 11 normal scans, 26 lesions",
         ),
+        (
+            "volume z: Dice at 3.50 SD or more, chosen on 36 implants in 9 validation normals "
+            "(synthetic demo)",
+            "0.3 [0.3, 0.3], 12 abnormal and 11 normal scans",
+        ),
         ("case AUC by volume MSE (synthetic demo)", "0.61 [0.35, 0.82], 11 and 12 scans"),
         (
             "normative z: regions of 4+ in a validation normal (synthetic demo)",
@@ -76,6 +84,13 @@ def test_rows_of_the_model_alone() -> None:
         ),
     ]
     assert {command for _, _, command in found} == {"python -m core evaluate"}
+
+
+def test_without_a_threshold_there_is_no_dice() -> None:
+    table = TABLES["localisation"].assign(threshold=float("nan"))
+    found = metrics_of("a", {**TABLES, "localisation": table}, FACTS)
+    assert len(found) == len(metrics_of("a", TABLES, FACTS)) - 1
+    assert not any("Dice" in name for name, _, _ in found)
 
 
 def test_without_masks_and_calibration_less_is_known() -> None:
