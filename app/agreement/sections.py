@@ -9,6 +9,7 @@ import streamlit as st
 from app.agreement import tables
 from app.agreement.figures import confusion_figure, forest
 from app.agreement.load import Counted, csv_text
+from app.viewer.component import BAND_LABELS
 from core.evaluation.resampling import LEAST_SCANS
 
 KAPPA_SPAN = (-1.0, 1.05)
@@ -21,10 +22,10 @@ def nothing(text: str) -> None:
 
 
 def table(frame: pd.DataFrame, name: str) -> None:
-    """The numbers, to read and to download."""
+    """The numbers, to read and to download; the download keeps the data's own keys."""
     if frame.empty:
         return
-    shown = frame.copy()
+    shown = worded(frame)
     for column in shown.select_dtypes("float").columns:
         shown[column] = shown[column].map(lambda value: float(f"{value:.3g}"))
     st.dataframe(shown, hide_index=True, placeholder="–")
@@ -36,6 +37,11 @@ def table(frame: pd.DataFrame, name: str) -> None:
         key=f"agree_csv_{name}",
         icon=":material/download:",
     )
+
+
+def worded(frame: pd.DataFrame) -> pd.DataFrame:
+    """``frame`` with bands as they stand everywhere on screen."""
+    return frame.assign(group=frame["group"].replace(BAND_LABELS)) if "group" in frame else frame.copy()
 
 
 def chart(figure: go.Figure, name: str) -> None:
@@ -59,7 +65,7 @@ def flags(counted: Counted) -> None:
     found = counted.tables[name]
     chart(
         forest(
-            [f"{one.group} (n = {one.verdicts}, {_scans(one.scans)})" for one in found.itertuples()],
+            [f"{one.group} (n = {one.verdicts}, {_scans(one.scans)})" for one in worded(found).itertuples()],
             found["share"].tolist(),
             found["low"].tolist(),
             found["high"].tolist(),

@@ -16,6 +16,7 @@ from app.agreement.load import archive, counted, csv_text, shown_names
 from app.agreement.sections import SECTIONS
 from app.feedback.store import SavedReader, Store, open_store, reader_for
 from core.config import ROOT, settings
+from tests.app.feedback.conftest import region
 from tests.app.feedback.readings import SCAN, first, judge, second
 from tests.casefactory import write_case
 
@@ -155,6 +156,18 @@ def test_archive_holds_every_table_and_how_it_was_made(store: Store) -> None:
     assert about["software"].startswith("fontanelle ")
     assert (about["scans"], about["readings"]) == (6, 12)
     assert table["verdicts"].tolist() == [12, 12]
+
+
+def test_bands_are_written_as_on_every_page_and_kept_as_keys_in_the_data(store: Store) -> None:
+    (ada,) = readers(store, 1)
+    for number, band in enumerate(("2-3", "3-4", "4+")):
+        judge(store, ada.id, "agree", region_=region(f"r{number}", map="volume", band=band))
+    second(store, ada.id)
+    at = open_page(ada)
+    assert at.dataframe[0].value["group"].tolist() == ["All", "2–3", "3–4", "4+"]
+    lines = json.loads(at.get("plotly_chart")[0].proto.spec)["layout"]["yaxis"]["ticktext"]
+    assert [line.split(" (n")[0] for line in lines] == ["All", "2–3", "3–4", "4+"]
+    assert counted(ada, True).tables["accepted by band"]["group"].tolist() == ["All", "2-3", "3-4", "4+"]
 
 
 def test_a_name_is_no_formula_in_a_spreadsheet() -> None:
