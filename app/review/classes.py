@@ -8,9 +8,9 @@ from app.feedback.reads import Classification
 
 INADEQUATE: Classification = "inadequate"
 
-# What each class means. 1A stands in the paper itself; the others follow the pattern of injury that its
-# reference 33 (Shankaran et al., J. Pediatr. 167, 987–93, 2015) uses, six levels from normal to hemispheric
-# devastation.
+# What each class means, in our words. 1A stands in the paper itself (minimal cerebral lesions without basal
+# ganglia, thalami or internal capsule); the others follow the six levels of its reference 33 from normal to
+# hemispheric devastation, whose text was not at hand.
 MEANINGS: dict[Classification, tuple[str, str]] = {
     "normal": ("Normal", "No injury seen."),
     "1A": (
@@ -47,9 +47,11 @@ DIGITS: dict[Classification, str] = {
     "inadequate": "9",
 }
 SOURCE = (
-    "Pattern of injury in neonatal encephalopathy, the paper's reference 33 (Shankaran et al., J. Pediatr. "
-    "2015), in our words; hold them against the original before a study. Made for encephalopathy: an "
-    "incidental finding may fit no class."
+    "The scheme is the NICHD Neonatal Research Network's pattern of brain injury in neonatal encephalopathy, "
+    "the paper's reference 33 (Shankaran et al., J. Pediatr. 167, 987–93, 2015). The wording is ours: the "
+    "paper describes 1A alone. Hold it against the original before a study. The revision of 2025 (JAMA "
+    "Pediatr. 179, 383–95), which parts watershed from deep grey injury, is another scheme. Made for "
+    "encephalopathy: an incidental finding may fit no class."
 )
 
 
