@@ -53,7 +53,7 @@ DICTIONARY: dict[str, str] = {
     "confidence": "Reader's confidence, 1 (low) to 5 (high); empty where none was given",
     "pass_number": "The reader's nth reading of the scan: more than 1 where it was served again",
     "unaided": "1 where the flags were hidden until a first read was locked",
-    "classification": "normal, 1A to 3 (scheme of the paper's reference 33, worded by Fontanelle), or inadequate",
+    "classification": "normal, 1A to 3 (scheme of the paper's reference 33, in our words), or inadequate",
     "active_seconds": "Seconds at work in this phase: tab visible, reader active",
     "kind": "Of an event: opened, skipped, resumed; of an assignment: case, repeat, planted",
     "detail": "Of an event: why the scan was skipped, or in which order of the worklist it was opened",
