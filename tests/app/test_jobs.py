@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app import jobs
+from app import job_runner, jobs
 from app.jobs import Job, JobError, cancel, friendly, list_jobs, status, submit
 from core.config import ROOT, settings
 
@@ -103,7 +103,7 @@ def test_cancel_ends_even_a_stubborn_process(tmp_path: Path) -> None:
     assert time.monotonic() - start < 0.5, "the page does not wait"
     job = until(tmp_path, job_id, lambda job: job.over)
     assert (job.state, job.message) == ("cancelled", "")
-    assert jobs.GRACE_SECONDS - 0.5 < time.monotonic() - start < jobs.GRACE_SECONDS + 3
+    assert job_runner.GRACE_SECONDS - 0.5 < time.monotonic() - start < job_runner.GRACE_SECONDS + 3
     cancel(tmp_path, job_id)
     assert status(tmp_path, job_id).state == "cancelled"
 
@@ -133,9 +133,9 @@ def test_cancel_in_the_midst_of_a_fork_is_heard(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "job.json").write_text(json.dumps({"created": 0, "commands": [OK, OK], "models": ["m1", "m2"]}))
     runner = (
-        "import os, signal, sys; from pathlib import Path; from app import jobs\n"
+        "import os, signal, sys; from pathlib import Path; from app import job_runner\n"
         "os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
-        "print(jobs.work(Path(sys.argv[1])))"
+        "print(job_runner.work(Path(sys.argv[1])))"
     )
     done = subprocess.run(
         [sys.executable, "-c", runner, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=60
@@ -175,10 +175,12 @@ def test_cancel_counts_before_the_process_has_told_its_id(
 def test_worker_looks_for_a_cancel_that_came_first(tmp_path: Path) -> None:
     folder = tmp_path / "job"
     folder.mkdir()
-    jobs._write(folder / "job.json", {"created": 0.0, "inputs": [], "models": ["m"], "commands": [OK]})
+    jobs.write_json(folder / "job.json", {"created": 0.0, "inputs": [], "models": ["m"], "commands": [OK]})
     (folder / "cancel").touch()
-    subprocess.run([sys.executable, "-m", "app.jobs", str(folder)], cwd=jobs.ROOT, check=False, timeout=30)
-    assert jobs._read(folder / "end.json") == {"state": "cancelled", "message": ""}
+    subprocess.run(
+        [sys.executable, "-m", "app.job_runner", str(folder)], cwd=jobs.ROOT, check=False, timeout=30
+    )
+    assert jobs.read_json(folder / "end.json") == {"state": "cancelled", "message": ""}
     assert not (folder / "result.txt").exists()
 
 
@@ -202,7 +204,7 @@ def test_old_jobs_go_although_another_server_was_faster(
 ) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        jobs._write(tmp_path / name / "job.json", {})
+        jobs.write_json(tmp_path / name / "job.json", {})
         os.utime(tmp_path / name / "job.json", (0, 0))
     listed = list(tmp_path.glob("*/job.json"))
     (tmp_path / "a" / "job.json").unlink()
@@ -215,12 +217,12 @@ def test_old_jobs_go_although_another_server_was_faster(
 def test_dead_worker_is_recognised_although_its_pid_lives(tmp_path: Path) -> None:
     job_id = submit(tmp_path, SCAN, ["m1"], [HALF])
     until(tmp_path, job_id, lambda job: job.fraction == 0.5)
-    pid = jobs._read(tmp_path / job_id / "pid.json")
+    pid = jobs.read_json(tmp_path / job_id / "pid.json")
     os.killpg(pid, signal.SIGKILL)
     job = until(tmp_path, job_id, lambda job: job.over)
     assert (job.state, job.message.split(" (")[0]) == ("failed", "The analysis stopped unexpectedly")
     innocent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"], start_new_session=True)
-    jobs._write(tmp_path / job_id / "pid.json", innocent.pid)
+    jobs.write_json(tmp_path / job_id / "pid.json", innocent.pid)
     cancel(tmp_path, job_id)
     time.sleep(0.1)
     assert innocent.poll() is None, "a reused process id is not touched"
