@@ -11,7 +11,8 @@ import pytest
 
 from app.feedback.adjudications import decide, decisions, disputes
 from app.feedback.blinding import answers_closed, answers_visible
-from app.feedback.labels import Analysis, LabelError, analyses, export_labels, label_map, main
+from app.feedback.label_map import Analysis, LabelError, analyses, label_map
+from app.feedback.labels import export_labels, main
 from app.feedback.marks import add_missed
 from app.feedback.rows import MissedInput, Phase
 from app.feedback.store import Store, open_store
