@@ -12,6 +12,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from app import jobs, state
 from app.cases import FIRST_MODEL, PAPER_MODEL, Case
+from app.feedback.store import StoreError
+from app.identity import current_reader, is_coordinator
 from app.jobs import Job, JobError
 from app.uploads import (
     ACCEPTED,
@@ -161,6 +163,16 @@ def label(job: Job) -> str:
     return Path(job.inputs[0]).name.split("_")[0]
 
 
+def recent_jobs() -> list[Job]:
+    """The newest jobs; a folder's import, whose name can tell what its scans are, for coordinators alone."""
+    try:
+        everything = is_coordinator(current_reader())
+    except StoreError:
+        everything = False
+    every = jobs.list_jobs(settings().jobs_dir)
+    return [job for job in every if everything or job.inputs[0].endswith(tuple(READ))][:SHOWN_JOBS]
+
+
 def retry(job: Job) -> None:
     """Queue a failed job anew, in its place."""
     try:
@@ -207,7 +219,7 @@ def show_job(job: Job) -> None:
 
 def jobs_panel() -> None:
     """Recent jobs of this server; polls only while one is under way."""
-    recent = jobs.list_jobs(settings().jobs_dir)[:SHOWN_JOBS]
+    recent = recent_jobs()
     if not recent:
         return
     busy = any(not job.over for job in recent)
@@ -215,7 +227,7 @@ def jobs_panel() -> None:
 
     @st.fragment(run_every=POLL_SECONDS if busy else None)
     def polled() -> None:
-        now = jobs.list_jobs(settings().jobs_dir)[:SHOWN_JOBS]
+        now = recent_jobs()
         if RETRY_FAILED in st.session_state:
             st.error(st.session_state.pop(RETRY_FAILED), icon=":material/error:")
         for job in now:

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from app import jobs
 from app.cases import address
+from app.feedback.store import open_store, reader_for
 from core.config import ROOT, settings
 from core.networks import zoo
 from tests.app.test_uploads import mask_bytes, scan_bytes
@@ -213,3 +214,15 @@ def test_preview_is_drawn_on_request(at: AppTest, tmp_path: Path) -> None:
     at.toggle[0].set_value(True).run()
     assert not at.exception, at.exception
     assert [caption for caption in at.caption if "Radiological convention" in caption.value]
+
+
+def test_the_name_of_an_imported_folder_is_told_to_coordinators_alone(at: AppTest, tmp_path: Path) -> None:
+    """It can tell what its scans are."""
+    folder = tmp_path / "in" / "patients"
+    folder.mkdir(parents=True)
+    jobs.submit(settings().jobs_dir, [folder], ["m1"], [[sys.executable, "-c", "pass"]])
+    assert "patients" not in " ".join(one.value for one in at.run().markdown)
+    assert not any(one.value == "Analyses" for one in at.subheader)
+    at.session_state["reader"] = reader_for(open_store(settings().store_url), "Ada", "typed")
+    finish(at)
+    assert "`patients` · m1" in texts(at), "demo mode: everybody coordinates"
