@@ -9,10 +9,11 @@ import streamlit as st
 
 from app import identity, state
 from app.assign import choices
-from app.assign.candidates import Load, loads, plan_case
+from app.assign.candidates import Load, loads, plan_case, scan_of
 from app.assign.choices import MADE
 from app.feedback.assignments import BatchInput, make_batch
 from app.feedback.blinding import course
+from app.feedback.owed import taught
 from app.feedback.planning import PlanError, Planned, plan
 from app.feedback.store import SavedReader, Store, StoreError, list_readers, new_id, reader_for
 
@@ -64,6 +65,10 @@ def composer(store: Store, coordinator: SavedReader) -> bool:
         st.warning(str(error), icon=":material/warning:")
         return False
     _preview(loads(rows, readers, ids, now))
+    spoilt = len({scan_of(case) for case in (*chosen, *planted)} & taught(store))
+    if spoilt:
+        many = "1 of these scans was" if spoilt == 1 else f"{spoilt} of these scans were"
+        st.caption(f"{many} shown in a lesson: leave out whoever was there.")
     if coordinator.name in readers:
         st.caption("You are among the readers, and you know what you chose: best leave yourself out.")
     go, count = st.columns([0.2, 0.8], vertical_alignment="center")

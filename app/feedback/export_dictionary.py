@@ -22,7 +22,7 @@ MEANINGS: dict[str, str] = {
     "case_read": "Reads of whole scans: first before the flags were shown, second after",
     "case_event": "Scans opened, skipped and taken up again",
     "adjudication": "Final decisions where readers differed",
-    "answers_seen": "Who was shown others' answers to which scan, and when first: later reads are not blind",
+    "answers_seen": "Who was shown the answers to which scan, and when first: later reads are not blind",
     "finding_type": "Vocabulary of findings",
     "assignment_batch": "Distributions of scans among readers",
     "assignment": "Who was to read which scan",

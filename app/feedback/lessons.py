@@ -21,6 +21,7 @@ from app.feedback.database import Store, StoreError, transaction
 from app.feedback.lesson_rows import LessonCase, LessonInput, SavedLesson
 from app.feedback.models import Learner, LearnerCommit, Lesson
 from app.feedback.owed import held_back
+from app.feedback.seen import note_seen
 from app.feedback.writing import check_id, columns, new_id, now_utc, same
 
 # Letters and digits that are not taken for one another, read from afar or heard; no vowels, so no words.
@@ -168,6 +169,8 @@ def advance(store: Store, id: str, *, after: int, leave_out: bool = False) -> Sa
 def reveal(store: Store, id: str, *, index: int) -> SavedLesson:
     """Show the answer to scan ``index``; learners who have not committed commit what is there.
 
+    The teacher has seen it then, and is asked to read that scan no more (``app.feedback.seen``).
+
     Raises
     ------
     StoreError
@@ -184,7 +187,10 @@ def reveal(store: Store, id: str, *, index: int) -> SavedLesson:
         _commit_rest(session, row)
         row.revealed = True
 
-    return _change(store, id, change)
+    shown = _change(store, id, change)
+    case = shown.cases[index]
+    note_seen(store, shown.teacher_id, {(case.case_id, case.input_hash)})
+    return shown
 
 
 def expire(store: Store, id: str, now: datetime | None = None) -> bool:

@@ -11,7 +11,7 @@ from app.feedback.blinding import Course, Scan, Sitting, course
 from app.feedback.database import Store, transaction
 from app.feedback.drafts import reads_under_way, scan_key
 from app.feedback.lesson_rows import SavedLesson
-from app.feedback.models import Learner, Reader
+from app.feedback.models import Learner, Lesson, Reader
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,15 @@ def finished_by(store: Store, reader_id: int) -> frozenset[Scan]:
     left = (now.begun | now.asked) - now.finished.keys()
     finished = {one[1:3] for one in now.finished if one[0] == reader_id}
     return frozenset(finished - {one[1:3] for one in left if one[0] == reader_id})
+
+
+def taught(store: Store) -> frozenset[Scan]:
+    """Scans that a lesson has shown to its class."""
+    with transaction(store, write=False) as session:
+        rows = session.execute(select(Lesson.cases, Lesson.case_index)).all()
+    return frozenset(
+        (case["case_id"], case["input_hash"]) for cases, index in rows for case in cases[: index + 1]
+    )
 
 
 def held_back(store: Store, lesson: SavedLesson) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""To whom others' answers to a scan were shown: whoever saw them can't read the scan unaided any more."""
+"""To whom others' answers to a scan were shown: whoever saw them can't read it unaided any more."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def refuse_seen(session: Session, sittings: Iterable[Sitting], finished: Contain
     told = "; ".join(f"{names[id]}: {_few(cases)}" for id, cases in swayed.items())
     raise StoreError(
         "These readers were shown what others said of scans that they would get, in Agreement, Adjudicate, a "
-        f"report or an export. Leave out the readers or the scans. {told}."
+        f"report, an export or a lesson of theirs. Leave out the readers or the scans. {told}."
     )
 
 

@@ -8,7 +8,8 @@ from app.feedback.drafts import change_read, scan_key
 from app.feedback.learners import join
 from app.feedback.lesson_rows import LessonCase, LessonInput, SavedLesson
 from app.feedback.lessons import advance, create_lesson, find_lesson, open_lesson, reveal
-from app.feedback.owed import Owing, held_back, owed_scans, owing
+from app.feedback.owed import Owing, held_back, owed_scans, owing, taught
+from app.feedback.seen import seen_by
 from app.feedback.store import Store, StoreError, new_id
 from tests.app.feedback.readings import SCAN, assign, first, hash_of, judge, reader, second
 
@@ -35,7 +36,7 @@ def test_a_batch_called_off_owes_nothing(store: Store) -> None:
 OTHER, LAST = "sub-b_ses-01", "sub-c_ses-01"
 
 
-def taught(store: Store, *owed: str) -> SavedLesson:
+def lesson_of(store: Store, *owed: str) -> SavedLesson:
     """An open lesson of three scans, those of ``owed`` chosen although somebody had to read them."""
     cases = [
         LessonCase(name, hash_of(name), hash_of(name), "vae_8x8_512", name in owed)
@@ -62,7 +63,7 @@ def test_owing_names_who_of_each_scan(store: Store) -> None:
 
 
 def test_a_scan_assigned_since_is_neither_revealed_nor_shown(store: Store) -> None:
-    lesson = taught(store)
+    lesson = lesson_of(store)
     advance(store, lesson.id, after=-1)
     ada = reader(store, "Ada")
     assign(store, [ada])
@@ -84,7 +85,7 @@ def test_a_scan_assigned_since_is_neither_revealed_nor_shown(store: Store) -> No
 
 
 def test_where_all_that_is_left_is_held_back_that_is_said(store: Store) -> None:
-    lesson = taught(store)
+    lesson = lesson_of(store)
     for name in (SCAN, OTHER, LAST):
         assign(store, [reader(store, "Ada")], name)
     with pytest.raises(StoreError, match="No scan of this lesson is left"):
@@ -96,10 +97,20 @@ def test_a_scan_chosen_though_owed_waits_for_those_who_are_there(store: Store) -
     assign(store, [ada])
     assign(store, [ben], OTHER)
     assign(store, [reader(store, "Tea")], LAST)
-    lesson = taught(store, SCAN, OTHER, LAST)
+    lesson = lesson_of(store, SCAN, OTHER, LAST)
     assert list(held_back(store, lesson)) == [2], "the teacher reads it too"
     join(store, lesson.id, "ada")
     assert list(held_back(store, lesson)) == [0, 2]
     first(store, ada)
     second(store, ada)
     assert list(held_back(store, lesson)) == [2]
+
+
+def test_what_a_lesson_showed_is_remembered(store: Store) -> None:
+    lesson = lesson_of(store)
+    assert taught(store) == frozenset()
+    advance(store, lesson.id, after=-1)
+    assert taught(store) == {THE_SCAN}
+    assert seen_by(store, lesson.teacher_id) == frozenset()
+    reveal(store, lesson.id, index=0)
+    assert seen_by(store, lesson.teacher_id) == {THE_SCAN}, "the teacher has seen its answer"
