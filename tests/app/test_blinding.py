@@ -12,8 +12,11 @@ from app.cases import address
 from app.feedback.store import SavedReader, Store, open_store, reader_for
 from core.config import ROOT, settings
 from core.io.derivatives import CasePaths, CaseRecord, Region, read_regions
+from core.io.ledger import Line
+from core.io.ledger import record as ledger
 from tests.app.feedback.readings import assign, first, judge, miss, second
 from tests.casefactory import write_case
+from tests.qcfactory import write_preparation
 
 PAGES = sorted(path.name for path in (ROOT / "app" / "pages").glob("*.py"))
 MARKER = "zq7marker"
@@ -140,3 +143,41 @@ def test_they_show_once_nobody_is_left_to_be_swayed(store: Store, record: CaseRe
     second(store, ada.id, record=record)
     assert betrays(run("adjudicate.py", ada, record)) == [MARKER]
     assert "2 readers" in run("agreement.py", ada, record)
+
+
+ORIGIN = ("zq7split", "zq7site")
+
+
+@pytest.fixture
+def told(record: CaseRecord, monkeypatch: pytest.MonkeyPatch) -> CaseRecord:
+    """The data set tells where the scan comes from, beside it and in the ledger; Chief coordinates."""
+    monkeypatch.setenv("FONTANELLE_COORDINATORS", "Chief")
+    settings.cache_clear()
+    settings().demo_dir.mkdir(parents=True)
+    rows = (
+        "participant_id\tsession_id\tradiology_score\tsplit\tsite",
+        f"{record.subject}\tses-01\t4\t%s\t%s",
+    )
+    (settings().demo_dir / "participants.tsv").write_text("\n".join(rows) % ORIGIN + "\n")
+    write_preparation(settings().derivatives_dir, record.subject, 0.95)
+    step = (record.subject, record.session, "prepare", "cube64")
+    ledger(settings().derivatives_dir, [Line(*step, ORIGIN[0], "failed once")])
+    return record
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_tells_a_reader_where_an_unread_scan_comes_from(
+    page: str, told: CaseRecord, store: Store
+) -> None:
+    text = run(page, reader_for(store, "Ada", "typed"), told)
+    assert [word for word in ORIGIN if word in text] == []
+
+
+@pytest.mark.parametrize(("page", "words"), [("worklist.py", ORIGIN), ("qc.py", ORIGIN[:1])])
+def test_it_is_told_once_the_scan_was_read(
+    page: str, words: tuple[str, ...], told: CaseRecord, store: Store
+) -> None:
+    """The test above can fail: the same words are there."""
+    ada = reader_for(store, "Ada", "typed")
+    first(store, ada.id, record=told)
+    assert [word for word in ORIGIN if word in run(page, ada, told)] == list(words)
