@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 
 from app.feedback.assignments import Batch, assigned_rows, batches, close_batch
+from app.feedback.blinding import Scan
 from app.feedback.export_text import inert
+from app.feedback.owed import unfinished_by
 from app.feedback.store import SavedReader, Store, StoreError
 
 SAID = "assign_said"
+HIDDEN = "You have scans of this batch still to read: its plan would tell you of them."
 ORDERED: dict[str, str] = {
     "random": "random order",
     "score": "by score",
@@ -33,13 +37,14 @@ def running(store: Store, coordinator: SavedReader) -> None:
     if not found:
         st.caption("No batch yet. Make one, and its readers find it in their Worklist.")
         return
+    owed = unfinished_by(store, coordinator.id)
     for batch in [one for one in found if one.closed_utc is None]:
-        _batch(store, batch, coordinator)
+        _batch(store, batch, coordinator, owed)
     over = [one for one in found if one.closed_utc is not None]
     if over:
         with st.expander(f"Called off ({len(over)})"):
             for batch in over:
-                _batch(store, batch, coordinator)
+                _batch(store, batch, coordinator, owed)
 
 
 def summary(batch: Batch) -> str:
@@ -55,35 +60,46 @@ def summary(batch: Batch) -> str:
     return " · ".join([*parts, f"made by {batch.created_by}, {batch.created_utc[:10]}"])
 
 
-def blinded(batch: Batch, reader: SavedReader) -> bool:
-    """Whether the reader has scans of the batch to read still, so that its plan would tell what comes."""
+def blinded(batch: Batch, reader: SavedReader, owed: frozenset[Scan]) -> bool:
+    """Whether the plan of a batch, with scores and known answers, would tell ``reader`` of scans to read.
+
+    ``owed``: scans that the reader has begun or been given, by this or another batch, and not finished.
+    """
     mine = [one for one in batch.progress if one.reader_id == reader.id]
-    return batch.closed_utc is None and any(one.done < one.assigned for one in mine)
+    if batch.closed_utc is None and any(one.done < one.assigned for one in mine):
+        return True
+    given = [*batch.settings.get("cases", ()), *batch.settings.get("planted", ())]
+    return any((case_id, input_hash) in owed for case_id, input_hash, *_ in given)
 
 
-def table(store: Store, batch: Batch) -> str:
-    """The plan and what is done of it, as CSV; text that a spreadsheet would run gets an apostrophe."""
+def table(store: Store, batch: Batch, reader: SavedReader) -> str:
+    """The plan and what is done of it, as CSV; text that a spreadsheet would run gets an apostrophe.
+
+    Asked at the click: the page may be from before ``reader`` was given scans of the batch.
+    """
+    if blinded(batch, reader, unfinished_by(store, reader.id)):
+        return HIDDEN + "\n"
     frame = pd.DataFrame(assigned_rows(store, batch.id))
     return str(frame.map(inert).to_csv(index=False))
 
 
-def _batch(store: Store, batch: Batch, coordinator: SavedReader) -> None:
+def _batch(store: Store, batch: Batch, coordinator: SavedReader, owed: frozenset[Scan]) -> None:
     with st.container(border=True):
         title, log, off = st.columns([0.64, 0.18, 0.18], vertical_alignment="center")
         done = sum(one.done for one in batch.progress)
         every = sum(one.assigned for one in batch.progress)
         title.text(batch.name)
-        hidden = blinded(batch, coordinator)
+        hidden = blinded(batch, coordinator, owed)
         log.download_button(
             "Plan as CSV",
-            lambda: table(store, batch),
+            partial(table, store, batch, coordinator),
             f"assignments_{batch.id[:8]}.csv",
             "text/csv",
             key=f"assign_csv_{batch.id}",
             icon=":material/download:",
             on_click="ignore",
             disabled=hidden,
-            help="You read in this batch: its plan would tell you what comes." if hidden else None,
+            help=HIDDEN if hidden else None,
             width="stretch",
         )
         if batch.closed_utc is None:

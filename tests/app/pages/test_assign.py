@@ -12,7 +12,7 @@ from sqlalchemy import text, update
 from streamlit.testing.v1 import AppTest
 
 from app import routes
-from app.assign.running import table
+from app.assign.running import HIDDEN, table
 from app.cases import address
 from app.feedback.assignments import BatchInput, batches, close_batch, make_batch
 from app.feedback.database import transaction
@@ -23,7 +23,7 @@ from app.feedback.serving import serving
 from app.feedback.store import Store, new_id, open_store, reader_for
 from core.config import ROOT, settings
 from core.io.derivatives import CaseRecord
-from tests.app.feedback.readings import first, judge, miss, second
+from tests.app.feedback.readings import assign, first, judge, miss, second
 from tests.app.test_blinding import _words
 from tests.casefactory import write_case
 
@@ -153,7 +153,8 @@ def test_progress_by_number_csv_and_calling_off(records: list[CaseRecord]) -> No
     shown = next(one.value for one in at.dataframe if "Skipped" in one.value)
     assert shown[["Reader", "Scans", "Done"]].to_numpy().tolist() == [["=Ben", 4, 0], ["Ada", 4, 1]]
     assert "zq7marker" not in "\n".join(_words(at))
-    lines = table(store(), batches(store())[0]).splitlines()
+    cora = reader_for(store(), "Cora", "typed")
+    lines = table(store(), batches(store())[0], cora).splitlines()
     assert lines[0] == "reader,position,case_id,input_hash,pass_number,kind,done"
     assert len(lines) == 9
     assert lines[1].startswith("'=Ben,1,sub-a_ses-01")
@@ -172,6 +173,22 @@ def test_a_coordinator_who_reads_in_a_batch_does_not_see_its_plan(records: list[
     for record in records:
         second(store(), cora, record=record)
     assert "1 planted" in "\n".join(_words(run("assign", "Cora")))
+
+
+def test_a_plan_that_tells_of_scans_owed_to_another_batch_is_hidden(records: list[CaseRecord]) -> None:
+    """Its known answers and scores stand in it, whichever batch asks for the reading."""
+    given(records, "Ada", planted=(plain(records[3]),), known={"sub-d_ses-01": "3"})
+    cora = reader_for(store(), "Cora", "typed")
+    (batch,) = batches(store())
+    assert "1 planted" in "\n".join(_words(run("assign", "Cora")))
+    assign(store(), [cora.id], records[3].case_id, input_hash=records[3].input_hash)
+    said = "\n".join(_words(run("assign", "Cora")))
+    assert "1 planted" not in said
+    assert "sub-d_ses-01: " not in said.replace('"', "")
+    assert table(store(), batch, cora) == f"{HIDDEN}\n", "of a page drawn before, too"
+    second(store(), cora.id, record=records[3])
+    assert "1 planted" in "\n".join(_words(run("assign", "Cora")))
+    assert "planted" in table(store(), batch, cora)
 
 
 def test_a_reader_s_list_names_neither_scans_nor_what_they_are_served_for(records: list[CaseRecord]) -> None:
