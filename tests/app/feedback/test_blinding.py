@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from app.feedback.blinding import answers_closed, answers_finished, answers_visible, closed_scans
+from app.feedback.blinding import answers_closed, answers_finished, answers_visible, closed_scans, course
 from app.feedback.database import Store, transaction
 from app.feedback.models import CaseRead
 from app.feedback.reads import current_reads
@@ -27,6 +27,19 @@ def others(store: Store, viewer: int, coordinator: bool = False) -> set[int]:
     """Whose answers the viewer gets, but for their own."""
     found = answers_visible(store, viewer, coordinator=coordinator)
     return {row.reader_id for rows in (found.reads, found.verdicts, found.marks) for row in rows} - {viewer}
+
+
+def test_the_course_of_some_scans_is_that_of_all(store: Store, readers: tuple[int, int, int]) -> None:
+    ada, ben, cleo = readers
+    for case_id in (SCAN, "sub-b_ses-01"):
+        assign(store, [ada, ben], case_id)
+        judge(store, cleo, "agree", case_id)
+        second(store, ada, case_id)
+    whole, part = course(store), course(store, {SCAN})
+    assert part.asked == {one for one in whole.asked if one[1] == SCAN} != frozenset()
+    assert part.begun == {one for one in whole.begun if one[1] == SCAN} != frozenset()
+    assert part.finished == {(ada, *THE_SCAN, 1): 20.0}
+    assert course(store, set()).begun == frozenset()
 
 
 def test_without_assignment_two_must_have_finished(store: Store, readers: tuple[int, int, int]) -> None:
