@@ -102,7 +102,7 @@ def measured(info: ModelInfo, scans: Sequence[Scan]) -> list[Measured]:
 def lines_of(setting: str, model: str, rows: Sequence[Measured]) -> Iterator[dict[str, object]]:
     """One line a map: voxel AP, lesions found, regions in a normal scan; case AUC by its best-known score."""
     scored = localisation.scored_maps(rows)
-    table = localisation.localisation_table(scored, SEED).set_index("map")
+    table = localisation.localisation_table(scored, {}, SEED).set_index("map")
     areas = auc_table(subject_table(rows), SEED, variants=list(VARIANTS)[:1]).set_index("score")
     for name in MAPS:
         if name not in table.index:

@@ -15,12 +15,13 @@ def number(value: object) -> str:
     """Three significant digits of a fraction; whole numbers as they are; a dash for none."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
-    if isinstance(value, float | np.floating):
-        if not np.isfinite(value):
-            return NOTHING
-        shown = f"{value:.3g}"
-        return shown if "e" not in shown or abs(value) < 1 else f"{value:.0f}"
-    return str(value)
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    plain = float(value)
+    if not np.isfinite(plain):
+        return NOTHING
+    shown = f"{plain:.3g}"
+    return shown if "e" not in shown or abs(plain) < 1 else f"{plain:.0f}"
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:

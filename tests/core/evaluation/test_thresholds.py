@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from core.anomaly.detector import NormalScan, fit_detector, score
 from core.anomaly.normative import Normative, fit_normative
 from core.anomaly.residual import Array, Mask, normative_z
-from core.evaluation.baselines import HELD_OUT, TRAINING, VOLUME, Cube, Scorer
+from core.evaluation.baselines import HELD_OUT, TRAINING, VOLUME, Cube, Normalisation, Scorer
 from core.evaluation.implants import KINDS, implant
 from core.evaluation.statistics import EvaluationError
 from core.evaluation.thresholds import assigned, choose, chosen, dice_at, left_out
@@ -48,8 +49,12 @@ class Template:
         return np.asarray(self.gain * (x - self.expected) * mask, np.float32)
 
 
+def give(one: Normalisation) -> Normalisation:
+    return one
+
+
 def scorer(residual: Template, **maps: Normative | None) -> Scorer:
-    return Scorer("fake", "key", True, residual, {name: lambda m=m: m for name, m in maps.items()})
+    return Scorer("fake", "key", True, residual, {name: partial(give, m) for name, m in maps.items()})
 
 
 def flat(sd: float) -> Normative:
@@ -95,7 +100,7 @@ def test_no_other_threshold_is_better_on_the_same_implants() -> None:
         return float(np.mean(dices))
 
     assert mean_dice(found["z"]) == pytest.approx(found["dice"], abs=1e-3)
-    assert found["dice"] >= max(mean_dice(z) for z in np.arange(0.5, 15, 0.25)) - 1e-3
+    assert found["dice"] >= max(mean_dice(z) for z in np.arange(0.5, 15, 0.25).tolist()) - 1e-3
 
 
 def test_a_normative_map_of_these_normals_is_fitted_again_without_each() -> None:
