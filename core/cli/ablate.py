@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from core.cli.calibrating import prepare_split, split_of
-from core.cli.console import UsageError, bar, say_json
+from core.cli.console import UsageError, bar, say, say_json
 from core.cli.prepare import Source
 from core.cli.sources import model_named, scans_of
 from core.config import settings
@@ -83,13 +83,16 @@ def command(
     seed: Annotated[int, typer.Option(help="Of the implanted lesions and the bootstrap")] = 0,
     syn: Annotated[bool, typer.Option("--syn", help="Also deformable registration, minutes more")] = False,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "",
-    jobs: Annotated[int, typer.Option(min=1, help="Scans prepared at a time")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Scans prepared, and trials scored, at a time")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
 ) -> None:
     """Compare ideas for the overlay on lesions implanted into the validation normals; no test scan is read.
 
     Example: python -m core ablate --models restorer,vae_8x8_512 --syn --out docs/results/ablation.csv
     """
+    import torch
+
+    torch.set_num_threads(1)  # for the whole process: trials run in threads, and sums must not depend on it
     folder = data if data is not None else settings().demo_dir
     infos = chosen_models(models)
     networks = [network_of(info, device or settings().device) for info in infos]
@@ -112,7 +115,9 @@ def command(
             seed,
             (ages["train"], ages["validation"]),
             syn,
+            jobs,
             lambda what, fraction: shown.at(fraction, what),
+            lambda line: say(f"AP {line['ap']:.3f}  {line['score']}"),
         )
         shown.at(1)
     target = out if out is not None else settings().data_dir / "evaluation" / "ablation.csv"

@@ -96,7 +96,9 @@ def ablate(
     seed: int = 0,
     ages: Ages | None = None,
     syn: bool = False,
+    jobs: int = 1,
     progress: Progress = lambda what, fraction: None,
+    told: Callable[[Line], None] = lambda line: None,
 ) -> pd.DataFrame:
     """Every idea on the same implants, best first.
 
@@ -104,16 +106,18 @@ def ablate(
     them; where a network took part, on the held-out normals less the trial's own. ``networks``: the first
     restorer and the first variational one are also tried with edges suppressed, refined, masked and sampled;
     all autoencoders together are the ensemble. ``ages``: of both groups, in weeks. ``syn``: with deformable
-    registration, the slowest of the ideas without a network.
+    registration, the slowest of the ideas without a network. ``jobs``: trials at a time; the table is the
+    same. ``told`` hears each row when it is made.
     """
-    bench = bench_of(training, held_out, seed)
+    bench = bench_of(training, held_out, seed, jobs)
     advance = _meter(_seconds(bench, networks, syn), progress)
     lines: list[Line] = []
 
     def take(rows: Iterable[Row]) -> None:
         for idea, name, maps in rows:
             advance(name, ROW_SECONDS * len(bench.cases))
-            lines.append(line_of(idea, name, maps, bench.cases, seed))
+            lines.append(line_of(idea, name, maps, bench.cases, seed, jobs))
+            told(lines[-1])
 
     take(voxel_rows(bench, ages))
     take(component_rows(bench))

@@ -6,7 +6,10 @@ it. What it moved is left in the deformation, whose own Jacobian is tried as evi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -24,7 +27,7 @@ from core.evaluation.ablation_trials import (
     smoothed,
     spread_over,
 )
-from core.preprocess.deform import deform, log_jacobian, warp, warp_inside
+from core.preprocess.deform import Deformation, deform, log_jacobian, warp, warp_inside
 
 NORMALS = 40  # registered, evenly spaced over the training normals; two seconds each at 64³
 SECONDS = 2.0
@@ -33,6 +36,18 @@ SECONDS = 2.0
 def visible(log: Array, mask: Mask) -> Array:
     """Log intensity as registration needs it: positive in the brain, 0 outside."""
     return np.where(mask, log - np.float32(LOG_RANGE[0] - 0.1), 0).astype(np.float32)
+
+
+def deformations(
+    template: Array, inside: Mask, scans: Iterable[Array], affine: np.ndarray, jobs: int
+) -> Iterator[Deformation]:
+    """Of each scan to the template, in order; ``jobs`` processes, since ITK holds Python's lock."""
+    task = partial(deform, template, inside, affine=affine)
+    if jobs == 1:
+        yield from map(task, scans)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(task, scans)
 
 
 def deformed_maps(bench: Bench, advance: Advance) -> tuple[list[Array], list[Array]]:
@@ -45,10 +60,11 @@ def deformed_maps(bench: Bench, advance: Advance) -> tuple[list[Array], list[Arr
     inside = np.asarray(count >= len(masks) / 2)
     template = visible(np.sum(bench.training_logs, axis=0) / np.maximum(count, 1), inside)
     logs, jacobians, known = [], [], []
-    for index in spread_over(len(masks), NORMALS):
+    some = [(bench.training_logs[index], masks[index]) for index in spread_over(len(masks), NORMALS)]
+    scans = [visible(log, mask) for log, mask in some]
+    made = deformations(template, inside, scans, affine, bench.jobs)
+    for (log, mask), found in zip(some, made, strict=True):
         advance("deformable registration of the normals", SECONDS)
-        log, mask = bench.training_logs[index], masks[index]
-        found = deform(template, inside, visible(log, mask), affine)
         there, covered = warp_inside(log, mask, found.pull)
         logs.append(there)
         jacobians.append(log_jacobian(found.pull))
@@ -56,9 +72,10 @@ def deformed_maps(bench: Bench, advance: Advance) -> tuple[list[Array], list[Arr
     of_log, of_size = (fit_once(values, known, bench.voxel_mm, 0.0) for values in (logs, jacobians))
     by_log: list[Array] = []
     by_size: list[Array] = []
-    for log, one in zip(bench.logs, bench.cases, strict=True):
+    scans = [visible(log, one.cube.mask) for log, one in zip(bench.logs, bench.cases, strict=True)]
+    made = deformations(template, inside, scans, affine, bench.jobs)
+    for log, one, found in zip(bench.logs, bench.cases, made, strict=True):
         advance("deformable registration of the trials", SECONDS)
-        found = deform(template, inside, visible(log, one.cube.mask), affine)
         there, covered = warp_inside(log, one.cube.mask, found.pull)
         for values, model, maps in (
             (there, of_log, by_log),

@@ -10,7 +10,7 @@ import numpy as np
 
 from core.anomaly.intensity import log_residual
 from core.anomaly.residual import Array, Mask, volume_z
-from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, left_out, smoothed
+from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, each, left_out, smoothed
 
 SECONDS = 0.25  # a pass at 64³
 SD_FLOOR = 0.3  # of the median SD in the brain, where a residual is divided by it
@@ -32,9 +32,9 @@ class Network:
 def outputs_of(bench: Bench, network: Network, advance: Advance) -> list[Array]:
     """x̂ of each trial."""
     found = []
-    for one in bench.cases:
+    for x_hat in each(lambda one: network.reconstruct(one.cube.x), bench.cases, bench.jobs):
         advance(network.label, SECONDS)
-        found.append(network.reconstruct(one.cube.x))
+        found.append(x_hat)
     return found
 
 

@@ -27,7 +27,7 @@ def patch_maps(bench: Bench, factor: int, advance: Advance) -> list[Array]:
         own.append(nonlocal_residual(log, inside, library, index))
     model = fit_once([r for r, _ in own], [k for _, k in own], bench.voxel_mm * factor, 0.0)
     found = []
-    for log, one in zip(bench.logs, bench.cases, strict=True):
+    for log, one in zip(bench.logs, bench.cases, strict=True):  # numba shares each scan out by itself
         advance(what, seconds)
         less, inside = coarse(log, one.cube.mask, factor)
         residual, where = nonlocal_residual(less, inside, library)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ Maps = Sequence[Array]  # (X, Y, Z) each, one a trial, in the trials' order
 Row = tuple[str, str, Maps]  # the idea, what exactly was done, its maps
 # What is under way, and about how many seconds it takes at 64³.
 Advance = Callable[[str, float], None]
+One = TypeVar("One")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,7 @@ class Bench:
     cases: Sequence[Trial]
     training_logs: Sequence[Array]
     logs: Sequence[Array]  # of the trials
+    jobs: int = 1  # trials at a time
 
     @property
     def voxel_mm(self) -> float:
@@ -72,7 +77,19 @@ def trials(held_out: Sequence[Cube], seed: int) -> list[Trial]:
     return plain + made
 
 
-def bench_of(training: Sequence[Cube], held_out: Sequence[Cube], seed: int) -> Bench:
+def each(function: Callable[[One], Made], items: Iterable[One], jobs: int) -> Iterator[Made]:
+    """``function`` of each item in their order, ``jobs`` at a time in threads: what is called is C and torch.
+
+    One after the other with a single job, each when it is asked for.
+    """
+    if jobs == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(jobs) as pool:
+        yield from pool.map(function, items)
+
+
+def bench_of(training: Sequence[Cube], held_out: Sequence[Cube], seed: int, jobs: int = 1) -> Bench:
     """All that does not depend on an idea."""
     cases = trials(held_out, seed)
     return Bench(
@@ -81,6 +98,7 @@ def bench_of(training: Sequence[Cube], held_out: Sequence[Cube], seed: int) -> B
         cases,
         [log_intensity(cube.x, cube.mask) for cube in training],
         [log_intensity(one.cube.x, one.cube.mask) for one in cases],
+        jobs,
     )
 
 
@@ -91,33 +109,31 @@ def spread_over(count: int, most: int) -> list[int]:
 
 def smoothed(bench: Bench, values: Maps, sigma_mm: float) -> list[Array]:
     """Maps smoothed inside their masks."""
-    return [
-        smooth_inside(v, one.cube.mask, sigma_mm / bench.voxel_mm)
-        for v, one in zip(values, bench.cases, strict=True)
-    ]
+    pairs = zip(values, bench.cases, strict=True)
+    return list(
+        each(lambda p: smooth_inside(p[0], p[1].cube.mask, sigma_mm / bench.voxel_mm), pairs, bench.jobs)
+    )
 
 
 def against(bench: Bench, values: Maps, model: Normative, sigma_mm: float) -> list[Array]:
     """Normative z of maps by ``model``, its signed z smoothed by ``sigma_mm``."""
     fitted = replace(model, smooth_z_mm=sigma_mm)
-    return [normative_z(v, fitted, one.cube.mask) for v, one in zip(values, bench.cases, strict=True)]
+    pairs = zip(values, bench.cases, strict=True)
+    return list(each(lambda p: normative_z(p[0], fitted, p[1].cube.mask), pairs, bench.jobs))
 
 
 def left_out(bench: Bench, values: Maps, sigma_mm: float) -> list[Array]:
     """Normative z against the held-out normals' own maps, each trial's normal left out."""
     everyone = range(len(bench.held_out))
-    models = [
-        fit_once(
-            [values[i] for i in everyone if i != index],
-            [bench.held_out[i].mask for i in everyone if i != index],
-            bench.voxel_mm,
-            sigma_mm,
-        )
-        for index in everyone
-    ]
-    return [
-        normative_z(v, models[one.normal], one.cube.mask) for v, one in zip(values, bench.cases, strict=True)
-    ]
+
+    def without(index: int) -> Normative:
+        others = [i for i in everyone if i != index]
+        masks = [bench.held_out[i].mask for i in others]
+        return fit_once([values[i] for i in others], masks, bench.voxel_mm, sigma_mm)
+
+    models = list(each(without, everyone, bench.jobs))
+    pairs = zip(values, bench.cases, strict=True)
+    return list(each(lambda p: normative_z(p[0], models[p[1].normal], p[1].cube.mask), pairs, bench.jobs))
 
 
 def scaled(bench: Bench, maps: Maps) -> list[Array]:
@@ -133,33 +149,36 @@ def trial_precision(ap: Sequence[float], cases: Sequence[Trial]) -> float:
     return float(np.mean([np.mean(values) for values in of_kind.values() if values]))
 
 
-def precisions(maps: Maps, cases: Sequence[Trial]) -> list[float]:
+def _precision(z: Array, one: Trial) -> float:
+    if one.labels is None:
+        return float("nan")
+    return average_precision(np.abs(z[one.cube.mask]), one.labels[one.cube.mask] > 0)
+
+
+def precisions(maps: Maps, cases: Sequence[Trial], jobs: int = 1) -> list[float]:
     """Voxel average precision of |map| inside the brain for each trial; NaN for one without a lesion."""
-    return [
-        float("nan")
-        if one.labels is None
-        else average_precision(np.abs(z[one.cube.mask]), one.labels[one.cube.mask] > 0)
-        for z, one in zip(maps, cases, strict=True)
-    ]
+    return list(each(lambda p: _precision(*p), zip(maps, cases, strict=True), jobs))
 
 
-def _detections(maps: Maps, cases: Sequence[Trial]) -> list[Detection]:
+def _detections(maps: Maps, cases: Sequence[Trial], jobs: int) -> list[Detection]:
     pool = np.concatenate(
         [np.abs(z[one.cube.mask]) for z, one in zip(maps, cases, strict=True) if one.labels is None]
     )
     levels = np.quantile(pool, 1 - np.geomspace(1e-2, 2e-6, THRESHOLDS))
     levels = np.concatenate([levels, levels[-1] * np.array([1.2, 1.5, 2, 3, 5])])
-    found = []
-    for z, one in zip(maps, cases, strict=True):
+
+    def detected(pair: tuple[Array, Trial]) -> Detection:
+        z, one = pair
         box = bounding_box(one.cube.mask, 1)  # a quarter of the cube: the rest can't be flagged
         labels = np.zeros(z.shape, np.int16) if one.labels is None else one.labels
-        found.append(detect(z[box], one.cube.mask[box], labels[box], levels.tolist(), 1.0))
-    return found
+        return detect(z[box], one.cube.mask[box], labels[box], levels.tolist(), 1.0)
+
+    return list(each(detected, zip(maps, cases, strict=True), jobs))
 
 
-def line_of(idea: str, name: str, maps: Maps, cases: Sequence[Trial], seed: int) -> Line:
+def line_of(idea: str, name: str, maps: Maps, cases: Sequence[Trial], seed: int, jobs: int = 1) -> Line:
     """One row: AP with its interval over normals, and by kind; lesions found; case AUC."""
-    ap = np.array(precisions(maps, cases))
+    ap = np.array(precisions(maps, cases, jobs))
     groups = np.array([one.normal for one in cases])
     kinds = np.array([one.kind for one in cases])
     matrix = np.array([[ap[(groups == n) & (kinds == kind)].mean() for kind in KINDS] for n in set(groups)])
@@ -173,7 +192,7 @@ def line_of(idea: str, name: str, maps: Maps, cases: Sequence[Trial], seed: int)
         "ap_low": estimate.low,
         "ap_high": estimate.high,
         **{kind: float(matrix[:, column].mean()) for column, kind in enumerate(KINDS)},
-        "sensitivity": sensitivity_at(*froc_curve(_detections(maps, cases))),
+        "sensitivity": sensitivity_at(*froc_curve(_detections(maps, cases, jobs))),
         "case_auc": auroc(top, lesioned),
         "normals": len(matrix),
     }

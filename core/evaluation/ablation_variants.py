@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 from core.anomaly.intensity import log_intensity, log_residual
 from core.anomaly.residual import Array, Mask, smooth_inside
 from core.evaluation.ablation_networks import SECONDS, Network, Reconstruct, over, residuals
-from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, left_out, smoothed
+from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, Trial, each, left_out, smoothed
 
 ROUNDS = 3  # of refinement
 REPLACED = 0.05  # of the brain's voxels, each round
@@ -76,14 +76,18 @@ def variants(bench: Bench, network: Network, outputs: Maps, advance: Advance) ->
     """Residuals (not smoothed) by idea and wording: edges suppressed, refined, masked."""
     cases, mm, mean = bench.cases, bench.voxel_mm, normals_mean(bench)
     restores = network.kind == "restorer"
-    better, hidden = [], []
-    for one, x_hat in zip(cases, outputs, strict=True):
-        x, mask = one.cube.x, one.cube.mask
-        advance(f"{network.label}, refined", ROUNDS * SECONDS)
-        better.append(refined(network.reconstruct, x, mask, x_hat, mm))
-        advance(f"{network.label}, masked", PARTS * SECONDS)
+
+    def both(pair: tuple[Trial, Array]) -> tuple[Array, Array]:
+        x, mask = pair[0].cube.x, pair[0].cube.mask
         fill = np.clip(mean * np.float32(np.median(x[mask])), 1e-3, 1).astype(np.float32)
-        hidden.append(masked(network.reconstruct, x, mask, fill, mm))
+        better = refined(network.reconstruct, x, mask, pair[1], mm)
+        return better, masked(network.reconstruct, x, mask, fill, mm)
+
+    better, hidden = [], []
+    for one, other in each(both, zip(cases, outputs, strict=True), bench.jobs):
+        advance(f"{network.label}, refined and masked", (ROUNDS + PARTS) * SECONDS)
+        better.append(one)
+        hidden.append(other)
     # A restorer's residual is one of logarithms, and so are its edges.
     expected = [
         log_intensity(y, one.cube.mask) if restores else y for y, one in zip(outputs, cases, strict=True)
@@ -111,12 +115,17 @@ def variant_rows(bench: Bench, network: Network, found: dict[tuple[str, str], Ma
 
 def sample_rows(bench: Bench, network: Network, seed: int, advance: Advance) -> Iterator[Row]:
     """Residual of the samples' mean, the same over their SD, and the SD itself; normative z of each."""
-    if network.samples is None:
+    sample = network.samples
+    if sample is None:
         return
+
+    def drawn(numbered: tuple[int, Trial]) -> tuple[Array, Array]:
+        return sample(numbered[1].cube.x, SAMPLES, np.random.default_rng([seed, numbered[0]]))
+
     rests, ratios, spreads = [], [], []
-    for index, one in enumerate(bench.cases):
+    made = each(drawn, enumerate(bench.cases), bench.jobs)
+    for one, (mean, sd) in zip(bench.cases, made, strict=True):
         advance(f"{network.label}, {SAMPLES} latent samples", SAMPLES * SAMPLE_SHARE * SECONDS)
-        mean, sd = network.samples(one.cube.x, SAMPLES, np.random.default_rng([seed, index]))
         rests.append(one.cube.x - mean)
         ratios.append(over(rests[-1], sd, one.cube.mask))
         spreads.append(np.where(one.cube.mask, sd, 0).astype(np.float32))

@@ -8,6 +8,7 @@ import pytest
 from core.evaluation.ablation_trials import (
     Trial,
     bench_of,
+    each,
     left_out,
     line_of,
     precisions,
@@ -81,6 +82,20 @@ def test_scaled_maps_share_their_percentile_in_normals() -> None:
     maps = scaled(bench, [rng.normal(0, 7, SHAPE).astype(np.float32) for _ in bench.cases])
     pool = np.concatenate([np.abs(maps[index][bench.cases[index].cube.mask]) for index in range(3)])
     assert np.percentile(pool, 99.5) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_jobs_change_neither_order_nor_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in [kind for kind in KINDS if kind != "cyst"]:
+        monkeypatch.delitem(KINDS, kind)
+    assert list(each(lambda n: 10 * n, range(50), 4)) == [10 * n for n in range(50)]
+    held_out = [brain(seed) for seed in range(3)]
+    one, two = (bench_of([brain(9)], held_out, 0, jobs) for jobs in (1, 2))
+    rng = np.random.default_rng(2)
+    values = [rng.normal(0, 1, SHAPE).astype(np.float32) for _ in one.cases]
+    maps = [left_out(bench, values, 4.0) for bench in (one, two)]
+    assert all(np.array_equal(a, b) for a, b in zip(*maps, strict=True))
+    rows = [line_of("none", "same", maps[0], one.cases, 0, jobs) for jobs in (1, 2)]
+    assert rows[0] == rows[1]
 
 
 def test_spread_takes_both_ends() -> None:
