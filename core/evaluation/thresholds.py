@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from core.anomaly.detector import Detector, join, views_of
 from core.anomaly.fusion import tail_z
 from core.anomaly.intensity import log_intensity
+from core.anomaly.left_out import left_out_detectors
 from core.anomaly.library import SAME, Library, coarse, grid_factor
 from core.anomaly.normative import Normative, fit_normative
 from core.anomaly.residual import Array
@@ -24,7 +25,7 @@ from core.evaluation.statistics import EvaluationError
 from core.prepared import content_key
 from core.preprocess.pipeline import ONE_CHANNEL
 
-SCHEMA = 1
+SCHEMA = 2
 LEAST_NORMALS = 3
 EACH = 4  # kinds of lesion for each normal, in turn: of 9 normals and 9 kinds, each kind 4 times
 SEED = 0
@@ -93,9 +94,9 @@ def left_out(
     """How a lesion in each of the held-out normals is scored, the normal itself left out.
 
     A normative map of these normals is fitted again without it; a map of training normals or of another
-    site's, and the z within the volume, hold none of them. A detector does not match it to itself, as where
-    calibration chooses how the detector's maps are joined (``ablation.choose_power``); it stays one of up to
-    16 in the mean and SD of the detector's maps, and one of the scans of their scale and tail.
+    site's, and the z within the volume, hold none of them. A detector neither matches it to itself nor has
+    it in the mean and SD of its maps (``left_out_detectors``); it stays one of the scans of their scales and
+    tail.
 
     Raises
     ------
@@ -103,7 +104,7 @@ def left_out(
         On fewer than 3 normals for a normative map of them.
     """
     if isinstance(against, Detector):
-        return [_of_detector(against, cube) for cube in held_out]
+        return _of_detector(against, held_out)
     if against is None or name == TRAINING or not _holds(against, residuals):
         return [lambda cube, residual: z_map(residual, against, cube)] * len(held_out)
     masks = [cube.mask for cube in held_out]
@@ -115,15 +116,20 @@ def _of_normative(model: Normative, cube: Cube, residual: Array) -> Array:
     return z_map(residual, model, cube)
 
 
-def _of_detector(detector: Detector, own: Cube) -> Score:
+def _of_detector(detector: Detector, held_out: Sequence[Cube]) -> list[Score]:
     factor = grid_factor(detector.voxel_mm)
-    place = place_in(detector.library, *coarse(log_intensity(own.x, own.mask), own.mask, factor))
+    places = [
+        place_in(detector.library, *coarse(log_intensity(one.x, one.mask), one.mask, factor))
+        for one in held_out
+    ]
+    count = max((place + 1 for place in places if place is not None), default=0)
+    blind = left_out_detectors(detector, count) if count else []
+    return [partial(_by_detector, detector if place is None else blind[place], place) for place in places]
 
-    def scored(cube: Cube, residual: Array) -> Array:
-        views = views_of(detector, cube.x, cube.mask, cube.x - residual, place)
-        return tail_z(join(views, detector.scales, detector.power), detector.tail)
 
-    return scored
+def _by_detector(detector: Detector, place: int | None, cube: Cube, residual: Array) -> Array:
+    views = views_of(detector, cube.x, cube.mask, cube.x - residual, place)
+    return tail_z(join(views, detector.scales, detector.power), detector.tail)
 
 
 def choose(scorer: Scorer, held_out: Sequence[Cube], seed: int = SEED, each: int = EACH) -> Row:

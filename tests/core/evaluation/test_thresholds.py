@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from core.anomaly.detector import NormalScan, fit_detector, score
+from core.anomaly.left_out import left_out_detectors
 from core.anomaly.normative import Normative, fit_normative
 from core.anomaly.residual import Array, Mask, normative_z
 from core.evaluation.baselines import HELD_OUT, TRAINING, VOLUME, Cube, Normalisation, Scorer
@@ -129,19 +130,23 @@ def test_a_normative_map_of_these_normals_is_fitted_again_without_each() -> None
             np.testing.assert_array_equal(score_one(cube, residual), normative_z(residual, model, cube.mask))
 
 
-def test_a_detector_does_not_match_a_lesion_to_its_own_normal() -> None:
+def test_a_detector_does_not_know_the_lesions_own_normal() -> None:
     cubes = [brain(seed) for seed in range(4)]
-    normals = [NormalScan(one.x, one.mask) for one in cubes]
     # In another order than the held-out normals: they are known by their voxels.
-    detector, _ = fit_detector(normals[::-1], 4.0)
-    scores = left_out("fused", detector, cubes, [])
-    whole, _ = fit_detector([normals[3], normals[2], normals[1]], 4.0)
+    normals = [NormalScan(one.x, one.mask) for one in cubes[::-1]]
+    detector, _ = fit_detector(normals, 4.0)
+    scores = left_out("fused", detector, [*cubes, brain(9)], [])
     made = implant(cubes[0], "punctate_bright", 0)
     residual = np.zeros(SHAPE, np.float32)
     alone = scores[0](made.cube, residual)
-    blind = replace(detector, library=whole.library)
-    np.testing.assert_array_equal(alone, score(blind, made.cube.x, made.cube.mask))
+    # As if the library had never held it, but for scales and tail.
+    blind = left_out_detectors(detector, 4)[3]
+    others = replace(blind, library=fit_detector(normals[:3], 4.0)[0].library)
+    np.testing.assert_array_equal(alone, score(others, made.cube.x, made.cube.mask))
     assert not np.array_equal(alone, scores[1](made.cube, residual))
+    # A scan that is none of them is scored by the detector as it is.
+    stranger = implant(brain(9), "punctate_bright", 0).cube
+    np.testing.assert_array_equal(scores[4](stranger, residual), score(detector, stranger.x, stranger.mask))
 
 
 def test_where_nothing_can_be_chosen_it_says_why() -> None:
