@@ -17,6 +17,17 @@ from core import __version__
 from core.anomaly.palette import PALETTE_NAMES, PALETTES
 
 HERE = Path(__file__).resolve().parent
+# Files of the comparing viewer after those that it shares, in order.
+SCRIPTS = (
+    "slices.js",
+    "panes.js",
+    "paint.js",
+    "picture.js",
+    "controls.js",
+    "actions.js",
+    "input.js",
+    "compare.js",
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +35,7 @@ class Pane:
     """One model's volumes."""
 
     model: str
+    paper: bool  # one of the paper's eight; the others stand apart
     z: Volume
     reconstruction: Volume | None  # from when the reader first asks for them
 
@@ -65,7 +77,7 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component(
         "fontanelle_compare",
         css=(VIEWER / "viewer.css").read_text() + (HERE / "compare.css").read_text(),
-        js=script("base.js", HERE / "panes.js", HERE / "compare.js"),
+        js=script("base.js", "widgets.js", *(HERE / name for name in SCRIPTS)),
     )
 
 

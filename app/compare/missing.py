@@ -80,14 +80,16 @@ def offer(analyses: Analyses) -> None:
     todo = absent + changed
     if not todo:
         return
-    text, action = st.columns([0.76, 0.24], vertical_alignment="center")
     lines = [f"{_models(absent)} no result for this scan: {', '.join(absent)}."] if absent else []
     lines += [f"{_models(changed)} changed since the analysis here: {', '.join(changed)}."] if changed else []
-    text.info(" ".join(lines))
     if scan is None:
+        st.info(" ".join(lines))
         st.caption("The scan's original file is not here. Where it is, run:")
         st.code(command(None, todo), language="bash")
         return
+    # One line: the viewer below must stay on the screen.
+    text, action, other = st.columns([0.66, 0.17, 0.17], vertical_alignment="center")
+    text.caption(" ".join(lines))
     action.button(
         f"Run {len(todo)} model{'' if len(todo) == 1 else 's'}",
         key="compare_run",
@@ -96,7 +98,7 @@ def offer(analyses: Analyses) -> None:
         args=(scan, todo),
         width="stretch",
     )
-    with st.expander("Or by command"):
+    with other.popover("Or by command", width="stretch"):
         st.code(command(scan, todo), language="bash")
 
 

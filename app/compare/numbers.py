@@ -183,7 +183,7 @@ def show(analyses: Analyses, name: MapName) -> None:
         and any(row.percentile is None for row in everything if row.model == model and row.name == "percent")
     ]
     if notes + lacking:
-        with st.expander(f"{len(notes + lacking)} notes on percentiles"):
+        with st.expander("Notes on percentiles"):
             st.markdown("\n".join(f"- {line}." for line in notes + lacking))
     choices = {words: (measure, band) for measure, band, words, _ in SECTIONS[section]}
     present = [words for words, place in choices.items() if any((m, *place) in rows for m in models)]

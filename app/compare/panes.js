@@ -1,127 +1,84 @@
-// Drawing of Compare: slices of many volumes on one 2D canvas, without WebGL. One state draws all panes, so
-// that crosshair, slice, window and zoom can't drift apart (NiiVue would need one context a pane and calls to
-// sync them: niivue#693, niivue#1052).
+// The panes of a layout: what each shows, and where it lies on the canvas.
 
-const drawing = (() => {
-  // A gzipped NIfTI-1 as Python's `encode` writes it: RAS+ voxels in raw steps, scale, affine rows.
-  async function openNifti(volume) {
-    if (!globalThis.DecompressionStream) throw new Error("this browser is too old to unpack volumes; please update it");
-    const packed = new Blob([await fetchVolume(volume)]).stream().pipeThrough(new DecompressionStream("gzip"));
-    const buffer = await new Response(packed).arrayBuffer(), header = new DataView(buffer, 0, 348);
-    const dims = [0, 1, 2].map((i) => header.getInt16(42 + 2 * i, true)), offset = header.getFloat32(108, true);
-    const Kind = { 2: Uint8Array, 256: Int8Array }[header.getInt16(70, true)];
-    if (!Kind) throw new Error(`the volume has datatype ${header.getInt16(70, true)}, expected 2 or 256`);
-    const rows = [0, 1, 2].map((r) => [0, 1, 2, 3].map((c) => header.getFloat32(280 + 16 * r + 4 * c, true)));
-    return {
-      img: new Kind(buffer, offset, dims[0] * dims[1] * dims[2]), dims, rows,
-      spacing: [0, 1, 2].map((c) => Math.hypot(...rows.map((row) => row[c]))),
-      slope: header.getFloat32(112, true), inter: header.getFloat32(116, true),
-    };
-  }
+const LAYOUTS = [["all", "All models"], ["two", "2-up"], ["four", "4-up"], ["consensus", "Consensus"], ["difference", "Difference"]];
+const PLANES = [["axial", "Axial"], ["coronal", "Coronal"], ["sagittal", "Sagittal"], ["planes", "3-plane"]];
+const CAPTION = 18; // CSS pixels above each pane
+const EVEN = 0.9; // of the largest size that tiles may give up for rows of one length
 
-  const voxelToMM = (image, voxel) => image.rows.map((row) => row[0] * voxel[0] + row[1] * voxel[1] + row[2] * voxel[2] + row[3]);
+const modelsOf = (v) => v.data.models?.map((one) => one.model) ?? [];
+const mapsOf = (v) => modelsOf(v).filter((name) => v.z[name]).map((name) => v.z[name].img);
+const layoutLabel = (v) => LAYOUTS.find(([name]) => name === v.state.layout)[1];
+const planeOf = ({ state }) => (state.plane === "planes" && state.layout === "all" ? "axial" : state.plane);
+// The plane that keys scroll.
+const scrolledPlane = (v) => (planeOf(v) === "planes" ? PLANE.axial : PLANE[planeOf(v)]);
 
-  // Voxel, not rounded, of a position in mm: the inverse of a 3×3 by cofactors.
-  function mmToVoxel(image, mm) {
-    const [a, b, c] = image.rows, d = mm.map((v, i) => v - image.rows[i][3]);
-    const det = (p, q, r) => p[0] * (q[1] * r[2] - q[2] * r[1]) - p[1] * (q[0] * r[2] - q[2] * r[0]) + p[2] * (q[0] * r[1] - q[1] * r[0]);
-    const column = (i) => [a, b, c].map((row, n) => row.slice(0, 3).map((v, j) => (j === i ? d[n] : v)));
-    return [0, 1, 2].map((i) => det(...column(i)) / det(a, b, c));
-  }
+function panesOf(v) {
+  const { state, data } = v, own = new Set((data.models ?? []).filter((one) => !one.paper).map((one) => one.model));
+  const model = (name) => ({
+    kind: "model", model: name, note: own.has(name) ? ["not in", "the paper"] : undefined, // two lines: beside the side letter
+    title: state.showing === "reconstruction" && v.expected[name] ? `${name}, expected` : name,
+  });
+  if (state.layout === "all") return [{ kind: "scan", title: "scan" }, ...modelsOf(v).map(model)];
+  if (state.layout === "two" || state.layout === "four") return state.chosen.slice(0, state.layout === "two" ? 2 : 4).map(model);
+  if (state.layout === "consensus") return [{ kind: "count", sign: 1, title: "brighter than expected" }, { kind: "count", sign: -1, title: "darker than expected" }];
+  const [a, b] = state.pair;
+  return [model(a), model(b), { kind: "difference", title: `${a} less ${b}` }];
+}
 
-  // Axes of a plane: across, down (upside down on screen) and through.
-  const AXES = [[0, 1, 2], [0, 2, 1], [1, 2, 0]];
-  const mirrored = (plane, radiological) => radiological && plane !== PLANE.sagittal;
+// Columns and rows for `count` tiles of a head of `aspect` (width by height): full rows where they cost little size.
+function grid(count, width, height, aspect, caption) {
+  const all = Array.from({ length: count }, (_, i) => {
+    const columns = i + 1, rows = Math.ceil(count / columns);
+    return { columns, rows, size: Math.min(width / columns / aspect, height / rows - caption), empty: columns * rows - count };
+  });
+  const largest = Math.max(...all.map((one) => one.size));
+  return all.filter((one) => one.size >= EVEN * largest).sort((a, b) => a.empty - b.empty || b.size - a.size)[0];
+}
 
-  const rgba = (hex, alpha = 255) => ((alpha << 24) | (parseInt(hex.slice(5, 7), 16) << 16) | (parseInt(hex.slice(3, 5), 16) << 8) | parseInt(hex.slice(1, 3), 16)) >>> 0;
+// Column and row of each pane. Where the scan and what is not in the paper fill whole columns, they stand at the
+// left, and the paper's models in rows beside them; else all follow one another.
+function places(panes, columns, rows) {
+  const apart = panes.filter((pane) => pane.kind === "scan" || pane.note), lead = apart.length / rows;
+  if (rows === 1 || !Number.isInteger(lead) || apart.length === panes.length) return panes.map((_, n) => [n % columns, Math.floor(n / columns)]);
+  let beside = 0;
+  return panes.map((pane) => {
+    const n = apart.indexOf(pane);
+    return n >= 0 ? [Math.floor(n / rows), n % rows] : [lead + (beside % (columns - lead)), Math.floor(beside++ / (columns - lead))];
+  });
+}
 
-  // Colour of each raw z + 128 in the bands switched `on`; 0 is clear.
-  function zColors(on, colors) {
-    return Uint32Array.from({ length: 256 }, (_, i) => {
-      const band = bandOf(i - 128);
-      return i > 0 && band >= 0 && on[band] ? rgba(colors[band]) : 0;
-    });
-  }
-
-  // Colour of each count 0…n, of those of `least` and more.
-  function countColors(models, colors, least) {
-    return Uint32Array.from({ length: models + 1 }, (_, k) => (k >= Math.max(1, least) ? rgba(colors[Math.min(k, colors.length) - 1]) : 0));
-  }
-
-  // Colour of a difference of raw steps −254…254 (+ 254): clear below 0.5 SD, opaque from 1.5 SD, full at ±limit.
-  function differenceColors(colors, limit) {
-    const mix = (at) => {
-      const place = ((Math.max(-1, Math.min(1, at)) + 1) / 2) * (colors.length - 1), low = Math.min(colors.length - 2, Math.floor(place)), part = place - low;
-      const [a, b] = [colors[low], colors[low + 1]].map((hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)));
-      return `#${a.map((v, i) => Math.round(v + part * (b[i] - v)).toString(16).padStart(2, "0")).join("")}`;
-    };
-    return Uint32Array.from({ length: 509 }, (_, i) => {
-      const size = ((i - 254) * Z_STEP) / limit;
-      return rgba(mix(size), Math.round(255 * Math.max(0, Math.min(1, Math.abs(size) * limit - 0.5))));
-    });
-  }
-
-  // How many of the maps reach the threshold (in raw steps) at a voxel on the side of `sign`.
-  function countAt(maps, at, steps, sign) {
-    let count = 0;
-    for (const map of maps) if (sign * map[at] >= steps) count += 1;
-    return count;
-  }
-
-  // Pixels of one slice as on screen: `color(voxel index)` is a packed colour.
-  function slicePixels(dims, plane, index, flip, color) {
-    const [u, v, w] = AXES[plane], strides = [1, dims[0], dims[0] * dims[1]], across = dims[u], down = dims[v];
-    const pixels = new ImageData(across, down), out = new Uint32Array(pixels.data.buffer);
-    for (let row = 0, n = 0; row < down; row++) {
-      let at = index * strides[w] + (down - 1 - row) * strides[v] + (flip ? (across - 1) * strides[u] : 0);
-      const step = flip ? -strides[u] : strides[u];
-      for (let column = 0; column < across; column++, at += step) out[n++] = color(at);
+// Tiles of the layout, and in each the slices, in pixels of a canvas of width × height.
+function arrange(v, width, height, unit) {
+  const { state, base, head } = v, list = panesOf(v), three = planeOf(v) === "planes", caption = CAPTION * unit, gap = 2 * unit;
+  const plane = three ? PLANE.axial : PLANE[planeOf(v)];
+  const extent = (axis) => (head.high[axis] - head.low[axis] + 1) * base.spacing[axis];
+  const [across, down] = AXES[plane];
+  // Three planes: the axial one fills the left 62 % of the pane.
+  const { columns, rows } = grid(list.length, width, height, (extent(across) / extent(down)) * (three ? 1.55 : 1), caption);
+  const cells = places(list, columns, rows);
+  return list.map((pane, n) => {
+    const w = width / columns, h = height / rows, [column, row] = cells[n];
+    const tile = { ...pane, x: column * w + gap, y: row * h, w: w - 2 * gap, h: h - gap };
+    const inner = { x: tile.x, y: tile.y + caption, w: tile.w, h: tile.h - caption }, left = Math.round(inner.w * 0.62), half = inner.h / 2;
+    tile.slices = three
+      ? [{ ...inner, plane: PLANE.axial, w: left },
+        { x: inner.x + left, y: inner.y, w: inner.w - left, h: half, plane: PLANE.coronal },
+        { x: inner.x + left, y: inner.y + half, w: inner.w - left, h: half, plane: PLANE.sagittal }]
+      : [{ ...inner, plane }];
+    for (const slice of tile.slices) {
+      const [right, up] = AXES[slice.plane];
+      const scale = 0.94 * Math.min(slice.w / extent(right), slice.h / extent(up)) * state.zoom;
+      Object.assign(slice, { scale, unit, ...placement(slice, base, state.centre, scale, state.radiological) });
     }
-    return pixels;
-  }
+    return tile;
+  });
+}
 
-  // A box (first and last voxel by axis) around what is brighter than black.
-  function headBox({ img, dims }) {
-    const low = [...dims], high = [0, 0, 0];
-    for (let k = 0, at = 0; k < dims[2]; k++) for (let j = 0; j < dims[1]; j++) for (let i = 0; i < dims[0]; i++) {
-      if (img[at++] < 16) continue;
-      const voxel = [i, j, k];
-      for (let d = 0; d < 3; d++) { if (voxel[d] < low[d]) low[d] = voxel[d]; if (voxel[d] > high[d]) high[d] = voxel[d]; }
-    }
-    return low[0] > high[0] ? { low: [0, 0, 0], high: dims.map((n) => n - 1) } : { low, high };
-  }
-
-  // Columns and rows in which `count` tiles of a head of `aspect` (width by height) come out largest.
-  function grid(count, width, height, aspect, caption) {
-    let best;
-    for (let columns = 1; columns <= count; columns++) {
-      const rows = Math.ceil(count / columns), size = Math.min(width / columns / aspect, height / rows - caption);
-      if (!best || size > best.size + 0.5) best = { columns, rows, size };
-    }
-    return best;
-  }
-
-  // Where a slice lies: screen position of a voxel coordinate, and back. `centre` in mm from voxel 0 along each axis.
-  function placement(view, image, centre, scale, radiological) {
-    const [u, v, through] = AXES[view.plane], { spacing, dims } = image, sign = mirrored(view.plane, radiological) ? -1 : 1;
-    const cx = view.x + view.w / 2, cy = view.y + view.h / 2;
-    return {
-      u, v, through,
-      toScreen: (voxel) => [cx + sign * (voxel[u] * spacing[u] - centre[u]) * scale, cy - (voxel[v] * spacing[v] - centre[v]) * scale],
-      toVoxel: (x, y, at) => {
-        const voxel = [...at];
-        voxel[u] = ((sign * (x - cx)) / scale + centre[u]) / spacing[u];
-        voxel[v] = ((cy - y) / scale + centre[v]) / spacing[v];
-        return voxel;
-      },
-      // Left, top, width and height of the whole slice: voxels are boxes around their centres.
-      box: (() => {
-        const edge = (n, axis) => (n * spacing[axis] - centre[axis]) * scale;
-        const left = cx + (sign > 0 ? edge(-0.5, u) : -edge(dims[u] - 0.5, u));
-        return [left, cy - edge(dims[v] - 0.5, v), dims[u] * spacing[u] * scale, dims[v] * spacing[v] * scale];
-      })(),
-    };
-  }
-
-  return { openNifti, voxelToMM, mmToVoxel, AXES, mirrored, zColors, countColors, differenceColors, countAt, slicePixels, headBox, grid, placement };
-})();
+// The slice of the panes on screen that lies under a pointer, and where in pixels of the canvas.
+function sliceAt(v, event) {
+  const bounds = v.ui.canvas.getBoundingClientRect(), dpr = globalThis.devicePixelRatio || 1;
+  const x = (event.clientX - bounds.left) * dpr, y = (event.clientY - bounds.top) * dpr;
+  for (const tile of v.views) for (const slice of tile.slices)
+    if (x >= slice.x && x < slice.x + slice.w && y >= slice.y && y < slice.y + slice.h) return { tile, slice, x, y };
+  return undefined;
+}

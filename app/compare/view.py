@@ -19,6 +19,7 @@ from app.viewer.component import Volume, mark
 from app.viewer.volumes import MAP_KINDS, Kind, VolumeMissing, remember, sources, stored_axes, wire
 from core.anomaly.residual import AnomalyError
 from core.io.derivatives import CaseRecord, DerivativesError, MapName, Region
+from core.networks.zoo import NAMES
 
 VIEWER = "compare_viewer"
 OPEN = "compare_open"  # Analyses drawn last
@@ -140,6 +141,7 @@ def mount(analyses: Analyses, name: MapName, region: Region | None, model: str) 
             models=[
                 Pane(
                     record.model,
+                    record.model in NAMES,
                     _volume(analyses, record, MAP_KINDS[name]),
                     _volume(analyses, record, "reconstruction") if expected else None,
                 )

@@ -20,6 +20,7 @@ STYLE = """<style>
 .stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .5rem;}
 </style>"""
 SCAN = "compare_scan"
+NUMBERS = 1500  # pixels: a wider table can't be followed from a model to its numbers
 
 
 def _choose_scan() -> None:
@@ -90,7 +91,8 @@ def together(analyses: Analyses) -> None:
                 st.session_state[view.OPEN] = analyses
         with right:
             regions.panel(analyses, name, chosen)
-        numbers.show(analyses, name)
+        with st.container(width=NUMBERS):
+            numbers.show(analyses, name)
     except (DerivativesError, AnomalyError) as error:
         st.error(
             f"This scan can't be compared. {plain(error, analyses.paths.folder)}", icon=":material/error:"

@@ -90,8 +90,7 @@ function actions(v) {
       if (state.view === "panes") v.do.setPlane(PLANE_NAMES[(state.plane + 1) % 3]);
     },
     setWindow(low, high) {
-      const width = Math.max(4, high - low), middle = Math.min(255, Math.max(0, (low + high) / 2));
-      state.window = [middle - width / 2, middle + width / 2];
+      state.window = windowOf(low, high);
       refresh("scan", "reconstruction");
     },
     show(what) {

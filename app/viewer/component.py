@@ -20,6 +20,7 @@ HERE = Path(__file__).resolve().parent
 # Files of the reading viewer, in order.
 SCRIPTS = (
     "base.js",
+    "widgets.js",
     "tiles.js",
     "contours.js",
     "marks.js",

@@ -19,25 +19,10 @@ const KEYS = [
 
 function build(v) {
   const { state } = v, act = (name, ...args) => () => v.do[name](...args);
-  // A button that the mouse pressed gives the keys back; one that the keyboard pressed keeps its place.
-  const press = (text, title, action) => el("button", {
-    type: "button", title, "aria-label": text ? undefined : title,
-    onclick: (e) => { action(); if (e.detail > 0) e.currentTarget.blur(); },
-  }, text);
-  const slider = (title, min, max, value, action) => el("input", {
-    type: "range", title, "aria-label": title, min, max, step: "any", value, // the step first, else the value snaps to 1
-    oninput: (e) => action(Number(e.target.value)), onpointerup: (e) => e.target.blur(),
-  });
-  const select = (title, action, ...options) => el("select", { title, "aria-label": title, onchange: (e) => { action(e.target.value); e.target.blur(); } }, ...options);
-  const option = ([value, label]) => el("option", { value }, label);
-  const text = (cls) => el("span", { class: cls });
-  const group = (label, ...children) => el("div", { class: "group", role: "group", "aria-label": label }, ...children);
-  const grow = () => el("span", { class: "grow" });
   const ui = { values: {}, views: {}, maps: {}, bases: {} };
 
   ui.id = text("id"); ui.model = text("dim"); ui.synthetic = el("span", { class: "badge" }, "SYNTHETIC"); ui.hash = text("hash");
-  ui.side = press("", "Swap left and right (l)", act("setRadiological"));
-  ui.side.removeAttribute("aria-label"); // its words say more
+  ui.side = press("", "Swap left and right (l)", act("setRadiological"), { "aria-label": undefined }); // its words say more
   const head = el("div", { class: "bar head" }, ui.id, ui.synthetic, ui.model, grow(), ui.hash, ui.side,
     press("PNG", "Save the picture as PNG (g)", act("save")), press("?", "Keys (?)", act("help")));
 
@@ -47,33 +32,24 @@ function build(v) {
     ui.bases[name] = press(label, title, act("show", name));
   ui.swipe = press("Swipe", "Swipe between scan and expected (w; [ and ] move it)", act("swipe"));
   ui.mapGroup = group("z map");
-  ui.level = slider("Level", 0, 255, 127, (at) => { const w = (state.window[1] - state.window[0]) / 2; v.do.setWindow(at - w, at + w); });
-  ui.width = slider("Window", 4, 400, 255, (w) => { const m = (state.window[0] + state.window[1]) / 2; v.do.setWindow(m - w / 2, m + w / 2); });
-  ui.preset = select("Window preset", (name) => { if (WINDOWS[name]) v.do.setWindow(...WINDOWS[name]); },
-    ...Object.keys(WINDOWS).map((name) => option([name, name])), option(["", "Manual"]));
+  ui.window = windowControls(() => state.window, (low, high) => v.do.setWindow(low, high));
   ui.smooth = press("Smooth", "Smooth between voxels, or show each (i)", act("setSmooth"));
-  const tools = el("div", { class: "bar tools", role: "toolbar", "aria-label": "View" }, group("View", ...Object.values(ui.views)), ui.plane,
-    group("Image", ...Object.values(ui.bases), ui.swipe), ui.mapGroup, grow(),
-    el("span", { class: "together" }, el("label", {}, "W", ui.width), el("label", {}, "L", ui.level), ui.preset, ui.smooth));
+  const tools = toolbar("View", "tools", group("View", ...Object.values(ui.views)), ui.plane,
+    group("Image", ...Object.values(ui.bases), ui.swipe), ui.mapGroup, grow(), el("span", { class: "together" }, ...ui.window.nodes, ui.smooth));
 
   ui.canvas = el("canvas", { class: "image", role: "img", "aria-label": "Brain slices with flagged voxels" });
   ui.marks = el("canvas", { class: "marks", "aria-hidden": "true" });
   ui.message = el("div", { class: "message", role: "status" });
   ui.note = el("div", { class: "note", role: "status", hidden: "" });
   ui.lost = el("div", { class: "lost", role: "alert", hidden: "" });
-  ui.help = el("dl", { class: "help", role: "dialog", "aria-label": "Keys", hidden: "" }, ...KEYS.flatMap(([key, what]) => [el("dt", {}, key), el("dd", {}, what)]));
+  ui.help = keySheet(KEYS);
   ui.stage = el("div", { class: "stage" }, ui.canvas, ui.marks, ui.lost, ui.note, ui.message, ui.help);
 
-  ui.chips = BANDS.map(([label, sign], i) => {
-    const chip = press(label, `${sign > 0 ? "Brighter" : "Darker"} than expected by ${label} SD`, act("toggle", [i]));
-    chip.classList.add("chip");
-    chip.dataset.band = `${sign > 0 ? "+" : "-"}${label}`;
-    return chip;
-  });
+  ui.chips = bandChips((i) => v.do.toggle([i]));
   ui.opacity = slider("Overlay opacity", 0.1, 1, state.opacity, (value) => v.do.setOpacity(value));
   ui.palette = select("Overlay colours", (name) => v.do.setPalette(name));
   ui.contours = press("Outlines", "Outline of each band with its digit (o)", act("setContours"));
-  ui.legend = el("div", { class: "bar legend", role: "toolbar", "aria-label": "Bands" },
+  ui.legend = toolbar("Bands", "legend",
     press("darker", "Darker than expected (−)", act("toggleSign", [0, 1, 2])), ...ui.chips,
     press("brighter", "Brighter than expected (+)", act("toggleSign", [3, 4, 5])), el("span", { class: "dim", title: "Bands of |z| in standard deviations" }, "than expected"),
     grow(), el("span", { class: "together" }, ui.contours, ui.opacity, ui.palette));
@@ -82,7 +58,6 @@ function build(v) {
   const foot = el("div", { class: "bar foot" }, cell("T2", "T2"), cell("expected", "expected 0–1"), cell("z", "z"), cell("band", "band"),
     cell("mm", "mm"), cell("voxel", "voxel"), grow(), cell("slice", "axial"));
   ui.box = el("div", { class: "fontanelle", "data-state": "loading", role: "region", "aria-label": "Viewer" }, head, tools, ui.stage, ui.legend, ui.unaided, foot);
-  ui.press = press;
   return ui;
 }
 
@@ -90,7 +65,7 @@ function build(v) {
 function fill(v) {
   const { ui, data } = v, maps = data.maps ?? [];
   if (Object.keys(ui.maps).join() !== maps.map((map) => map.name).join()) {
-    ui.maps = Object.fromEntries(maps.map(({ name, label, title }) => [name, ui.press(label, `${title} (m)`, () => v.do.setMap(name))]));
+    ui.maps = Object.fromEntries(maps.map(({ name, label, title }) => [name, press(label, `${title} (m)`, () => v.do.setMap(name))]));
     ui.mapGroup.replaceChildren(...Object.values(ui.maps));
   }
   const names = Object.keys(data.palettes ?? {});
@@ -109,28 +84,23 @@ function fill(v) {
 
 function sync(v) {
   const { ui, state, data } = v, expected = !!v.reconstruction;
-  const mark = (nodes, active) => { for (const [name, node] of Object.entries(nodes)) node.setAttribute("aria-pressed", name === active); };
-  const pressed = (node, on) => node.setAttribute("aria-pressed", !!on);
-  mark(ui.views, state.view);
-  mark(ui.bases, state.showing);
-  mark(ui.maps, state.map);
-  pressed(ui.swipe, state.swiping);
-  pressed(ui.smooth, state.smooth);
-  pressed(ui.contours, state.contours);
+  pressOne(ui.views, state.view);
+  pressOne(ui.bases, state.showing);
+  pressOne(ui.maps, state.map);
+  setPressed(ui.swipe, state.swiping);
+  setPressed(ui.smooth, state.smooth);
+  setPressed(ui.contours, state.contours);
   ui.bases.reconstruction.disabled = ui.swipe.disabled = ui.views.panes.disabled = !expected;
   ui.plane.hidden = !["mosaic", "panes"].includes(state.view);
   ui.plane.options[0].disabled = state.view === "panes"; // it shows one
   ui.plane.value = state.view === "panes" ? PLANE_NAMES[state.plane] : state.rows;
   const colors = data.palettes?.[state.palette] ?? [];
   ui.chips.forEach((chip, i) => {
-    pressed(chip, state.on[i]);
+    setPressed(chip, state.on[i]);
     chip.style.setProperty("--band", colors[i]);
   });
   ui.side.textContent = conventionText(state.radiological);
-  const [low, high] = state.window;
-  ui.width.value = high - low;
-  ui.level.value = (low + high) / 2;
-  ui.preset.value = Object.keys(WINDOWS).find((name) => Math.abs(WINDOWS[name][0] - low) < 1 && Math.abs(WINDOWS[name][1] - high) < 1) ?? "";
+  ui.window.show();
   ui.palette.value = state.palette;
   ui.box.classList.toggle("hidden-overlay", !!state.hidden);
   ui.box.dataset.view = state.view;

@@ -6,8 +6,9 @@ import io
 import json
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,19 @@ from app.cases import address
 from app.compare.palette import COUNTS
 from core.anomaly.palette import PALETTES
 from core.io.derivatives import CaseRecord
+from core.networks.zoo import NAMES
 from tests.app.compare.conftest import SEEN, write_many
 from tests.browser.conftest import PATIENCE_MS, Server, Tab, asked, heard
 from tests.browser.serving import served_app
-from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, ORIENTATIONS, SHAPE, phantom_affine
+from tests.casefactory import (
+    BRIGHT_LEFT,
+    DARK_RIGHT,
+    ORIENTATIONS,
+    SHAPE,
+    phantom_affine,
+    seal,
+    write_case,
+)
 
 # Kept before any script of the page: how often which kind of context was asked for.
 COUNT_CONTEXTS = """
@@ -55,9 +65,19 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
         "".join(stored): write_many(root, f"sub-{''.join(stored).lower()}", stored)[0]
         for stored in ORIENTATIONS
     }
+    cases["all"] = write_all(root)
     environment = {"FONTANELLE_DATA_DIR": str(data), "FONTANELLE_UNAIDED_READ": "false"}
     with served_app(environment, data / "server.log") as url:
         yield Room(Server(url, data, cases), cases)
+
+
+def write_all(root: Path) -> CaseRecord:
+    """A scan that the paper's eight and one of ours have analysed."""
+    records = [
+        write_case(root, "sub-all", model=name, blocks=(BRIGHT_LEFT,)) for name in (*NAMES, "restorer")
+    ]
+    sealed = [seal(root, replace(one, input_hash=records[-1].input_hash)) for one in records]
+    return sealed[0]
 
 
 @pytest.fixture
@@ -94,6 +114,13 @@ def panes(tab: Tab) -> list[dict[str, Any]]:
 def press(tab: Tab, name: str) -> None:
     tab.viewer.get_by_role("button", name=name, exact=True).click()
     tab.settle()
+
+
+def slide(tab: Tab, name: str, value: str) -> None:
+    """Set a slider, and leave it: one in focus keeps the arrows."""
+    slider = tab.viewer.get_by_label(name)
+    slider.fill(value)
+    slider.blur()
 
 
 def picture(tab: Tab) -> NDArray[np.uint8]:
@@ -145,6 +172,22 @@ def test_all_models_on_one_canvas(tab: Tab) -> None:
     expect(tab.viewer.locator(".head")).to_contain_text("SYNTHETIC")
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (2560, 1440)])
+def test_tiles_stand_in_even_rows_and_what_is_not_in_the_paper_apart(tab: Tab, size: tuple[int, int]) -> None:
+    tab.page.set_viewport_size({"width": size[0], "height": size[1]})
+    compare(tab, "all")
+    shown = panes(tab)
+    assert [pane["title"] for pane in shown] == ["scan", *NAMES, "restorer"]
+    assert [pane["title"] for pane in shown if pane.get("note")] == ["restorer"]
+    rows = Counter(pane["slices"][0]["y"] for pane in shown)
+    assert list(rows.values()) == [5, 5]
+    # Scan and restorer stand in a column of their own, left of all others.
+    left = min(pane["slices"][0]["x"] for pane in shown)
+    assert [pane["title"] for pane in shown if pane["slices"][0]["x"] == left] == ["scan", "restorer"]
+    paper = [pane["slices"][0] for pane in shown[1:9]]
+    assert [(one["y"], one["x"]) for one in paper] == sorted((one["y"], one["x"]) for one in paper)
+
+
 @pytest.mark.parametrize("layout", ["All models", "2-up"])
 def test_crosshair_moves_in_all_panes(tab: Tab, layout: str) -> None:
     compare(tab)
@@ -183,7 +226,7 @@ def test_crosshair_moves_in_all_panes(tab: Tab, layout: str) -> None:
 @pytest.mark.parametrize("stored", ["".join(stored) for stored in ORIENTATIONS])
 def test_patient_left_is_on_screen_right_in_every_pane(tab: Tab, stored: str) -> None:
     compare(tab, stored)
-    tab.viewer.get_by_label("Overlay opacity").fill("1")
+    slide(tab, "Overlay opacity", "1")
     go_to_slice(tab, BRIGHT_LEFT.start[2])
     red = {"std_8x8": PALETTES["paper"][5], "vae_8x8_512": PALETTES["paper"][4]}
     for radiological in (True, False):
@@ -210,7 +253,7 @@ def test_patient_left_is_on_screen_right_in_every_pane(tab: Tab, stored: str) ->
 def test_consensus_at_known_voxels(tab: Tab) -> None:
     compare(tab, "LAS")
     press(tab, "Consensus")
-    tab.viewer.get_by_label("Overlay opacity").fill("1")
+    slide(tab, "Overlay opacity", "1")
     go_to_slice(tab, BRIGHT_LEFT.start[2])
     click_voxel(tab, 0, BRIGHT_LEFT.start)
     # Stored LAS: the file's first axis runs the other way.
@@ -222,12 +265,12 @@ def test_consensus_at_known_voxels(tab: Tab) -> None:
     assert near(brighter, COUNTS[1]).any()
     assert not any(near(darker, color).any() for color in COUNTS[:3])
     # At 3.5 SD one of the two is left: 3.25 is below.
-    tab.viewer.get_by_label("Threshold of |z| for the consensus").fill("3.5")
+    slide(tab, "Threshold of |z| for the consensus", "3.5")
     expect(tab.viewer).to_have_attribute("data-consensus", "1,0")
     go_to_slice(tab, DARK_RIGHT.start[2])
     click_voxel(tab, 1, DARK_RIGHT.start)
     expect(tab.viewer).to_have_attribute("data-consensus", "0,2")
-    tab.viewer.get_by_label("Threshold of |z| for the consensus").fill("2.5")
+    slide(tab, "Threshold of |z| for the consensus", "2.5")
     expect(tab.viewer).to_have_attribute("data-consensus", "0,3")
 
 
@@ -251,10 +294,8 @@ def test_downloads(tab: Tab, tmp_path: Path) -> None:
     """The picture carries its legend and letters; the consensus is that of the threshold on screen."""
     compare(tab)
     press(tab, "Consensus")
-    tab.viewer.get_by_label("Overlay opacity").fill("1")
-    threshold = tab.viewer.get_by_label("Threshold of |z| for the consensus")
-    threshold.fill("3.5")
-    threshold.dispatch_event("change")
+    slide(tab, "Overlay opacity", "1")
+    slide(tab, "Threshold of |z| for the consensus", "3.5")
     go_to_slice(tab, BRIGHT_LEFT.start[2])
     path = save(tab.page, tab.viewer.get_by_role("button", name="PNG", exact=True), tmp_path)
     assert path.name == "sub-ras_ses-01_compare-consensus_map-volume.png"
