@@ -12,14 +12,21 @@ INK = "#1c2b2b"  # on white: contrast 14:1
 ACCENT = "#0f766e"  # 5.5:1
 GRID = "#d7e0df"
 ROW_PX = 34
+FONT = '"Source Sans", system-ui, sans-serif'  # the page's
 
 
 def _styled(figure: go.Figure, title: str, height: int) -> go.Figure:
     return figure.update_layout(
-        title={"text": title, "font": {"size": 16, "color": INK}},
+        title={
+            "text": title,
+            "x": 0,
+            "xref": "container",
+            "pad": {"l": 10},
+            "font": {"size": 16, "color": INK},
+        },
         height=height,
         template="plotly_white",
-        font={"color": INK, "size": 13},
+        font={"family": FONT, "color": INK, "size": 13},
         paper_bgcolor="#ffffff",
         plot_bgcolor="#ffffff",
         margin={"l": 10, "r": 20, "t": 48, "b": 44},
