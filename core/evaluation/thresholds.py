@@ -16,7 +16,7 @@ from core.anomaly.intensity import log_intensity
 from core.anomaly.left_out import left_out_detectors
 from core.anomaly.library import SAME, Library, coarse, grid_factor
 from core.anomaly.normative import Normative, fit_normative
-from core.anomaly.residual import Array
+from core.anomaly.residual import AnomalyError, Array
 from core.evaluation.baselines import TRAINING, Cube, Normalisation, Scorer
 from core.evaluation.implants import KINDS, implant
 from core.evaluation.measure import Row, kept_row, z_map
@@ -25,7 +25,7 @@ from core.evaluation.statistics import EvaluationError
 from core.prepared import content_key
 from core.preprocess.pipeline import ONE_CHANNEL
 
-SCHEMA = 2
+SCHEMA = 3
 LEAST_NORMALS = 3
 EACH = 4  # kinds of lesion for each normal, in turn: of 9 normals and 9 kinds, each kind 4 times
 SEED = 0
@@ -136,7 +136,8 @@ def choose(scorer: Scorer, held_out: Sequence[Cube], seed: int = SEED, each: int
     """For each map of a scorer the |z| of highest mean Dice over implants, as JSON.
 
     The mean is over kinds, of the mean of each kind; of equal ones the lowest |z| is taken. An implant for
-    which a scan has no place is left out; ``implants`` tells how many there were.
+    which a scan has no place is left out; ``implants`` tells how many there were. A map that can't be made
+    of an implant has ``failed``, why, in place of numbers.
 
     Raises
     ------
@@ -154,6 +155,7 @@ def choose(scorer: Scorer, held_out: Sequence[Cube], seed: int = SEED, each: int
     plain = [scorer.residual(cube.x, cube.mask) for cube in held_out]
     maps = {name: left_out(name, against(), held_out, plain) for name, against in scorer.maps.items()}
     curves: dict[str, dict[str, list[NDArray[np.float64]]]] = {name: {} for name in maps}
+    failed: dict[str, str] = {}
     count, refused = 0, ""
     for normal, kind in assigned(len(held_out), seed, each):
         try:
@@ -165,13 +167,19 @@ def choose(scorer: Scorer, held_out: Sequence[Cube], seed: int = SEED, each: int
         residual = scorer.residual(made.cube.x, made.cube.mask)
         truth = made.labels[made.cube.mask] > 0
         for name, scores in maps.items():
-            z = scores[normal](made.cube, residual)
+            try:
+                z = scores[normal](made.cube, residual)
+            except AnomalyError as error:
+                failed[name] = str(error)
+                continue
             counts = np.asarray(score_histograms(np.abs(z[made.cube.mask]), truth))
             curves[name].setdefault(kind, []).append(dice_curve(counts))
     if count == 0:
         raise EvaluationError(f"no lesion could be implanted into the validation normals: {refused}")
-    found = {}
+    found: dict[str, Row] = {name: {"failed": why} for name, why in failed.items()}
     for name, kinds in curves.items():
+        if name in failed:
+            continue
         mean = np.mean([np.mean(of_kind, axis=0) for of_kind in kinds.values()], axis=0)
         best = int(mean.argmax())
         found[name] = {"z": round(best * BIN_Z, 4), "dice": float(mean[best])}
@@ -205,4 +213,7 @@ def chosen(
     """
     row = kept_row(cache, choice_key(scorer, prepared), lambda: choose(scorer, held_out()))
     source = f"{row['implants']} implants in {row['normals']} validation normals"
-    return {name: Threshold(one["z"], one["dice"], source) for name, one in row["maps"].items()}
+    return {
+        name: no_threshold(one["failed"]) if "failed" in one else Threshold(one["z"], one["dice"], source)
+        for name, one in row["maps"].items()
+    }

@@ -161,6 +161,17 @@ def test_where_nothing_can_be_chosen_it_says_why() -> None:
         choose(scorer(Template(), volume=None), small)
 
 
+def test_a_map_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
+    cubes = [brain(seed) for seed in range(3)]
+    wrong = Normative(np.zeros((4, 5, 6), np.float32), np.ones((4, 5, 6), np.float32), 9, 4.0, 0.0)
+    one = scorer(Template(), volume=None, normative_train=wrong)
+    found = chosen(one, ["a", "b", "c"], lambda: cubes, tmp_path)
+    assert found["volume"].z > 0
+    assert np.isnan(found["normative_train"].z)
+    assert "normative model (4, 5, 6); expected the same" in found["normative_train"].source
+    assert str(chosen(one, ["a", "b", "c"], lambda: [], tmp_path)) == str(found)
+
+
 def test_a_choice_is_cached_by_content(tmp_path: Path) -> None:
     cubes, residual = [brain(seed) for seed in range(3)], Template()
     one = scorer(residual, **{VOLUME: None})
