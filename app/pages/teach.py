@@ -21,9 +21,9 @@ from app.teach.snapshot import DAMAGED, Follower
 # Names in the page's own address. A learner's and a lesson's id are random, and known to their browser only.
 LEARNER, LESSON, PROJECTOR, CODE = "learner", "lesson", "projector", "code"
 STYLE = """<style>
-.stAppHeader {height: 2.5rem; min-height: 2.5rem; background: transparent;}
 .stMainBlockContainer {padding: 2.6rem 1.25rem 1rem; max-width: none;}
 </style>"""
+SCORES = 1300  # pixels: a wider table can't be followed from a learner to the scores
 # A learner gets the lesson and nothing else; on the wall there is no room for more.
 ALONE = "<style>.stSidebar, [data-testid='stExpandSidebarButton'] {display: none;}</style>"
 WALL = (
@@ -105,7 +105,8 @@ def leading(store: Store, lesson: SavedLesson) -> None:
         help="A page for the wall: large text, your pointer, no names",
     )
     mount(Follower("teacher", lesson.id))
-    scores(store, lesson.id)
+    with st.container(width=SCORES):
+        scores(store, lesson.id)
 
 
 @st.fragment(run_every=4.0)

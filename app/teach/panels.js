@@ -172,12 +172,11 @@ function drawRoster(v, phase) {
   const { lesson, ui } = v, known = lesson.roster.some((row) => row.score) || lesson.roster.some((row) => row.total[0] + row.total[1] + row.total[2] > 0);
   fill(ui.list, JSON.stringify([phase, lesson.roster]), () => {
     if (lesson.roster.length === 0) return [el("p", { class: "dim" }, "Nobody has joined yet.")];
+    const groups = [...(phase === "revealed" ? ["This scan"] : []), ...(known ? ["So far"] : [])];
     const cells = ([hits, misses, wrong]) => [el("td", {}, `${hits} of ${hits + misses}`), el("td", {}, String(wrong))];
     return [el("table", {},
-      el("thead", {},
-        el("tr", {}, el("th", { rowspan: 2 }, "Learner"), el("th", { rowspan: 2, title: "Committed this scan" }, "Done"),
-          ...(phase === "revealed" ? [el("th", { colspan: 2, scope: "colgroup" }, "This scan")] : []), ...(known ? [el("th", { colspan: 2, scope: "colgroup" }, "So far")] : [])),
-        el("tr", {}, ...[phase === "revealed", known].flatMap((there) => (there ? [el("th", { title: "Lesions found" }, "Found"), el("th", { title: "False marks" }, "False")] : [])))),
+      el("thead", {}, el("tr", {}, el("th", { rowspan: groups.length ? 2 : 1 }, "Learner"), el("th", { rowspan: groups.length ? 2 : 1, title: "Committed this scan" }, "Done"), ...groups.map((name) => el("th", { colspan: 2, scope: "colgroup" }, name))),
+        ...(groups.length ? [el("tr", {}, ...groups.flatMap(() => [el("th", { title: "Lesions found" }, "Found"), el("th", { title: "False marks" }, "False")]))] : [])),
       el("tbody", {}, ...lesson.roster.map((row) => el("tr", { class: row.here ? "" : "away", title: row.here ? "" : "Not connected just now" }, el("th", { scope: "row" }, row.name), el("td", { "aria-label": row.committed ? "committed" : "not committed" }, row.committed ? "✓" : "–"),
         ...(phase === "revealed" ? (row.score ? cells(row.score) : [el("td", {}, "–"), el("td", {}, "–")]) : []), ...(known ? cells(row.total) : [])))))];
   });
