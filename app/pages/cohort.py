@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import state
+from app.agreement.figures import FONT, INK
 from app.cases import Case, stamp
 from app.feedback.rows import SavedReader
 from app.identity import current_reader, is_coordinator, source
@@ -137,7 +138,7 @@ def show(evaluation: Evaluation, name: str) -> None:
         st.caption("Hover a point for its scan; click it to open the scan in Review.")
     for number, figure in enumerate(drawn[section or sections[0]]):
         event = st.plotly_chart(
-            figure,
+            figure.update_layout(font={"family": FONT, "color": INK}),
             key=f"cohort_{name}_{section}_{number}",
             on_select="rerun",
             selection_mode="points",
