@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from core.anomaly.bands import BANDS, REGION_BANDS
 from core.anomaly.channels import joint, spreads, t2w
-from core.anomaly.detector import Detector, NormalScan, fit_detector, matched, picks
+from core.anomaly.detector import Detector, NormalScan, fit_detector, matched, picks, spread_over
+from core.anomaly.library import coarse, grid_factor
 from core.anomaly.normative import (
     Normative,
     band_cluster,
@@ -28,10 +29,12 @@ from core.evaluation.baselines import Cube
 from core.io.derivatives import CasePaths, MapName
 from core.predictor import Predictor
 from core.prepared import Progress, no_progress
+from core.preprocess.fine import fine_scan
 from core.preprocess.harmonise import PERCENTILES, landmarks
 from core.preprocess.pipeline import read_prepared
 from core.scoring import ScoredMap, score_map
 
+MOST_CONTRASTS = 80  # normals beside the held-out ones whose local contrast is read: 0.7 s each at 64³
 # Of a normal's intensities, by which another site's are brought to the model's.
 LANDMARKS = tuple(f"intensity_{percentile:g}" for percentile in PERCENTILES)
 
@@ -123,6 +126,8 @@ def calibrate_detector(
     lesions implanted into the held-out normals (``choose_power``). ``normative`` comes back with the fused
     map's values of each held-out normal beside the others, left out as ``fit_detector`` says.
 
+    Local contrast near 1 mm (``preprocess.fine``) comes in from the held-out normals and up to 80 others.
+
     Raises
     ------
     PrepareError, AnomalyError
@@ -135,14 +140,24 @@ def calibrate_detector(
         progress("restore", 0.1 * index / len(normals))
         prepared = read_prepared(paths, model.cube)
         x = prepared.cube.data
-        held_out.append(NormalScan(x, prepared.cube_mask.data > 0, model.reconstruct(x)))
+        contrast = fine_scan(prepared).contrast
+        held_out.append(NormalScan(x, prepared.cube_mask.data > 0, model.reconstruct(x), contrast))
         voxel_mm = float(prepared.cube.spacing[0])
     others = [read_prepared(paths, model.cube) for paths in picks(len(normals), more)]
+    contrasts = []
+    seen = spread_over(more, MOST_CONTRASTS)
+    for index, paths in enumerate(seen):
+        progress("contrast", 0.1 + 0.2 * index / len(seen))
+        prepared = read_prepared(paths, model.cube)
+        inside = prepared.cube_mask.data > 0
+        small = coarse(prepared.cube.data, inside, grid_factor(voxel_mm))[1]
+        contrasts.append((fine_scan(prepared).contrast, small))
     detector, views = fit_detector(
         held_out,
         voxel_mm,
         [NormalScan(one.cube.data, one.cube_mask.data > 0) for one in others],
-        progress=lambda fraction: progress("match", 0.1 + 0.2 * fraction),
+        progress=lambda fraction: progress("match", 0.3 + 0.2 * fraction),
+        contrasts=contrasts,
     )
     cubes = [
         Cube(one.x, one.mask, np.diag([voxel_mm] * 3 + [1.0]), np.eye(4), paths.stem)
@@ -153,7 +168,7 @@ def calibrate_detector(
         views,
         cubes,
         model.reconstruct,
-        progress=lambda fraction: progress("implants", 0.3 + 0.6 * fraction),
+        progress=lambda fraction: progress("implants", 0.5 + 0.4 * fraction),
     )
     detector, maps = matched(detector, views, max(precision, key=lambda power: precision[power]))
     values: dict[str, list[float]] = {"fused_score": []}

@@ -232,7 +232,7 @@ def analyze(
         with timed(times, "score"):
             maps: dict[MapName, ScoredMap] = {}
             for name in names:
-                z = z_map(name, model, prepared.x, x_hat, prepared.cube_mask.data)
+                z = z_map(name, model, prepared, x_hat)
                 maps[name] = score_map(name, z, prepared, key, settings.floor_mm3)
             expected = to_scan_grid(prepared.cube.with_data(t2w(x_hat)), prepared)
             mse = volume_mse(prepared.cube.data, t2w(x_hat))

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 
-from core.anomaly.detector import Detector, load_detector
+from core.anomaly.detector import Detector
+from core.anomaly.detector_file import load_detector
 from core.anomaly.normative import Normative, load_normative
 from core.anomaly.operating import FILE as OPERATING
 from core.anomaly.operating import OperatingPoint, load_point

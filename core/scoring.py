@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.anomaly.bands import BANDS, band_labels, band_percent
 from core.anomaly.channels import joint, t2w
@@ -18,6 +17,7 @@ from core.anomaly.score import fused_score, normative_top, percentile_among
 from core.io.derivatives import MapName, Region
 from core.io.volume import Volume
 from core.predictor import Predictor
+from core.preprocess.fine import fine_scan
 from core.preprocess.pipeline import Prepared, to_scan_grid
 
 
@@ -32,24 +32,26 @@ class ScoredMap:
     regions: list[Region]
 
 
-def z_map(name: MapName, model: Predictor, x: Array, x_hat: Array, mask: NDArray[np.generic]) -> Array:
-    """One signed z map (N, N, N) of a prepared scan and its reconstruction, 0 outside ``mask``.
+def z_map(name: MapName, model: Predictor, prepared: Prepared, x_hat: Array) -> Array:
+    """One signed z map (N, N, N) of a prepared scan and its reconstruction, 0 outside the cube's mask.
 
-    ``x``, ``x_hat``: (N, N, N), or (2, N, N, N) of T2w and T1w: the volume z is the T2w's, the normative z
-    that of both (``joint``).
+    ``x_hat``: (N, N, N), or (2, N, N, N) of T2w and T1w: the volume z is the T2w's, the normative z that of
+    both (``joint``).
 
     Raises
     ------
     AnomalyError
         Where arrays don't fit together, or the model is not calibrated for this map.
     """
+    x, mask = prepared.x, prepared.cube_mask.data
     if name == "volume":
         return volume_z(residual(t2w(x), t2w(x_hat)), mask)
     if name == "normative" and model.normative is not None:
         difference = joint(residual(x, x_hat), model.normative.validation)
         return normative_z(difference, model.normative, mask)
     if name == "fused" and model.detector is not None:
-        return score(model.detector, x, mask, x_hat)
+        contrast = None if model.detector.fine is None else fine_scan(prepared).contrast
+        return score(model.detector, x, mask, x_hat, contrast)
     raise AnomalyError(f"model {model.name} is not calibrated for the map {name!r}")
 
 

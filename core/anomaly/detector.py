@@ -3,16 +3,14 @@
 Two views of a scan that fail in different places: a network that restores it (whole anatomy, wide view) and
 the most similar patches of normals (no training, narrow view). Each is divided by its 99.5th percentile in
 held-out normals, their power mean is taken, and its tail matched to that of the normal distribution. Without
-a network the normative z of the log intensity stands in for the restoration.
+a network the normative z of the log intensity stands in for the restoration. What both are too coarse to see
+is left to a third, the local contrast of the scan near 1 mm: where it is rarer in normals, its z counts.
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,13 +21,21 @@ from core.anomaly.intensity import log_intensity, log_residual
 from core.anomaly.library import Library, build_library, coarse, fine, grid_factor, nonlocal_residual
 from core.anomaly.normative import Normative, fit_once
 from core.anomaly.residual import AnomalyError, Array, Mask, check_mask, normative_z, smooth_inside
-from core.io.atomic import write_bytes
 
 SMOOTH_MM = 2.0  # σ of both maps before they are joined
 POWER = 1.0  # of the mean; calibration chooses it on implanted lesions
-FORMAT = 1
 MOST_NORMALS = 16  # in the library: more of them find more alike in a lesion, and cost 0.1 s each at 64³
+NO_TAIL = Tail(np.zeros(1), np.ones(1), 1.0, 0.0)  # not fitted yet
 Picked = TypeVar("Picked")
+
+
+@dataclass(frozen=True, eq=False)
+class FineView:
+    """Local contrast in normals, and the tails by which it and the joined map become z of their own."""
+
+    contrast_map: Normative
+    tail: Tail
+    joined_tail: Tail
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +44,9 @@ class Detector:
 
     ``shape``, ``voxel_mm``: of the scans. ``nonlocal_map``: mean and SD of normals' non-local residuals, each
     left out of the library that it was matched to. ``log_map``: mean and SD of their log intensity; None
-    where a restoration is the second view. ``power``, ``scales``, ``tail``: how the two are joined, and what
-    the joined map is in held-out normals.
+    where a restoration is the second view. ``power``, ``scales``: how the two are joined. ``tail``: of the
+    joined map in held-out normals; with ``fine`` that of the larger of two z, the joined map's and that of
+    local contrast.
     """
 
     shape: tuple[int, int, int]
@@ -51,24 +58,33 @@ class Detector:
     power: float
     scales: tuple[float, float]
     tail: Tail
+    fine: FineView | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class NormalScan:
-    """A normal to fit on: x (X, Y, Z), its mask, and its restoration where there is a network."""
+    """A normal to fit on: x (X, Y, Z), its mask, and its restoration where there is a network.
+
+    ``contrast``: ``contrast.contrast_map`` on the library's grid, where the scan was read near 1 mm.
+    """
 
     x: Array
     mask: Mask
     x_hat: Array | None = None
+    contrast: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """Two signed maps (X, Y, Z) of one scan, 0 outside ``mask``; each in units of its own."""
+    """Signed maps (X, Y, Z) of one scan, 0 outside ``mask``; each in units of its own.
+
+    ``contrast_z``: normative z of local contrast, where it is known.
+    """
 
     nonlocal_z: Array
     second: Array
     mask: Mask
+    contrast_z: Array | None = None
 
 
 def _views(
@@ -83,6 +99,22 @@ def _views(
         raise AnomalyError("no restoration of the scan; the detector was fitted with one")
     difference = log_residual(scan.x, scan.x_hat, scan.mask)
     return Views(nonlocal_z, smooth_inside(difference, scan.mask, smooth_mm / voxel_mm), scan.mask)
+
+
+def contrast_z(contrast: Array | None, small: Mask, model: Normative, mask: Mask, voxel_mm: float) -> Array:
+    """Normative z (X, Y, Z) of a scan's local contrast, which lies on the library's grid like ``small``.
+
+    Raises
+    ------
+    AnomalyError
+        Where the scan's contrast is missing, or lies on another grid.
+    """
+    if contrast is None:
+        raise AnomalyError("no local contrast of the scan; the detector was fitted with it")
+    if contrast.shape != small.shape:
+        raise AnomalyError(f"local contrast has shape {contrast.shape}; expected {small.shape}")
+    z = fine(normative_z(contrast, model, small), grid_factor(voxel_mm), mask.shape)
+    return np.asarray(np.where(mask, z, 0), np.float32)
 
 
 def scales_of(views: Sequence[Views]) -> tuple[float, float]:
@@ -102,16 +134,48 @@ def without(values: Sequence[Any], index: int) -> list[Any]:
     return [value for other, value in enumerate(values) if other != index]
 
 
-def matched(detector: Detector, views: Sequence[Views], power: float) -> tuple[Detector, list[Array]]:
-    """The detector with another ``power``, scales and tail from the left-out ``views`` of held-out normals.
+def _rarer(joined: Array, contrast: Array, tails: tuple[Tail, Tail]) -> Array:
+    """Of two maps as z by their own tails, at each voxel the larger."""
+    first, second = tail_z(joined, tails[0]), tail_z(contrast, tails[1])
+    return np.where(np.abs(first) >= np.abs(second), first, second)
 
-    Also each normal's z, by the tail of the others.
+
+def matched(detector: Detector, views: Sequence[Views], power: float) -> tuple[Detector, list[Array]]:
+    """The detector with another ``power``, scales and tails from the left-out ``views`` of held-out normals.
+
+    Also each normal's z, by the tails of the others.
     """
     scales = scales_of(views)
     joined = [join(one, scales, power) for one in views]
-    values = [one[view.mask] for one, view in zip(joined, views, strict=True)]
-    left_out = [tail_z(one, fit_tail(without(values, index))) for index, one in enumerate(joined)]
-    return replace(detector, power=power, scales=scales, tail=fit_tail(values)), left_out
+
+    def inside(maps: Sequence[Array], index: int | None) -> list[Array]:
+        """Brain voxels of all normals, less one."""
+        return [one[view.mask] for at, (one, view) in enumerate(zip(maps, views, strict=True)) if at != index]
+
+    view = detector.fine
+    combined = joined
+    left_out = joined
+    if view is not None:
+        contrasts = [one.contrast_z for one in views if one.contrast_z is not None]
+        tails = fit_tail(inside(joined, None)), fit_tail(inside(contrasts, None))
+        view = replace(view, joined_tail=tails[0], tail=tails[1])
+        combined = [_rarer(a, b, tails) for a, b in zip(joined, contrasts, strict=True)]
+        left_out = [
+            _rarer(a, b, (fit_tail(inside(joined, index)), fit_tail(inside(contrasts, index))))
+            for index, (a, b) in enumerate(zip(joined, contrasts, strict=True))
+        ]
+    z = [tail_z(one, fit_tail(inside(combined, index))) for index, one in enumerate(left_out)]
+    tail = fit_tail(inside(combined, None))
+    return replace(detector, power=power, scales=scales, tail=tail, fine=view), z
+
+
+def z_of(detector: Detector, views: Views) -> Array:
+    """Signed z (X, Y, Z) of a scan's maps, 0 outside its mask."""
+    joined = join(views, detector.scales, detector.power)
+    if detector.fine is not None and views.contrast_z is not None:
+        tails = detector.fine.joined_tail, detector.fine.tail
+        joined = _rarer(joined, views.contrast_z, tails)
+    return tail_z(joined, detector.tail)
 
 
 def _check(normals: Sequence[NormalScan], more: Sequence[NormalScan]) -> None:
@@ -121,12 +185,19 @@ def _check(normals: Sequence[NormalScan], more: Sequence[NormalScan]) -> None:
         raise AnomalyError(f"normals of shapes {normals[0].x.shape} and {other[0]}; expected one grid")
     if len({scan.x_hat is None for scan in normals}) > 1:
         raise AnomalyError("some normals have a restoration and some not; expected all or none")
+    if len({scan.contrast is None for scan in normals}) > 1:
+        raise AnomalyError("some normals have a local contrast and some not; expected all or none")
 
 
 def picks(count: int, more: Sequence[Picked]) -> list[Picked]:
     """Those of ``more`` that fill a library of 16 beside ``count`` held-out normals, evenly spaced."""
-    room = min(max(0, MOST_NORMALS - count), len(more))
-    return [more[index] for index in np.linspace(0, len(more) - 1, room).round().astype(int)]
+    return spread_over(more, max(0, MOST_NORMALS - count))
+
+
+def spread_over(values: Sequence[Picked], most: int) -> list[Picked]:
+    """At most ``most`` of them, evenly spaced."""
+    room = min(most, len(values))
+    return [values[index] for index in np.linspace(0, len(values) - 1, room).round().astype(int)]
 
 
 def _halved(model: Normative) -> Normative:
@@ -142,12 +213,14 @@ def fit_detector(
     power: float = POWER,
     smooth_mm: float = SMOOTH_MM,
     progress: Callable[[float], None] = lambda fraction: None,
+    contrasts: Sequence[tuple[Array, Mask]] = (),
 ) -> tuple[Detector, list[Views]]:
     """Fit on held-out ``normals``; ``more``, say the network's training scans, enlarge the library.
 
     Returned with the detector, in the order of ``normals``: the two maps of each, which know it neither in
     the library nor in mean and SD. ``matched`` makes z of them. From ``more`` as many are taken, evenly, as
-    make a library of 16. ``power``: see ``power_mean``. ``progress`` hears 0 to 1.
+    make a library of 16. ``power``: see ``power_mean``. ``progress`` hears 0 to 1. ``contrasts``: local
+    contrast of any other normals with their masks, both on the library's grid.
 
     Raises
     ------
@@ -184,7 +257,6 @@ def fit_detector(
             second = fit_once(without(full, index), without(inside_of, index), voxel_mm, smooth_mm)
         z = normative_z(residuals[index], own, known[index])
         views.append(_views(z, scan, second, voxel_mm, smooth_mm))
-    scales = scales_of(views)
     detector = Detector(
         shape=normals[0].x.shape,
         voxel_mm=voxel_mm,
@@ -193,11 +265,32 @@ def fit_detector(
         nonlocal_map=_halved(fit_once(residuals, known, coarse_mm, smooth_mm)),
         log_map=None if log_map is None else _halved(log_map),
         power=power,
-        scales=scales,
-        tail=fit_tail([join(one, scales, power)[one.mask] for one in views]),
+        scales=scales_of(views),
+        tail=NO_TAIL,
     )
+    if normals[0].contrast is not None:
+        mine = [(scan.contrast, small) for scan, small in zip(normals, masks[: len(normals)], strict=True)]
+        detector, views = _with_contrast(detector, views, mine, contrasts)
     progress(1.0)
-    return detector, views
+    return matched(detector, views, power)[0], views
+
+
+def _with_contrast(
+    detector: Detector,
+    views: Sequence[Views],
+    mine: Sequence[tuple[Array | None, Mask]],
+    others: Sequence[tuple[Array, Mask]],
+) -> tuple[Detector, list[Views]]:
+    """Detector and normals' views with local contrast, each normal left out of its own mean and SD."""
+    everyone = [*((contrast, small) for contrast, small in mine if contrast is not None), *others]
+    values, masks = [one for one, _ in everyone], [one for _, one in everyone]
+    grid_mm = detector.voxel_mm * grid_factor(detector.voxel_mm)
+    found = []
+    for index, (view, (contrast, small)) in enumerate(zip(views, mine, strict=True)):
+        own = fit_once(without(values, index), without(masks, index), grid_mm, 0.0)
+        found.append(replace(view, contrast_z=contrast_z(contrast, small, own, view.mask, detector.voxel_mm)))
+    model = _halved(fit_once(values, masks, grid_mm, 0.0))
+    return replace(detector, fine=FineView(model, NO_TAIL, NO_TAIL)), found
 
 
 def views_of(
@@ -206,13 +299,14 @@ def views_of(
     mask: NDArray[np.generic],
     x_hat: Array | None = None,
     leave_out: int | None = None,
+    contrast: Array | None = None,
 ) -> Views:
-    """The two maps of a scan; ``leave_out``: the normal of the library that it is made from.
+    """The maps of a scan; ``leave_out``: the normal of the library that it is made from.
 
     Raises
     ------
     AnomalyError
-        On another shape than the normals', an empty mask, or a missing restoration.
+        On another shape than the normals', an empty mask, or a missing restoration or local contrast.
     """
     if x.shape != detector.shape:
         raise AnomalyError(f"scan has shape {x.shape}, the detector {detector.shape}; expected the same")
@@ -221,111 +315,28 @@ def views_of(
     residual, known = nonlocal_residual(log, small, detector.library, leave_out)
     z = normative_z(residual, detector.nonlocal_map, known)
     scan = NormalScan(x, inside, x_hat)
-    return _views(z, scan, detector.log_map, detector.voxel_mm, detector.smooth_mm)
+    views = _views(z, scan, detector.log_map, detector.voxel_mm, detector.smooth_mm)
+    if detector.fine is None:
+        return views
+    model = detector.fine.contrast_map
+    return replace(views, contrast_z=contrast_z(contrast, small, model, inside, detector.voxel_mm))
 
 
-def score(detector: Detector, x: Array, mask: NDArray[np.generic], x_hat: Array | None = None) -> Array:
+def score(
+    detector: Detector,
+    x: Array,
+    mask: NDArray[np.generic],
+    x_hat: Array | None = None,
+    contrast: Array | None = None,
+) -> Array:
     """Signed z (X, Y, Z) of a scan, 0 outside ``mask``.
 
-    ``x``: intensities of any scale, positive; ``x_hat``: its restoration, where the detector was fitted with
-    restorations.
+    ``x``: intensities of any scale, positive; ``x_hat``, ``contrast``: its restoration and local contrast,
+    where the detector was fitted with them.
 
     Raises
     ------
     AnomalyError
         As ``views_of``.
     """
-    views = views_of(detector, x, mask, x_hat)
-    return tail_z(join(views, detector.scales, detector.power), detector.tail)
-
-
-def _packed(name: str, model: Normative) -> dict[str, NDArray[np.generic]]:
-    known = model.sd > 0
-    return {
-        f"{name}.shape": np.array(model.sd.shape),
-        f"{name}.known": np.packbits(known),
-        f"{name}.mean": model.mean[known].astype(np.float16),
-        f"{name}.sd": model.sd[known].astype(np.float16),
-        f"{name}.n": np.array(model.n),
-        f"{name}.voxel_mm": np.array(model.voxel_mm),
-    }
-
-
-def _bits(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> Mask:
-    return np.unpackbits(packed, count=int(np.prod(shape))).astype(bool).reshape(shape)
-
-
-def _unpacked(name: str, arrays: dict[str, NDArray[Any]], smooth_mm: float) -> Normative:
-    shape = tuple(int(n) for n in arrays[f"{name}.shape"])
-    known = _bits(arrays[f"{name}.known"], shape)
-    mean, sd = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    mean[known], sd[known] = arrays[f"{name}.mean"], arrays[f"{name}.sd"]
-    return Normative(mean, sd, int(arrays[f"{name}.n"]), float(arrays[f"{name}.voxel_mm"]), smooth_mm)
-
-
-def save_detector(detector: Detector, path: Path) -> None:
-    """Write .npz, atomically; at 64³ some 1.5 MB with 16 normals."""
-    library, tail = detector.library, detector.tail
-    arrays: dict[str, NDArray[Any]] = {
-        "format": np.array(FORMAT),
-        "shape": np.array(detector.shape),
-        "voxel_mm": np.array(detector.voxel_mm),
-        "smooth_mm": np.array(detector.smooth_mm),
-        "power": np.array(detector.power),
-        "scales": np.array(detector.scales),
-        "library.shape": np.array(library.support.shape),
-        "library.support": np.packbits(library.support),
-        "library.values": library.values,
-        "tail.values": tail.values,
-        "tail.shares": tail.shares,
-        "tail.scale": np.array(tail.scale),
-        "tail.shape": np.array(tail.shape),
-        **_packed("nonlocal", detector.nonlocal_map),
-        **({} if detector.log_map is None else _packed("log", detector.log_map)),
-    }
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, stream.getvalue())
-
-
-def load_detector(path: Path) -> Detector:
-    """Read .npz; nothing is unpickled.
-
-    Raises
-    ------
-    AnomalyError
-        Where the file is missing, no .npz, of another format, or inconsistent.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        if int(arrays["format"]) != FORMAT:
-            raise AnomalyError(f"{path.name}: format {arrays['format']}, expected {FORMAT}; calibrate again")
-        smooth_mm = float(arrays["smooth_mm"])
-        support = _bits(arrays["library.support"], tuple(int(n) for n in arrays["library.shape"]))
-        values = arrays["library.values"]
-        if values.ndim != 2 or values.shape[1] != int(support.sum()):
-            raise AnomalyError(
-                f"{path.name}: library of shape {values.shape}, {int(support.sum())} voxels; calibrate again"
-            )
-        first, second, third = (int(n) for n in arrays["shape"])
-        return Detector(
-            shape=(first, second, third),
-            voxel_mm=float(arrays["voxel_mm"]),
-            smooth_mm=smooth_mm,
-            library=Library(values, support),
-            nonlocal_map=_unpacked("nonlocal", arrays, smooth_mm),
-            log_map=_unpacked("log", arrays, smooth_mm) if "log.mean" in arrays else None,
-            power=float(arrays["power"]),
-            scales=(float(arrays["scales"][0]), float(arrays["scales"][1])),
-            tail=Tail(
-                arrays["tail.values"],
-                arrays["tail.shares"],
-                float(arrays["tail.scale"]),
-                float(arrays["tail.shape"]),
-            ),
-        )
-    except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
-        if isinstance(error, AnomalyError):
-            raise
-        raise AnomalyError(f"{path.name}: {error}; expected a detector as `calibrate` writes it") from error
+    return z_of(detector, views_of(detector, x, mask, x_hat, contrast=contrast))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.anomaly.bands import REGION_BANDS
-from core.anomaly.detector import save_detector
+from core.anomaly.detector_file import save_detector
 from core.anomaly.normative import Normative, false_alarms, save_normative
 from core.anomaly.operating import FILE as OPERATING
 from core.calibration import calibrate, calibrate_detector

@@ -8,13 +8,16 @@ from functools import cache
 
 import numpy as np
 
+from core.anomaly.contrast import FINE_MM, NARROW_MM, WIDE_MM
 from core.anomaly.detector import Detector, NormalScan, fit_detector
 from core.anomaly.intensity import LOG_RANGE, log_intensity
+from core.anomaly.library import coarse, grid_factor
 from core.anomaly.normative import SMOOTH_Z_MM, Normative, fit_normative
 from core.anomaly.residual import Array, Mask
 from core.evaluation.statistics import EvaluationError
 from core.predictor import Predictor
 from core.prepared import content_key
+from core.preprocess.fine import FineScan
 from core.preprocess.pipeline import ONE_CHANNEL
 
 COMPONENTS = 32  # of the 80 normals' at most 79
@@ -36,12 +39,18 @@ class Cube:
     scan_to_reference: np.ndarray  # (4, 4), mm to mm
     key: str  # of its preparation
     extra: Mapping[str, Array] = field(default_factory=dict)  # (N, N, N) of channels beyond the T2w, by name
+    fine: Callable[[], FineScan] | None = None  # reads the scan near 1 mm, where it is at hand
 
     def seen(self, channels: tuple[str, ...]) -> Array:
         """What a network of these channels sees: x, or (C, N, N, N) with the T2w first."""
         if channels == ONE_CHANNEL:
             return self.x
         return np.stack([self.x, *(self.extra[name] for name in channels[1:])])
+
+    @property
+    def contrast(self) -> Array | None:
+        """Local contrast near 1 mm, on the library's grid; None where the scan is not at hand."""
+        return None if self.fine is None else self.fine().contrast
 
     @property
     def voxel_mm(self) -> float:
@@ -117,10 +126,16 @@ def fit_on(
 
 
 def network_free_detector(training: Sequence[Cube], held_out: Sequence[Cube]) -> Detector:
-    """Log intensity joined with non-local residuals, by the mean that found most implants: no network."""
-    normals = [NormalScan(cube.x, cube.mask) for cube in held_out]
+    """Log intensity, non-local residuals and local contrast, joined as calibration joins them; no network."""
+    mm = held_out[0].voxel_mm
+    normals = [NormalScan(cube.x, cube.mask, contrast=cube.contrast) for cube in held_out]
     more = [NormalScan(cube.x, cube.mask) for cube in training]
-    return fit_detector(normals, held_out[0].voxel_mm, more, power=2.0)[0]
+    contrasts = [
+        (contrast, coarse(cube.x, cube.mask, grid_factor(mm))[1])
+        for cube in training
+        if (contrast := cube.contrast) is not None
+    ]
+    return fit_detector(normals, mm, more, power=2.0, contrasts=contrasts)[0]
 
 
 def baseline_scorers(
@@ -161,6 +176,7 @@ def baseline_scorers(
                 "log": LOG_RANGE,
                 "components": COMPONENTS,
                 "smooth": SMOOTH_Z_MM,
+                "contrast": [FINE_MM, NARROW_MM, WIDE_MM],
                 "maps": list(maps),
             }
         )

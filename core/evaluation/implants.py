@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from scipy.ndimage import (
     gaussian_filter,
     generate_binary_structure,
     map_coordinates,
+    zoom,
 )
 from scipy.ndimage import (
     label as components,
@@ -27,6 +29,7 @@ from scipy.ndimage import (
 from core.anomaly.residual import Array, Mask, check_mask, smooth_inside
 from core.evaluation.baselines import Cube
 from core.evaluation.statistics import EvaluationError
+from core.preprocess.fine import FineScan
 
 DEPTH_MM = 18.0  # fluid deeper than this below the mask's surface is ventricle
 CORTEX_MM = (2.0, 8.0)  # below the mask's surface
@@ -271,7 +274,23 @@ def implant(cube: Cube, kind: str, seed: int) -> Implant:
         labels[lesion & mask] = label
     if not labels.any():
         labels[np.unravel_index(int(np.abs(x - cube.x).argmax()), x.shape)] = 1
-    return Implant(kind, replace(cube, x=x, key=f"{cube.key}+{kind}{seed}"), labels)
+    fine = None if cube.fine is None else partial(_fine_too, cube.fine, _change(cube.x, x))
+    return Implant(kind, replace(cube, x=x, key=f"{cube.key}+{kind}{seed}", fine=fine), labels)
+
+
+def _change(before: Array, after: Array) -> Array:
+    """Log of what each voxel's intensity was multiplied by, within a factor of ten; 0 where it was 0."""
+    there = before > 1e-3
+    ratio = np.divide(after, before, out=np.ones_like(after), where=there)
+    return np.log(np.clip(ratio, 0.1, 10)).astype(np.float32)
+
+
+def _fine_too(read: Callable[[], FineScan], change: Array) -> FineScan:
+    """The scan near 1 mm with the same lesion: the cube's change between its voxels' centres."""
+    fine = read()
+    factor = fine.x.shape[0] / change.shape[0]
+    grown = zoom(change, factor, order=1, mode="nearest", grid_mode=True)
+    return replace(fine, x=np.asarray(fine.x * np.exp(grown), np.float32))
 
 
 def implants(cube: Cube, seed: int) -> list[Implant]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from core.io.atomic import write_bytes
 from core.io.derivatives import CasePaths
 from core.io.volume import Volume, load_mask, load_volume
 from core.prepared import content_key, stored_key
+from core.preprocess.fine import read_fine
 from core.preprocess.pipeline import ONE_CHANNEL
 
 SCHEMA = 4
@@ -41,7 +43,7 @@ class MeasureSettings:
 
 
 def read_cube(paths: CasePaths, cube: int, channels: tuple[str, ...] = ONE_CHANNEL) -> Cube:
-    """The prepared cube alone, without the scan that it comes from.
+    """The prepared cube; the scan that it comes from is read when its local contrast is asked for.
 
     Raises
     ------
@@ -58,7 +60,8 @@ def read_cube(paths: CasePaths, cube: int, channels: tuple[str, ...] = ONE_CHANN
     volume = load_volume(paths.prepared(cube))
     mask = load_mask(paths.prepared_mask(cube), volume)
     extra = {name: load_volume(paths.prepared(cube, name)).data for name in channels[1:]}
-    return Cube(volume.data, mask.data > 0, volume.affine, transform, key, extra)
+    fine = partial(read_fine, paths, cube)
+    return Cube(volume.data, mask.data > 0, volume.affine, transform, key, extra, fine)
 
 
 def stored_content(paths: CasePaths, cube: int, scorer: Scorer) -> str:
@@ -86,7 +89,8 @@ def z_map(residual: Array, against: Normalisation, cube: Cube) -> Array:
     Of two channels (2, N, N, N) as ``core.scoring.z_map``: within the volume the T2w's alone.
     """
     if isinstance(against, Detector):
-        return score(against, cube.x, cube.mask, cube.x - t2w(residual))
+        contrast = None if against.fine is None else cube.contrast
+        return score(against, cube.x, cube.mask, cube.x - t2w(residual), contrast)
     if against is not None:
         return normative_z(joint(residual, against.validation), against, cube.mask)
     shown = t2w(residual)

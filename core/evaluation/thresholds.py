@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.anomaly.detector import Detector, join, views_of
-from core.anomaly.fusion import tail_z
+from core.anomaly.detector import Detector, views_of, z_of
 from core.anomaly.intensity import log_intensity
 from core.anomaly.left_out import left_out_detectors
 from core.anomaly.library import SAME, Library, coarse, grid_factor
@@ -96,7 +95,7 @@ def left_out(
     A normative map of these normals is fitted again without it; a map of training normals or of another
     site's, and the z within the volume, hold none of them. A detector neither matches it to itself nor has
     it in the mean and SD of its maps (``left_out_detectors``); it stays one of the scans of their scales and
-    tail.
+    tails, and of local contrast's mean and SD.
 
     Raises
     ------
@@ -128,8 +127,8 @@ def _of_detector(detector: Detector, held_out: Sequence[Cube]) -> list[Score]:
 
 
 def _by_detector(detector: Detector, place: int | None, cube: Cube, residual: Array) -> Array:
-    views = views_of(detector, cube.x, cube.mask, cube.x - residual, place)
-    return tail_z(join(views, detector.scales, detector.power), detector.tail)
+    contrast = None if detector.fine is None else cube.contrast
+    return z_of(detector, views_of(detector, cube.x, cube.mask, cube.x - residual, place, contrast))
 
 
 def choose(scorer: Scorer, held_out: Sequence[Cube], seed: int = SEED, each: int = EACH) -> Row:

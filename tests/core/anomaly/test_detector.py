@@ -13,12 +13,11 @@ from core.anomaly.detector import (
     Detector,
     NormalScan,
     fit_detector,
-    load_detector,
     matched,
     picks,
-    save_detector,
     score,
 )
+from core.anomaly.detector_file import load_detector, save_detector
 from core.anomaly.intensity import log_intensity
 from core.anomaly.library import build_library, coarse, fine, grid_factor, nonlocal_residual
 from core.anomaly.residual import AnomalyError, Array
@@ -164,3 +163,40 @@ def test_wrong_input_is_named(fitted: tuple[Detector, list[Array]]) -> None:
         fit_detector([scan(0), scan(1)], 2.0)
     with pytest.raises(AnomalyError, match="expected all or none"):
         fit_detector([scan(0), scan(1), replace(scan(2), x_hat=None)], 2.0)
+
+
+def spotted(seed: int, spot: float = 0.0) -> NormalScan:
+    """A scan whose local contrast is noise, but for one voxel."""
+    one = scan(seed)
+    contrast = (0.02 * texture(2000 + seed, 0.7)).astype(np.float32)
+    contrast[5, 8, 9] += spot
+    return replace(one, contrast=np.where(one.mask, contrast, 0).astype(np.float32))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_spot_that_only_local_contrast_sees_stands_out(sign: int, tmp_path: Path) -> None:
+    others = [(one.contrast, one.mask) for one in (spotted(seed) for seed in range(30, 36))]
+    detector, views = fit_detector(
+        [spotted(seed) for seed in range(5)],
+        2.0,
+        contrasts=[(contrast, inside) for contrast, inside in others if contrast is not None],
+    )
+    detector, left_out = matched(detector, views, 2.0)
+    assert detector.fine is not None
+    assert detector.fine.contrast_map.n == 11
+    ill = spotted(20, 0.3 * sign)
+    z = score(detector, ill.x, ill.mask, ill.x_hat, ill.contrast)
+    assert np.unravel_index(np.abs(z).argmax(), SHAPE) == (5, 8, 9)
+    assert np.sign(z[5, 8, 9]) == sign
+    without_it = score(replace(detector, fine=None), ill.x, ill.mask, ill.x_hat)
+    assert abs(without_it[5, 8, 9]) < 3 < abs(z[5, 8, 9])
+    # Bands still mean what they say: the larger of two z would be too large by itself.
+    share = np.mean([np.mean(np.abs(one[mask()]) >= 2) for one in left_out])
+    assert 0.03 < share < 0.07
+    save_detector(detector, tmp_path / "detector.npz")
+    read = load_detector(tmp_path / "detector.npz")
+    np.testing.assert_array_equal(score(read, ill.x, ill.mask, ill.x_hat, ill.contrast), z)
+    with pytest.raises(AnomalyError, match="no local contrast of the scan"):
+        score(detector, ill.x, ill.mask, ill.x_hat)
+    with pytest.raises(AnomalyError, match="expected"):
+        score(detector, ill.x, ill.mask, ill.x_hat, np.zeros((3, 4, 5), np.float32))
