@@ -17,7 +17,14 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    IntegrityError,
+    NoSuchModuleError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
@@ -29,6 +36,14 @@ _migrating = threading.Lock()
 
 class StoreError(RuntimeError):
     """The feedback store could not do as asked; the text is meant for the reader."""
+
+
+class StoreUnreachable(StoreError):
+    """The database could not be asked (busy, gone, full, damaged): the same may succeed later."""
+
+
+# What the database says to the content itself: the same will be refused again.
+FOR_GOOD = (IntegrityError, DataError, ProgrammingError)
 
 
 @dataclass(frozen=True)
@@ -94,7 +109,7 @@ def transaction(store: Store, *, write: bool) -> Iterator[Session]:
     Raises
     ------
     StoreError
-        For everything that the database raises.
+        For everything that the database raises; StoreUnreachable where the same may succeed later.
     """
     try:
         with (
@@ -104,8 +119,10 @@ def transaction(store: Store, *, write: bool) -> Iterator[Session]:
         ):
             yield session
             session.flush()
-    except SQLAlchemyError as error:
+    except FOR_GOOD as error:
         raise StoreError(_plain(error)) from error
+    except SQLAlchemyError as error:
+        raise StoreUnreachable(_plain(error)) from error
 
 
 def _migrate(engine: Engine) -> None:

@@ -15,13 +15,15 @@ from app.feedback.store import StoreError
 from app.feedback.writing import kept_ids
 from app.review import desk, marks, protocol, said, whole
 from app.review.reading import Open, open_now
-from app.review.said import say
+from app.review.refused import PREFIXES, refuse
+from app.review.said import failed, say
 from app.viewer.volumes import MAP_KINDS
 from core.config import settings
 from core.io.derivatives import CasePaths, DerivativesError, read_regions
 
 TURN = "reading_turn"  # cases to go on by, asked for by key
 ANSWERED = "reading_answered"
+AGAIN = "reading_again"  # whether the browser must send its answers again
 LEFT = "reading_note_left"  # when the note was left that was seen to last
 SKIPPING = "reading_skipping"  # whether the reader is asked why
 REMEMBERED = 100
@@ -38,17 +40,47 @@ def on_answers() -> None:
     Keys come faster than runs of the script: what is selected or open by now is not asked.
     """
     sent = (st.session_state.get(desk.DESK) or {}).get("answers") or []
+    st.session_state[AGAIN] = False
     try:
         over = _heard_before([answer["id"] for answer in sent])
     except StoreError as error:
-        say(f"Not saved: {error}", failed=True)
+        _try_again(error)
         return
-    for at, answer in enumerate(sent):
-        if answer["id"] in answered():
-            continue
-        if at >= over and not _heard(answer):
+    new = [(at, answer) for at, answer in enumerate(sent) if answer["id"] not in answered()]
+    for at, answer in new:
+        if at >= over and not _over(answer, last=answer is new[-1][1]):
             return  # kept in the browser, in order, for the next try
         st.session_state[ANSWERED] = [*answered(), answer["id"]]
+
+
+def _over(answer: dict[str, Any], last: bool) -> bool:
+    """Hear one answer; False where the database could not be asked, so that it must be heard again.
+
+    What is refused for good is told, and the next is heard. Of the ``last`` answer the reading loop's line
+    tells what the reader did wrong; the word on one before would be gone with the next.
+    """
+    before = said.count()
+    try:
+        kept = _heard(answer)
+    except (KeyError, TypeError, ValueError) as error:
+        kept = failed("Not saved", ValueError(f"the answer can't be read ({error!r}); reload the page"))
+    text, wrong, count = st.session_state.get(said.SAID, ("", False, 0))
+    if not kept and not said.refused_for_good():
+        st.session_state[AGAIN] = True
+        return False
+    if not kept or (wrong and count > before and not last and text.startswith(PREFIXES)):
+        refuse(answer, text)
+    return True
+
+
+def _try_again(error: StoreError) -> None:
+    """Nothing could be asked: the browser sends its answers again by itself."""
+    st.session_state[AGAIN] = not failed("Not saved", error)
+
+
+def again() -> bool:
+    """Whether answers wait in the browser for a database that could not be asked."""
+    return bool(st.session_state.get(AGAIN, False))
 
 
 def _heard_before(ids: list[str]) -> int:
@@ -67,7 +99,7 @@ def _heard_before(ids: list[str]) -> int:
 
 
 def _heard(answer: dict[str, Any]) -> bool:
-    """Keep one answer; False where the database refused."""
+    """Keep one answer; False where the database refused, which ``said`` remembers."""
     what = answer["what"]
     # After a reload the browser sends again what it does not know to be kept. Answers are kept once by
     # their ids; what only moved the page is over.
@@ -82,8 +114,7 @@ def _heard(answer: dict[str, Any]) -> bool:
     try:
         now = _reading_at(answer)
     except StoreError as error:
-        say(f"Not saved: {error}", failed=True)
-        return False
+        return failed("Not saved", error)
     if now is None:
         say("Not saved: the answer named an analysis or map that is not on screen. Answer again.", True)
         return True
@@ -137,8 +168,7 @@ def _note_along(now: Open, answer: dict[str, Any]) -> bool:
                 note=answer["note"],
             )
     except StoreError as error:
-        say(f"Not saved: {error}", failed=True)
-        return False
+        return failed("Not saved", error)
     return True
 
 
@@ -166,8 +196,7 @@ def _undo(now: Open, id: str) -> bool:
         mine = [(root, mark) for root, mark in marks.marks(now).items() if mark.phase == now.phase]
         newest = said.newest(now)
     except StoreError as error:
-        say(f"Not undone: {error}", failed=True)
-        return False
+        return failed("Not undone", error)
     if mine and (now.phase == "first" or mine[-1][1].created_utc > newest):
         return marks.withdraw(now, mine[-1][0], id)
     if now.phase == "first":
@@ -273,6 +302,5 @@ def _answered_note(now: Open, place: str, note: str) -> bool:
             if marks.note_place(now, root) == place and mark.phase == now.phase and mark.note != note:
                 return marks.change(now, root, said.new_id(), note=note)
     except StoreError as error:
-        say(f"Not saved: {error}", failed=True)
-        return False
+        return failed("Not saved", error)
     return True

@@ -11,6 +11,7 @@ from app.feedback.vocabulary import Term
 from app.review import answers, desk, marks, reading, said, whole
 from app.review.classes import DIGITS, MEANINGS
 from app.review.reading import Open
+from app.review.refused import refused
 
 
 def bar(now: Open, drawn_here: bool, vocabulary: list[Term], mine: dict[str, Missed]) -> None:
@@ -39,6 +40,8 @@ def bar(now: Open, drawn_here: bool, vocabulary: list[Term], mine: dict[str, Mis
             "mark": mark,
             "fresh": bool(st.session_state.pop(marks.FRESH, False)),
             "said": {"text": text, "failed": failed, "count": count},
+            "refused": refused(),
+            "again": answers.again(),
         },
         answers.on_answers,
     )

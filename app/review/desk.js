@@ -2,14 +2,16 @@
 //
 // A letter opens a row, digits choose in it: k 3 4 is class 2A, confidence 4; a 2 agrees and names the finding.
 // Answers leave in order, each with its own id, the region, analysis and map that were on screen, and the note
-// as typed; they stay in this browser until Python has kept them. The viewer leaves these keys to the desk
-// (`fontanelleClaims`) and tells what it shows (`fontanelleOnScreen`).
+// as typed; they stay in this browser until Python has kept them, or told that they never will be (`refused`).
+// The viewer leaves these keys to the desk (`fontanelleClaims`) and tells what it shows (`fontanelleOnScreen`).
+// Read waiting.js and refused.js first.
 
 const STORED = "fontanelle.answers.";
 const DIGITS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "h", "q", "r", "y", "z"];
 const VERDICTS = { a: "agree", d: "disagree", s: "unsure" };
 const OWN = [...Object.keys(VERDICTS), "u", "k", "j", "f", "e", "E", "N", "P", "S"];
 const SURE = [["0", "", "not said"], ["1", "1", "a guess"], ["2", "2", ""], ["3", "3", ""], ["4", "4", ""], ["5", "5", "certain"]];
+const RETRY_MS = 3000; // after the database could not be asked
 const SHEET = [
   ["Shift click", "mark a finding in the viewer; its digits follow"],
   ["k, digit, digit", "class of the scan, then how sure"],
@@ -27,29 +29,6 @@ const SHEET = [
   ["? Esc", "these keys, close them"],
 ];
 
-// After a lock the flags come with a new page, in which this desk may be a new one: keys typed meanwhile wait for
-// it, and are told to it in order. `fontanelleHeld`: { id of the lock, keys, until }.
-const HOLD_MS = 60_000;
-const holding = () => globalThis.fontanelleHeld !== undefined && document.querySelector(".st-key-reading_panel") !== null;
-const holds = (key) => holding() && (key.length === 1 || ["Enter", "Escape", "Backspace"].includes(key));
-
-function hold(id) {
-  const held = (globalThis.fontanelleHeld = { id, keys: [], until: performance.now() + HOLD_MS });
-  const end = new AbortController();
-  globalThis.fontanelleClaims = { has: holds };
-  window.addEventListener("keydown", (event) => {
-    if (globalThis.fontanelleHeld !== held || performance.now() > held.until) {
-      end.abort();
-      if (globalThis.fontanelleHeld === held) delete globalThis.fontanelleHeld;
-      return;
-    }
-    if (event.ctrlKey || event.metaKey || event.altKey || typing(event) || !holds(event.key)) return;
-    held.keys.push(event.key);
-    event.preventDefault();
-    event.stopImmediatePropagation();
-  }, { capture: true, signal: end.signal });
-}
-
 export default lasting("fontanelleDesk", mount);
 
 function mount(root) {
@@ -58,13 +37,14 @@ function mount(root) {
     sheet: el("dl", { class: "sheet", role: "dialog", "aria-label": "Keys of the reading loop", hidden: "" },
       ...SHEET.flatMap(([key, what]) => [el("dt", {}, key), el("dd", {}, what)])),
   };
-  ui.box = el("div", { class: "desk" }, ui.said, ui.row, ui.sheet);
+  const refused = openRefused();
+  ui.box = el("div", { class: "desk" }, ui.said, ui.row, ui.sheet, refused.node);
   root.append(ui.box);
   let component, data = {}, armed, answers = [];
   // A note that Python has yet to open: what is typed for it, and the keys after its Enter, wait.
   let wanted; // { place, text, over, after, until }
   // Digits after a key that opened no row: they answer nothing, and are nobody else's either.
-  let deaf = false, waits;
+  let deaf = false, waits, retry;
   const claimed = new Set(OWN);
   const claims = (globalThis.fontanelleClaims = {
     has: (key) => holds(key) || wanted !== undefined || claimed.has(key) || (deaf && /^\d$/.test(key)),
@@ -89,26 +69,27 @@ function mount(root) {
     })();
   }
 
-  // Keys that waited for the flags; what follows an e or E, up to Enter, is a note's.
+  // Keys that waited for what comes; what follows an e or E, up to Enter, is a note's.
   function release() {
     clearTimeout(waits);
     const held = globalThis.fontanelleHeld;
     if (held === undefined) return;
     if (performance.now() > held.until) {
       delete globalThis.fontanelleHeld;
-      say("The flags did not come: look, and answer again.", true);
+      say(`${HOLDS[held.way].late}: look, and answer again.`, true);
       return;
     }
-    const { ready, blind } = screen();
-    if (!data.answered.includes(held.id) || !ready || (data.phase === "second" && blind)) {
-      ui.said.textContent = "Locked: revealing the flags …";
+    const { ready, blind, address } = screen();
+    const there = ready && address === data.address && (!data.viewer || !!blind === (data.phase === "first"));
+    if (!data.answered.includes(held.id) || !there) {
+      ui.said.textContent = HOLDS[held.way].text;
       waits = setTimeout(release, 50);
       return;
     }
     delete globalThis.fontanelleHeld;
     globalThis.fontanelleClaims = claims;
     say(data.said.text, data.said.failed);
-    if (!data.said.failed) replay(held.keys); // not locked: they were meant for what is not shown
+    replay(held.way !== "turn" && data.said.failed ? meantHere(held) : held.keys);
   }
 
   function replay([key, ...rest]) {
@@ -193,16 +174,18 @@ function mount(root) {
     j: () => { const to = target(); if (to) arm("type", "type", to, "sure"); else say("Select a region or mark a finding first.", true); },
     f: () => finish(),
     u: () => answer("undo"),
-    N: () => answer("next"),
-    P: () => answer("previous"),
+    N: () => wait(answer("next"), "turn"),
+    P: () => wait(answer("previous"), "turn"),
     S: () => answer("skip"),
     e: () => { const to = target(); if (to?.region) focusRegion(to.region); else note("e")?.focus(); },
     E: () => note("E")?.focus(),
   };
-  function finish() {
-    const given = answer("finish");
-    if (!given || data.phase !== "first" || screen().lost) return;
-    hold(given.id);
+  const finish = () => wait(answer("finish"), data.phase === "first" ? "lock" : "save");
+
+  // What is typed next is meant for the page that comes; a server that is gone sends none.
+  function wait(given, way) {
+    if (!given || screen().lost) return;
+    hold(given.id, way);
     release();
   }
 
@@ -229,7 +212,7 @@ function mount(root) {
       return;
     }
     if (event.key === "?") { ui.sheet.hidden = !ui.sheet.hidden; return; } // the viewer shows its own beside it
-    if (event.key === "Escape") ui.sheet.hidden = true;
+    if (event.key === "Escape") { ui.sheet.hidden = true; refused.seen(); }
     if (event.repeat) return;
     const taken = armed && (event.key === "Escape" ? (arm(), true) : choose(event.key));
     if (!taken) {
@@ -287,10 +270,15 @@ function mount(root) {
     data = next.data;
     if (before.reader !== data.reader) {
       try { answers = JSON.parse(localStorage.getItem(STORED + data.reader) ?? "[]"); } catch { answers = []; }
-      if (answers.some((one) => !data.answered.includes(one.id))) setTimeout(send);
     }
+    // A new session, of a reload or of a server that came back, has heard none of them.
+    const anew = before.reader !== data.reader || before.session !== data.session;
+    if (anew && answers.some((one) => !data.answered.includes(one.id))) setTimeout(send);
     const left = answers.filter((one) => !data.answered.includes(one.id));
     if (left.length < answers.length) { answers = left; localStorage.setItem(STORED + data.reader, JSON.stringify(answers)); }
+    clearTimeout(retry);
+    if (data.again && left.length > 0) retry = setTimeout(send, RETRY_MS);
+    refused.show(data.refused);
     if (before.said?.count !== data.said.count || before.scan !== data.scan) say(data.said.text, data.said.failed);
     if (armed && (before.scan !== data.scan || before.phase !== data.phase)) armed = undefined;
     if (before.scan === data.scan && data.mark && data.mark !== before.mark && data.fresh) arm("type", "type", { region: null, mark: data.mark }, "sure");
@@ -310,6 +298,7 @@ function mount(root) {
   function destroy() {
     listeners.abort();
     clearTimeout(waits);
+    clearTimeout(retry);
     if (globalThis.fontanelleClaims === claims) globalThis.fontanelleClaims = { has: holds };
     ui.box.remove();
   }

@@ -19,10 +19,11 @@ KEPT_COUNT = 20
 
 @cache
 def _component(name: str) -> Callable[..., Any]:
+    files = [HERE / "waiting.js", HERE / "refused.js"] if name == "desk" else []
     return st.components.v2.component(
         f"fontanelle_{name}",
         css=(HERE / "desk.css").read_text(encoding="utf-8"),
-        js=script("base.js", HERE / f"{name}.js"),
+        js=script("base.js", *files, HERE / f"{name}.js"),
     )
 
 

@@ -20,7 +20,7 @@ from app.feedback.store import (
     retract_missed,
 )
 from app.review.reading import Open, open_now, viewer_said
-from app.review.said import say
+from app.review.said import failed, say
 from app.viewer.volumes import VolumeMissing, in_brain
 from core.config import settings
 from core.io.derivatives import CasePaths
@@ -94,8 +94,7 @@ def change(now: Open, root: str, id: str, **values: Any) -> bool:
             return True
         given = replace(_input(mark), id=id, session_id=state.session_id(), **values)
     except StoreError as error:
-        say(f"Not saved: {error}", failed=True)
-        return False
+        return failed("Not saved", error)
     return _append(given, "saved", supersedes=mark.id)
 
 
@@ -138,8 +137,7 @@ def withdraw(now: Open, root: str, id: str) -> bool:
                 session_id=state.session_id(),
             )
     except StoreError as error:
-        say(f"Not taken back: {error}", failed=True)
-        return False
+        return failed("Not taken back", error)
     if st.session_state.get(MARK) == root:
         del st.session_state[MARK]
     say("nothing to undo" if mark is None else "mark taken back")
@@ -150,8 +148,7 @@ def _append(given: MissedInput, done: str, supersedes: str | None = None) -> boo
     try:
         saved = add_missed(state.feedback(), given, supersedes=supersedes)
     except StoreError as error:
-        say(f"Not saved: {error}", failed=True)
-        return False
+        return failed("Not saved", error)
     say(f"{done} {saved.saved_at}" if done == "saved" else done)
     return True
 

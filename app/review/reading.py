@@ -27,7 +27,11 @@ TABLE = "region_table"
 SEATED = "reading_seated"  # id of the reader at the desk
 # What one reader of a session must not leave to the next.
 LEFT = [
-    f"reading_{name}" for name in ("said", "form", "mark", "fresh", "confirm", "turn", "skipping", "next")
+    f"reading_{name}"
+    for name in (
+        *("said", "form", "mark", "fresh", "confirm", "turn", "skipping", "next", "refused", "again"),
+        "kept",  # notes as the database holds them
+    )
 ]
 WEAK = "review_weak"  # whether regions of 2–3 SD are listed too
 

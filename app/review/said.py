@@ -13,6 +13,7 @@ import streamlit as st
 
 from app import state
 from app.cases import address
+from app.feedback.database import StoreUnreachable
 from app.feedback.drafts import AnswerDraft, answer_draft, find_draft, keep_answer, keep_draft
 from app.feedback.rows import standing_verdicts
 from app.feedback.store import (
@@ -32,12 +33,29 @@ from core.config import settings
 from core.io.derivatives import CasePaths, Region, read_regions
 
 SAID = "reading_said"  # (text, failed, count)
+FOR_GOOD = "reading_for_good"  # whether the answer that failed last was refused for good
 
 
 def say(text: str, failed: bool = False) -> None:
     """Show the reader what came of their last answer."""
-    count = st.session_state.get(SAID, ("", False, 0))[2]
-    st.session_state[SAID] = (text, failed, count + 1)
+    st.session_state[SAID] = (text, failed, count() + 1)
+
+
+def count() -> int:
+    """How often something was said."""
+    return int(st.session_state.get(SAID, ("", False, 0))[2])
+
+
+def failed(words: str, error: Exception) -> bool:
+    """Say that an answer was not kept, and note whether it never will be; False, for whoever returns it."""
+    say(f"{words}: {error}", failed=True)
+    st.session_state[FOR_GOOD] = not isinstance(error, StoreUnreachable)
+    return False
+
+
+def refused_for_good() -> bool:
+    """Whether what failed last would fail again: the answer's own fault, not the database's."""
+    return bool(st.session_state.get(FOR_GOOD, False))
 
 
 def form_id() -> str:
@@ -141,8 +159,7 @@ def name(now: Open, region: Region, id: str, what: str, value: Any) -> bool:
             say("kept for the verdict: agree, disagree or unsure?")
             return True
     except StoreError as error:
-        say(f"Not saved: {error}", failed=True)
-        return False
+        return failed("Not saved", error)
     return keep(now, region, id, answer=answer)
 
 
@@ -189,8 +206,7 @@ def keep(
             ),
         )
     except StoreError as error:
-        say(f"Not saved: {error}", failed=True)
-        return False
+        return failed("Not saved", error)
     say(f"saved {saved.saved_at}")
     return True
 
@@ -216,7 +232,8 @@ def flush_notes(now: Open) -> None:
             if (note := note_of(here, region, standing)) != standing.note and not keep(
                 here, region, new_id(), note=note
             ):
-                raise StoreError(st.session_state[SAID][0].removeprefix("Not saved: "))
+                kind = StoreError if refused_for_good() else StoreUnreachable
+                raise kind(st.session_state[SAID][0].removeprefix("Not saved: "))
 
 
 def _value(stored: str) -> VerdictValue:
@@ -239,8 +256,7 @@ def undo(id: str, now: Open) -> bool:
             pass_number=now.pass_number,
         )
     except StoreError as error:
-        say(f"Not undone: {error}", failed=True)
-        return False
+        return failed("Not undone", error)
     st.session_state.pop("reading_form", None)
     if row is None:
         say("nothing to undo")
@@ -267,6 +283,5 @@ def _take_note_back(now: Open, row: SavedVerdict) -> bool:
             )
             remember_kept(f"{now.reader.id}.{analysis_key(now)}.{row.region_id}", standing.note)
     except StoreError as error:
-        say(f"Not undone: {error}", failed=True)
-        return False
+        return failed("Not undone", error)
     return True

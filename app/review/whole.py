@@ -16,7 +16,7 @@ from app.review import marks
 from app.review.classes import INADEQUATE, classification, label
 from app.review.progress import following, open_order, ordered, standing
 from app.review.reading import Open, open_now, viewer_said
-from app.review.said import flush_notes, say, verdicts
+from app.review.said import failed, flush_notes, say, verdicts
 from core.io.derivatives import DerivativesError
 
 NEXT = "reading_next"  # address of the case to go on with
@@ -45,8 +45,7 @@ def choose(now: Open, **changes: Any) -> bool:
     try:
         change_read(state.feedback(), reader_id=now.reader.id, scan=now.scan, phase=now.phase, **changes)
     except StoreError as error:
-        say(f"Not kept: {error}", failed=True)
-        return False
+        return failed("Not kept", error)
     return True
 
 
@@ -107,8 +106,7 @@ def finish(now: Open, id: str, note: str | None = None, here: bool = True) -> bo
             state.feedback(), _input(now, given, id)
         )
     except (StoreError, DerivativesError) as error:
-        say(f"Not saved: {error}", failed=True)
-        return False
+        return failed("Not saved", error)
     st.session_state.pop(CONFIRM, None)
     if now.phase == "first" and saved.classification != INADEQUATE:
         say(f"first read locked {saved.saved_at}; the flags are shown")

@@ -43,21 +43,25 @@ function activeClock(report, signal) {
   };
 }
 
-// Asks the server every few seconds whether it is there; `tell(true or false)` when that changes.
+const ASK_MS = 2000, AGAIN_MS = 400; // between two questions; after one that nobody answered
+const SILENCE_MS = 4000; // a busy server may take its time
+
+// Asks the server every two seconds whether it is there; `tell(true or false)` when that changes. One that is gone
+// refuses at once, and is noticed within 2.5 s.
 function watchServer(url, tell, signal) {
   let there = true, missed = 0, timer;
   async function ask() {
     clearTimeout(timer);
     let answer = false;
-    try { answer = (await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(4000) })).ok; } catch { answer = false; }
+    try { answer = (await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(SILENCE_MS) })).ok; } catch { answer = false; }
     if (signal.aborted) return;
     missed = answer ? 0 : missed + 1;
     // One miss can be a hiccup, two are a loss.
     if (answer !== there && (answer || missed >= 2)) tell(there = answer);
-    timer = setTimeout(ask, document.hidden ? 30_000 : missed > 0 ? 1500 : 5000);
+    timer = setTimeout(ask, document.hidden ? 30_000 : missed === 1 ? AGAIN_MS : ASK_MS);
   }
   for (const type of ["online", "offline"]) window.addEventListener(type, ask, { signal });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); }, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
-  timer = setTimeout(ask, 5000);
+  timer = setTimeout(ask, ASK_MS);
 }

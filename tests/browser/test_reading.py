@@ -10,6 +10,12 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Server, Tab
 
+# In the browser: every answer by key is kept, or was refused.
+NOTHING_WAITS = (
+    "() => Object.entries(localStorage).every(([key, kept]) => !key.startsWith('fontanelle.answers.') "
+    "|| kept === '[]')"
+)
+
 
 def rows(server: Server, table: str, columns: str, reader: str) -> list[tuple]:
     """What the database holds of one reader, oldest first."""
@@ -99,3 +105,34 @@ def test_model_and_case_change(tab: Tab) -> None:
     tab.shows(tab.server.cases["PSR"])
     tab.page.locator(".st-key-review_previous button").first.click()
     tab.shows(tab.server.cases["LAS"])
+
+
+def test_an_answer_refused_for_good_is_shown_until_it_was_seen(tab: Tab) -> None:
+    """It lies in the browser before others, as one that an earlier session could not get rid of."""
+    tab.review(tab.server.cases["RAS"], "Ref")
+    for key in "na":
+        tab.page.keyboard.press(key)
+    expect(tab.page.get_by_text("1 of 2 regions read")).to_be_visible()
+    tab.page.wait_for_function(NOTHING_WAITS)
+    tab.page.evaluate(
+        """() => {
+          const key = Object.keys(localStorage).find((one) => one.startsWith("fontanelle.answers."));
+          const none = { map: "volume", hash: null, mark: null, active: null, note: null, remark: null };
+          const old = { id: crypto.randomUUID(), what: "agree", value: "", address: "gone", region: "vr09" };
+          const broken = { id: crypto.randomUUID(), what: "class" };
+          const first = { ...none, ...old, phase: "second", session: "s" };
+          localStorage.setItem(key, JSON.stringify([first, broken]));
+        }"""
+    )
+    tab.page.reload()
+    refused = tab.page.get_by_role("alert").filter(has_text="Not saved, and not sent again")
+    expect(refused).to_contain_text("agree, region vr09 of a scan that is not here any more")
+    for key in "nd":
+        tab.page.keyboard.press(key)
+    expect(tab.page.get_by_text("1 of 2 regions read")).to_be_visible()
+    expect(refused).to_be_visible()
+    tab.page.keyboard.press("Escape")
+    tab.page.keyboard.press("Escape")
+    expect(refused).to_be_hidden()
+    tab.page.wait_for_function(NOTHING_WAITS)
+    assert rows(tab.server, "verdict", "region_id, verdict", "Ref")[-1][1] == "disagree"

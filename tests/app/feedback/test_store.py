@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from app.feedback.database import StoreUnreachable
 from app.feedback.store import (
     MissedInput,
     Store,
@@ -238,11 +239,33 @@ def test_locked_database_is_a_plain_sentence(store: Store, monkeypatch: pytest.M
     monkeypatch.setattr("app.feedback.database.BUSY_SECONDS", 0)
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError, match=r"is busy; nothing was saved\. Please try again"):
+    with pytest.raises(StoreUnreachable, match=r"is busy; nothing was saved\. Please try again"):
         add_verdict(store, given(reader.id))
     assert history(store, **CASE, reader_id=reader.id) == [], "readers don't wait for writers"
     blocker.execute("ROLLBACK")
     blocker.close()
+    assert add_verdict(store, given(reader.id)).seq == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"verdict": "perhaps"}, {"confidence": 9}, {"reader_id": 99}, {"id": "no UUID"}],
+)
+def test_what_the_content_is_refused_for_is_refused_for_good(store: Store, changes: dict[str, Any]) -> None:
+    reader = reader_for(store, "Ada", "typed")
+    with pytest.raises(StoreError) as refused:
+        add_verdict(store, given(**({"reader_id": reader.id} | changes)))
+    assert not isinstance(refused.value, StoreUnreachable)
+
+
+def test_a_database_that_is_gone_may_come_back(store: Store) -> None:
+    reader, path = reader_for(store, "Ada", "typed"), Path(str(store.engine.url.database))
+    path.rename(path.with_name("aside"))
+    path.mkdir()
+    with pytest.raises(StoreUnreachable):
+        add_verdict(store, given(reader.id))
+    path.rmdir()
+    path.with_name("aside").rename(path)
     assert add_verdict(store, given(reader.id)).seq == 1
 
 

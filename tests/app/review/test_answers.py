@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from app import routes
 from app.cases import address
+from app.feedback.database import transaction
 from app.feedback.drafts import keep_preference
 from app.feedback.reads import events_of
 from app.feedback.store import current_verdicts, history, new_id, reader_for
@@ -149,6 +151,15 @@ def test_the_next_reader_of_a_session_does_not_hear_the_last_ones_answer(case: C
     at.session_state["reader"] = reader_for(store(), "Bob", "typed")
     ran(at)
     assert "2A" not in components(at)["desk"]["said"]["text"]
+
+
+def test_the_next_reader_of_a_session_is_not_sent_the_last_ones_notes(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    typed(at, "region", "left horn")
+    assert "left horn" in components(at)["note"]["kept"].values()
+    at.session_state["reader"] = reader_for(store(), "Bob", "typed")
+    ran(at)
+    assert components(at)["note"]["kept"] == {}
 
 
 def test_save_goes_on_round_the_list_and_says_when_all_is_read(case: CaseRecord) -> None:
@@ -330,3 +341,70 @@ def test_the_address_follows_the_open_case(case: CaseRecord) -> None:
     ran(at)
     assert at.session_state["reading"].record == now
     assert at.query_params["case"] in (address(now)[:16], [address(now)[:16]])
+
+
+def refused(at: Any) -> list[str]:
+    """What the desk tells of answers that were refused for good."""
+    return [words for _, words in components(at)["desk"]["refused"]]
+
+
+def test_an_answer_refused_for_good_is_told_and_the_next_is_heard(case: CaseRecord) -> None:
+    """It would be refused each time that it is sent."""
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    taken, *more = queued(at, case, ("agree", ""), ("disagree", ""), ("class", "2A"))
+    call(at, answers.on_answers, **{desk.DESK: {"answers": [taken | {"id": "no UUID"}, *more]}})
+    assert refused(at) == [
+        "agree, region vr01 of sub-a_ses-01: 'no UUID' is not a UUID such as new_id() makes."
+    ]
+    assert said(case) == [("vr01", "disagree", "", None)]
+    assert components(at)["desk"]["answered"] == ["no UUID", *(one["id"] for one in more)]
+    assert components(at)["desk"]["again"] is False
+
+
+def test_an_answer_that_can_t_be_read_holds_up_nothing(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    old, more = queued(at, case, ("agree", ""), ("unsure", ""))
+    del old["phase"]  # of a page of an earlier version
+    call(at, answers.on_answers, **{desk.DESK: {"answers": [old, more]}})
+    assert "can't be read (KeyError('phase'))" in refused(at)[0]
+    assert said(case) == [("vr01", "unsure", "", None)]
+
+
+def test_what_one_of_several_answers_lacked_is_told_beside_the_others(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    keyed(at, case, ("agree", ""), ("disagree", ""), region="gone")
+    assert refused(at) == [
+        "agree, region gone of sub-a_ses-01: the answer named no region of this analysis. Answer again."
+    ]
+    assert "named no region" in text(at), "of the last, the line tells"
+
+
+@pytest.mark.parametrize("words", ["database is locked", "server closed the connection unexpectedly"])
+def test_a_database_that_is_gone_for_a_while_is_asked_again(
+    case: CaseRecord, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    sent = queued(at, case, ("agree", ""), ("class", "2A"))
+
+    def locked(*_: Any, **__: Any) -> None:
+        with transaction(store(), write=True):
+            raise OperationalError("INSERT", {}, Exception(words))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.review.said.add_verdict", locked)
+        call(at, answers.on_answers, **{desk.DESK: {"answers": sent}})
+    assert components(at)["desk"]["answered"] == []
+    assert components(at)["desk"]["again"] is True
+    assert refused(at) == []
+    assert said(case) == []
+    call(at, answers.on_answers, **{desk.DESK: {"answers": sent}})
+    assert said(case) == [("vr01", "agree", "", None)]
+    assert components(at)["desk"]["again"] is False
+
+
+def test_a_note_of_a_refused_answer_stays_with_the_reader(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    (sent,) = queued(at, case, ("agree", ""))
+    call(at, answers.on_answers, **{desk.DESK: {"answers": [sent | {"id": "no UUID", "note": "left horn"}]}})
+    assert said(case) == []
+    assert components(at)["note"]["kept"] == {}, "the browser must not forget it"
