@@ -1,7 +1,14 @@
-"""Who reads. A login or a proxy's header where one is configured, else a typed name, marked as unverified."""
+"""Who reads. A login or a proxy's header where one is configured, else a typed name, marked as unverified.
+
+A typed name outlives a reload of its browser tab, by the tab's own storage (identity.js). No other tab has
+it, and no address or cookie.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -12,7 +19,14 @@ from core.config import settings
 
 READER = "reader"
 LAST = "reader_last"  # name given in this browser session before "Change reader"
+KEEPER = "reader_keeper"
+BACK = "reader_back"  # whether the name was just taken up again after a reload
 NEW = "Someone else …"
+# The form does not flash up before identity.js has looked for a name that the tab has kept.
+STYLE = """<style>
+@keyframes fontanelle-asks {from {visibility: hidden;} to {visibility: visible;}}
+html:not([data-fontanelle-reader]) .st-key-who_box {animation: fontanelle-asks 0s 5s both;}
+</style>"""
 # Keys of st.user that name a person, best first.
 CLAIMS = ("email", "preferred_username", "name", "sub")
 
@@ -100,16 +114,20 @@ def ask(store: Store) -> None:
         st.error("The proxy in front of this server sent no user name; reading needs one.")
         return
     readers = [reader.name for reader in list_readers(store, "typed")]
-    st.subheader("Who is reading?", anchor=False)
-    st.caption("Demo mode: the name is kept beside your verdicts, but nobody checks it.")
-    with st.form("who", border=False, width=420):
-        chosen: str | None = NEW
-        if readers:
-            last = st.session_state.get(LAST)
-            index = readers.index(last) if last in readers else None
-            chosen = st.selectbox("Reader", [*readers, NEW], index, key="who_known", placeholder="Choose…")
-        typed = st.text_input("Your name", key="who_typed", max_chars=200, placeholder="e.g. A. Reader")
-        go = st.form_submit_button("Continue", type="primary", key="who_continue")
+    st.html(STYLE)
+    with st.container(key="who_box"):
+        st.subheader("Who is reading?", anchor=False)
+        st.caption("Demo mode: the name is kept beside your verdicts, but nobody checks it.")
+        with st.form("who", border=False, width=420):
+            chosen: str | None = NEW
+            if readers:
+                last = st.session_state.get(LAST)
+                index = readers.index(last) if last in readers else None
+                chosen = st.selectbox(
+                    "Reader", [*readers, NEW], index, key="who_known", placeholder="Choose…"
+                )
+            typed = st.text_input("Your name", key="who_typed", max_chars=200, placeholder="e.g. A. Reader")
+            go = st.form_submit_button("Continue", type="primary", key="who_continue")
     name = typed.strip() or ("" if chosen is None or chosen == NEW else chosen)
     if go and name == "":
         st.error("Give your name first.")
@@ -125,13 +143,45 @@ def forget() -> None:
         st.session_state[LAST] = reader.name
 
 
+@cache
+def _keeper() -> Callable[..., Any]:
+    return st.components.v2.component(
+        "fontanelle_identity", js=Path(__file__).with_name("identity.js").read_text(encoding="utf-8")
+    )
+
+
+def _take_up() -> None:
+    """The tab has kept a name from before a reload: it counts where that reader is known here."""
+    if READER in st.session_state:
+        return
+    kept = (st.session_state.get(KEEPER) or {}).get("name")
+    try:
+        found = next((one for one in list_readers(feedback(), "typed") if one.name == kept), None)
+    except StoreError:
+        return  # the page says what is wrong with the store
+    if found is None:
+        st.session_state[LAST] = ""  # as after "Change reader": the tab forgets it
+    else:
+        st.session_state[READER], st.session_state[BACK] = found, True
+
+
 def badge() -> None:
-    """Sidebar line: who reads, and whether that is verified."""
+    """Sidebar line: who reads, and whether that is verified; a typed name is kept for a reload."""
     try:
         reader = current_reader()
+        typed = source() == "typed"
     except StoreError as error:
         st.sidebar.error(str(error))
         return
+    if typed:
+        with st.sidebar:
+            name = "" if reader is None else reader.name
+            forgotten = reader is None and LAST in st.session_state
+            _keeper()(key=KEEPER, data={"name": name, "forgotten": forgotten}, on_name_change=_take_up)
+    if st.session_state.pop(BACK, False) and reader is not None:
+        st.toast(
+            f"Reading as **{_plain(reader.name)}**, as before. Not you? *Change reader* is in the sidebar."
+        )
     if reader is None:
         return
     if reader.source == "typed":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,52 @@ def test_coordinators(
     monkeypatch.setenv("FONTANELLE_COORDINATORS", named)
     settings.cache_clear()
     assert identity.is_coordinator(reader) is expected
+
+
+def keeper(at: AppTest) -> dict[str, Any]:
+    """What the tab's own storage is told."""
+    return json.loads(at.get("bidi_component")[0].proto.json)
+
+
+def come_back(at: AppTest, name: str) -> AppTest:
+    """A new session of the tab, in which its storage gives the name back."""
+    session = {name_: at.session_state[name_] for name_ in at.session_state} | {
+        identity.KEEPER: {"name": name}
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identity.st, "session_state", session)
+        identity._take_up()
+    for key in (identity.READER, identity.LAST, identity.BACK):
+        if key in session:
+            at.session_state[key] = session[key]
+    return at.run()
+
+
+def test_a_name_outlives_a_reload_of_its_tab(data_dir: Path) -> None:
+    first = AppTest.from_function(page, default_timeout=20).run()
+    assert keeper(first) == {"name": "", "forgotten": False}
+    first.text_input(key="who_typed").set_value("Ada *b*")
+    first.button[0].click().run()
+    assert keeper(first) == {"name": "Ada *b*", "forgotten": False}
+    again = come_back(AppTest.from_function(page, default_timeout=20).run(), "Ada *b*")
+    assert again.title[0].value == "Ada *b*"
+    assert r"Reading as **Ada \*b\***, as before. Not you?" in again.toast[0].value
+    assert not again.run().toast, "said once"
+    again.button(key="change_reader").click().run()
+    assert keeper(again) == {"name": "", "forgotten": True}, "the tab forgets who left"
+
+
+def test_a_name_that_is_not_known_here_is_asked_for(data_dir: Path) -> None:
+    """The tab's storage is the browser's: it gives nobody a name that was not typed here."""
+    at = come_back(AppTest.from_function(page, default_timeout=20).run(), "Eve")
+    assert not at.title
+    assert keeper(at) == {"name": "", "forgotten": True}
+    assert list_readers(open_store(settings().store_url), "typed") == []
+
+
+def test_a_name_kept_by_the_tab_changes_nobody_who_reads(data_dir: Path) -> None:
+    store = open_store(settings().store_url)
+    reader_for(store, "Bob", "typed")
+    at = AppTest.from_function(page, default_timeout=20)
+    at.session_state["reader"] = reader_for(store, "Ada", "typed")
+    assert come_back(at.run(), "Bob").title[0].value == "Ada"

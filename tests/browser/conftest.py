@@ -123,8 +123,14 @@ class Tab:
         self.name(reader)
 
     def name(self, reader: str) -> None:
-        """Give the reader's name where the app asks for it."""
+        """Give the reader's name where the app asks for it; a tab keeps its own through a reload."""
+        kept = self.page.evaluate("sessionStorage.getItem('fontanelle.reader')")
+        if kept == reader:
+            return
         field = self.page.get_by_label("Your name")
+        if kept is not None:
+            self.page.evaluate("sessionStorage.removeItem('fontanelle.reader')")
+            self.page.reload()
         field.or_(self.viewer).first.wait_for(timeout=PATIENCE_MS)
         if field.is_visible():
             field.fill(reader)

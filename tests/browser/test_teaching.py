@@ -216,7 +216,6 @@ def test_a_whole_lesson(seats: tuple[Seat, Seat, Seat], tmp_path: Path) -> None:
 
         # The teacher reloads, and is where the class is.
         teacher.page.reload()
-        name_teacher(teacher)
         teacher.shows(0)
         expect(teacher.lesson).to_have_attribute("data-committed", "1")
         for seat in seats:
@@ -287,7 +286,6 @@ def test_a_lesson_outlives_its_server(browser: Browser, tmp_path: Path) -> None:
             ann.page.reload()
             ann.shows(0)
             expect(ann.page.get_by_label("Note on mark 2")).to_be_visible()
-            name_teacher(teacher)
             teacher.shows(0)
             teacher.button("Reveal").click()
             expect(ann.page.locator(".score")).to_contain_text("of 2 lesions found")
