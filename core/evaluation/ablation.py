@@ -70,7 +70,7 @@ def _seconds(bench: Bench, networks: Sequence[Network], syn: bool) -> float:
     restorers = kinds.count("restorer")
     auto, sampled = len(kinds) - restorers, "vae" in kinds
     rows = 31 + 10 * restorers + 2 * auto + (16 if restorers else 0) + (8 if auto > 1 else 0)
-    rows += (11 if sampled else 0) + (11 if syn else 0)
+    rows += (11 if sampled else 0) + syn * (15 if restorers else 11)
     patches = (cases + min(by_patches.NORMALS, len(bench.training))) * by_patches.SECONDS * (1 + 1 / 8)
     passes = float(len(kinds)) + (by_variant.ROUNDS + by_variant.PARTS) * ((restorers > 0) + sampled)
     passes += by_variant.SAMPLES * by_variant.SAMPLE_SHARE * sampled

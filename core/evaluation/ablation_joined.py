@@ -72,7 +72,7 @@ def joined_rows(
     def ready(maps: Maps) -> list[Array]:
         return scaled(bench, smoothed(bench, maps, 2.0))
 
-    sharp, log = ready(views["non-local"]), ready(views["log intensity"])
+    sharp = ready(views["non-local"])
     others = {name: maps for name, maps in views.items() if name != "non-local"}
     for name, maps in (others | {f"non-local at {2 * bench.voxel_mm:g} mm": wide}).items():
         other = ready(maps)
@@ -82,9 +82,11 @@ def joined_rows(
         other = ready(maps)
         for power in (1.0, 2.0):
             yield idea, f"{name} × non-local, {WORDS[power]} mean", means(other, sharp, power)
-    for name in restorers[:1]:
-        other = ready(views[name])
-        for power in POWERS:
-            yield idea, f"{name} × log intensity, {WORDS[power]} mean", means(other, log, power)
-        three = [(a + b + c) / np.float32(3) for a, b, c in zip(other, sharp, log, strict=True)]
-        yield idea, f"{name} + non-local + log intensity, mean", three
+    for first in restorers[:1]:
+        restored = ready(views[first])
+        for name in (name for name in views if name.startswith("log intensity")):
+            other = ready(views[name])
+            for power in POWERS:
+                yield idea, f"{first} × {name}, {WORDS[power]} mean", means(restored, other, power)
+            three = [(a + b + c) / np.float32(3) for a, b, c in zip(restored, sharp, other, strict=True)]
+            yield idea, f"{first} + non-local + {name}, mean", three

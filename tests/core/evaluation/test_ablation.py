@@ -75,6 +75,7 @@ def test_every_idea_has_a_row_once_and_progress_arrives(monkeypatch: pytest.Monk
         assert table["score"].str.contains(what).any(), what
     for label in ("restorer", "candidate"):
         assert f"{label} × non-local, quadratic mean" in set(table["score"])
+    assert "restorer × log intensity after SyN, quadratic mean" in set(table["score"])
     # Only the first of a kind is tried in more ways.
     assert not table["score"].str.contains("candidate, log residual, refined").any()
     fractions = [fraction for _, fraction in told]
