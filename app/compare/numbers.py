@@ -11,20 +11,12 @@ import streamlit as st
 from app.compare import downloads, view
 from app.compare.analyses import Analyses
 from app.compare.measures import BAND_ORDER, STRONG, Measure, by_place, measures, normals_of, validation_of
-from app.review.table import ordinal
+from app.review.table import BAND_WORDS, ordinal
 from core.anomaly.bands import REGION_BANDS
 from core.anomaly.normative import Validation
 from core.config import settings
 from core.io.derivatives import MapName, read_regions
 
-BAND_WORDS = {
-    "-4": "≤ −4",
-    "-4..-3": "−4 to −3",
-    "-3..-2": "−3 to −2",
-    "2..3": "2 to 3",
-    "3..4": "3 to 4",
-    "4": "≥ 4",
-}
 REGION_WORDS = {"2-3": "2–3", "3-4": "3–4", "4+": "4+", STRONG: "3 SD and more"}
 # Sections of the table: columns by name and band, and how a value is written.
 SECTIONS: dict[str, list[tuple[str, str, str, str]]] = {

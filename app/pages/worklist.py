@@ -251,6 +251,8 @@ def table(
         return
     st.caption(f"{len(shown)} of {len(mine)} cases shown. Click a row to open it.")
     frame = pd.DataFrame(rows)
+    if "Note" in frame:
+        frame.insert(2, "Note", frame.pop("Note"))  # why a row can't be read, in sight
     # Columns in which nobody said anything say nothing.
     empty = [one for one in ("Label", "Split", "Site", "Skipped because", "My class") if one in frame]
     frame = frame.drop(columns=[one for one in empty if frame[one].fillna("").eq("").all()])

@@ -12,6 +12,15 @@ from core.anomaly.score import outside_normals
 from core.io.derivatives import CaseRecord, MapName, Region
 
 STRENGTH = {"4+": 0, "3-4": 1, "2-3": 2}
+# Rows of the band table, in SD.
+BAND_WORDS = {
+    "-4": "≤ −4",
+    "-4..-3": "−4 to −3",
+    "-3..-2": "−3 to −2",
+    "2..3": "2 to 3",
+    "3..4": "3 to 4",
+    "4": "≥ 4",
+}
 VERDICTS = {"agree": "✓", "disagree": "✗", "unsure": "?"}
 
 

@@ -8,7 +8,7 @@ from app.report.offer import report_button
 from app.review import preparation
 from app.review.figure import overlay_figure
 from app.review.reading import Open
-from app.review.table import score_lines
+from app.review.table import BAND_WORDS, score_lines
 from app.viewer.volumes import VolumeMissing
 from core.io.derivatives import CasePaths
 
@@ -75,7 +75,7 @@ def _scores(now: Open) -> None:
     rows = now.record.bands.get(now.name, [])
     bands.dataframe(
         {
-            "Band (SD)": [row.band.replace("-", "−").replace("..", " to ") for row in rows],
+            "Band (SD)": [BAND_WORDS[row.band] for row in rows],
             "% of brain voxels": [row.percent for row in rows],
             "2D clusters": [row.clusters for row in rows],
             "Mean cluster (voxels)": [row.mean_cluster_size for row in rows],
