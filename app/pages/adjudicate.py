@@ -22,7 +22,7 @@ PER_ROW = 3  # buttons
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.6rem 1.5rem 1rem; max-width: 1900px;}
 .stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .6rem;}
-.stMainBlockContainer h1, .stMainBlockContainer h3 {padding: 0;}
+.stMainBlockContainer h1 {padding: 0 0 1rem;}
 </style>"""
 
 
