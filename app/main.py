@@ -19,7 +19,8 @@ STYLE = """<style>
    pages that show images take the room that there is. What scrolls goes under the bar, not through it. */
 .stAppHeader {height: 2.5rem; min-height: 2.5rem; background: #fff;}
 .stMainBlockContainer {max-width: 1500px; padding: 3rem 2.5rem 2rem;}
-.stMain [data-testid="stMarkdownContainer"] :is(p, li) {max-width: 85ch;}
+.stMain :is([data-testid="stMarkdownContainer"], [data-testid="stCaptionContainer"]) :is(p, li) {
+  max-width: 85ch;}
 /* A command begins on a line of its own rather than break at a hyphen. */
 [data-testid="stMarkdownContainer"] :not(pre) > code {display: inline-block; max-width: 100%;}
 /* Streamlit's own are too faint for WCAG AA. */
