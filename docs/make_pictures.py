@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from playwright.sync_api import TimeoutError as PatienceError
@@ -41,6 +43,7 @@ TAUGHT = "sub-synth108_ses-01"  # the large infarct of the demo
 READ = 7  # scans that both readers have read
 SIZE = {"width": 1440, "height": 900}
 LARGEST = 245_000  # bytes a picture
+GROUNDS = 8  # colours that most of a page has: white, the sidebar's, lines
 VIVID = 60  # between the largest and the smallest of red, green and blue, 0 to 255
 PATIENCE_MS = 60_000
 STILL = """() => !document.querySelector(
@@ -73,12 +76,19 @@ def still(page: Page) -> None:
         page.wait_for_timeout(250)
 
 
+def most_frequent(pixels: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """The ``count`` colours, (n, 3), that most of the pixels (m, 3) have."""
+    found, often = np.unique(pixels, axis=0, return_counts=True)
+    return found[np.argsort(-often, kind="stable")][:count]
+
+
 def palette_of(picture: Image.Image, colours: int) -> Image.Image:
-    """A palette that keeps the most frequent vivid colours as they are, for legends."""
+    """A palette that keeps the page's grounds and, for legends, the most frequent vivid colours."""
     pixels = np.asarray(picture).reshape(-1, 3)
     vivid = np.ptp(pixels.astype(int), axis=1) > VIVID
-    found, often = np.unique(pixels[vivid], axis=0, return_counts=True)
-    kept = found[np.argsort(-often, kind="stable")][: colours // 3]
+    kept = np.concatenate(
+        [most_frequent(pixels[~vivid], GROUNDS), most_frequent(pixels[vivid], colours // 4)]
+    )
     rest = Image.fromarray(pixels[~vivid][None]).quantize(colours - len(kept), Image.Quantize.MEDIANCUT)
     palette = Image.new("P", (1, 1))
     palette.putpalette([*kept.ravel().tolist(), *(rest.getpalette() or [])])
@@ -112,6 +122,10 @@ def press(page: Page, name: str) -> None:
 
 def enter(page: Page, address: str, reader: str) -> None:
     """Open a page of the app as ``reader``."""
+    page.goto(address)
+    page.evaluate("() => sessionStorage.clear()")  # the tab keeps the name of whoever sat here before
+    page.reload()
+    page.evaluate("sessionStorage.removeItem('fontanelle.reader')")  # of whom the tab showed before
     page.goto(address)
     page.get_by_label("Your name").last.fill(reader)
     page.get_by_role("button", name="Continue").click()
@@ -180,6 +194,18 @@ def draw_reading(page: Page, url: str, shown: CaseRecord, unread: CaseRecord) ->
 def draw_study(page: Page, url: str) -> None:
     """The coordinator: assign, agreement, adjudication; and what the engineer looks at."""
     enter(page, f"{url}/assign", TEACHER)
+    page.get_by_role("tab", name="New batch").click()
+    page.get_by_label("Name of the batch").fill("Second pilot")
+    page.get_by_role("button", name=re.compile("Take all")).click()
+    still(page)
+    for reader in READERS:
+        page.get_by_role("combobox", name=re.compile("Readers")).first.fill(reader)
+        page.get_by_role("option", name=reader, exact=True).click()
+        still(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Make the batch").scroll_into_view_if_needed()
+    page.mouse.move(5, 700)
+    still(page)
     keep(page, "assign")
     for title, name in (
         ("Agreement", "agreement"),
