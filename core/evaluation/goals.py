@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.evaluation.baselines import FUSED, VOLUME
-from core.evaluation.cohort import CASE_SCORES, values_of
+from core.evaluation.cohort import CASE_SCORES, span, values_of
 from core.evaluation.lesions import SIZES
 from core.evaluation.localisation import SCORES, Scored, sensitivity
 from core.evaluation.metrics import auroc, auroc_estimate
@@ -38,11 +38,16 @@ def _best(scored: Sequence[Scored]) -> Scored | None:
     return max(scored, key=_mean_ap, default=None)
 
 
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _by_size(lesions: pd.DataFrame, ours: Scored, measure: str) -> str:
     mine = lesions[(lesions["scorer"] == ours.scorer) & (lesions["map"] == ours.map)]
     mine = mine[mine["class"] == "size"]
     parts = [
-        f"{line['name']} {line[measure]:.2f} ({line['lesions']} lesions)" for line in mine.to_dict("records")
+        f"{line['name']} {line[measure]:.2f} ({counted(line['lesions'], 'lesion')})"
+        for line in mine.to_dict("records")
     ]
     return "by size: " + ", ".join(parts)
 
@@ -105,9 +110,7 @@ def _cases(ours: Scored, subjects: pd.DataFrame, seed: int) -> dict[str, Any]:
         return _line(goal, CASE_AUC, UNKNOWN, ["normal or abnormal test scans are missing"])
     said = [f"by {CASE_SCORES[score]}"]
     if areas := _paper_areas(subjects):
-        said.append(
-            f"the paper's volume MSE {min(areas):.2f} to {max(areas):.2f} in {len(areas)} of its networks"
-        )
+        said.append(f"the paper's volume MSE {span(areas)} ({len(areas)} of its 8 networks)")
     largest = {case: max(row["volumes_mm3"]) for case, row in zip(ours.cases, ours.abnormals, strict=True)}
     sick = mine[(mine["group"] == ABNORMAL) & mine["case"].isin(largest.keys())].dropna(subset=[score])
     volumes = sick["case"].map(largest).to_numpy(np.float64)
@@ -115,7 +118,7 @@ def _cases(ours: Scored, subjects: pd.DataFrame, seed: int) -> dict[str, Any]:
     for name, low, high in SIZES:
         part = sick[score].to_numpy(np.float64)[(volumes >= low) & (volumes < high)]
         if part.size:
-            parts.append(f"{name} {_area(normal, part):.2f} ({part.size} scans)")
+            parts.append(f"{name} {_area(normal, part):.2f} ({counted(part.size, 'scan')})")
     said.append("by size of a scan's largest lesion: " + ", ".join(parts))
     return _line(goal, CASE_AUC, auroc_estimate(normal, abnormal, seed), said)
 

@@ -99,7 +99,7 @@ def test_the_case_score_is_named_beforehand_even_where_another_is_better() -> No
     assert line["reached"] == pytest.approx(17 / 18)
     assert line["met"] is False
     assert line["evidence"] == (
-        "by mean |fused z| of the top 0.1 %; the paper's volume MSE 0.50 to 0.94 in 2 of its networks; "
+        "by mean |fused z| of the top 0.1 %; the paper's volume MSE 0.5 to 0.94 (2 of its 8 networks); "
         "by size of a scan's largest lesion: 100 to 1000 mm³ 0.89 (3 scans), 1 ml and more 1.00 (3 scans)"
     )
     (_, _, line) = goals(cohort(fused_top=RISING, case_score=[9.0] * 3 + [1.0] * 6)).to_dict("records")
