@@ -7,12 +7,12 @@ import pandas as pd
 
 # Lines that share these cells show them once.
 GROUPED = {"lesions": ["method", "fitted on", "class", "name"]}
-LEFT_OUT = {"lesions": ["scorer", "map"]}  # said by the method
+LEFT_OUT = {name: ["scorer", "map"] for name in ("lesions", "localisation")}  # said by the method
 NOTHING = "–"
 
 
-def number(value: object) -> str:
-    """Three significant digits of a fraction; whole numbers as they are; a dash for none."""
+def number(value: object, digits: int = 3) -> str:
+    """``digits`` significant digits of a fraction; whole numbers as they are; a dash for none."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if not isinstance(value, float | np.floating):
@@ -20,7 +20,7 @@ def number(value: object) -> str:
     plain = float(value)
     if not np.isfinite(plain):
         return NOTHING
-    shown = f"{plain:.3g}"
+    shown = f"{plain:.{digits}g}"
     return shown if "e" not in shown or abs(plain) < 1 else f"{plain:.0f}"
 
 
@@ -41,7 +41,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         if stem is not None:
             ends = table[[f"{stem}_low", f"{stem}_high"]].to_numpy(np.float64)
             cells = [
-                f"{cell} ({number(low)} to {number(high)})" if np.isfinite([low, high]).all() else cell
+                f"{cell} ({number(low, 2)} to {number(high, 2)})" if np.isfinite([low, high]).all() else cell
                 for cell, (low, high) in zip(cells, ends, strict=True)
             ]
         found[column.replace("_", " ")] = cells
@@ -49,11 +49,15 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def html_table(name: str, table: pd.DataFrame) -> str:
-    """A table of ``TITLES`` as HTML; what a line shares with the one above is left blank where it groups."""
+    """A table of ``TITLES`` as HTML; what a line shares with the one above is left blank where it groups.
+
+    An interval is not broken over two lines.
+    """
     shown = readable(table.drop(columns=LEFT_OUT.get(name, []), errors="ignore"))
     same = np.ones(len(shown), bool)
     blank = {}
     for column in GROUPED.get(name, []):
         same &= (shown[column] == shown[column].shift()).to_numpy(bool)
         blank[column] = shown[column].mask(same, "")
-    return str(shown.assign(**blank).to_html(index=False, border=0))
+    whole = shown.assign(**blank).replace(r"\((\S+) to (\S+)\)", "(\\1\u00a0to\u00a0\\2)", regex=True)
+    return str(whole.to_html(index=False, border=0))

@@ -229,7 +229,8 @@ def page(evaluation: Evaluation) -> str:
 
 STYLE = (
     "body{font:15px/1.45 system-ui,sans-serif;max-width:1200px;margin:2em auto;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse;font-size:13px;margin:.7em 0}td,th{padding:2px 9px;text-align:left}"
+    "table{border-collapse:collapse;font-size:13px;margin:.7em 0}"
+    "td,th{padding:2px 9px;text-align:left;vertical-align:top}"
     "tr:nth-child(even){background:#f5f5f5}.warn{background:#fff3cd;padding:.6em 1em}code{background:#eee}"
     "summary{cursor:pointer;margin:.4em 0}details{overflow-x:auto}"
 )

@@ -63,4 +63,12 @@ def test_a_group_names_itself_once_and_words_are_escaped() -> None:
         ["", "", "", "spot"],
         ["m2", "normals", "type", "cyst"],
     ]
-    assert "scorer" in html_table("localisation", table)
+    assert "scorer" in html_table("summary", table)
+
+
+def test_an_interval_stays_on_one_line() -> None:
+    table = pd.DataFrame({"ap": [0.48765], "ap_low": [0.32549], "ap_high": [1.0], "said": ["1 (a to b)"]})
+    assert re.findall("<td>(.*?)</td>", html_table("localisation", table))[0] == (
+        "0.488 (0.33\u00a0to\u00a01)"
+    )
+    assert readable(table)["ap"].tolist() == ["0.488 (0.33 to 1)"]

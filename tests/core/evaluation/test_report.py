@@ -102,11 +102,11 @@ def test_goals_stand_open_on_the_page(tmp_path: Path, made: Evaluation) -> None:
         "fused",
         "lesions found",
         "0.8",
-        "0.41 (0.18 to 0.67)",
+        "0.41 (0.18\u00a0to\u00a00.67)",
         "no",
         "by size: under 100 mm³ 0.2",
     ]
-    assert page.count("0.41 (0.18 to 0.67)") == 1
+    assert page.count("0.41 (0.18\u00a0to\u00a00.67)") == 1
     assert "<h2>Goals</h2>" not in page_of(made)
     pd.testing.assert_frame_equal(read_evaluation(tmp_path).tables["goals"], goals, check_dtype=False)
 
