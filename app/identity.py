@@ -25,7 +25,7 @@ NEW = "Someone else …"
 # The form does not flash up before identity.js has looked for a name that the tab has kept.
 STYLE = """<style>
 @keyframes fontanelle-asks {from {visibility: hidden;} to {visibility: visible;}}
-html:not([data-fontanelle-reader]) .st-key-who_box {animation: fontanelle-asks 0s 5s both;}
+html:not([data-fontanelle-reader]) .st-key-who_box {animation: fontanelle-asks 0s 15s both;}
 </style>"""
 # Keys of st.user that name a person, best first.
 CLAIMS = ("email", "preferred_username", "name", "sub")

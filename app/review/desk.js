@@ -79,8 +79,8 @@ function mount(root) {
       say(`${HOLDS[held.way].late}: look, and answer again.`, true);
       return;
     }
-    const { ready, blind, address } = screen();
-    const there = ready && address === data.address && (!data.viewer || !!blind === (data.phase === "first"));
+    const { ready, blind, address } = screen(), noted = globalThis.fontanelleNotes?.case?.place === data.scan;
+    const there = ready && noted && address === data.address && (!data.viewer || !!blind === (data.phase === "first"));
     if (!data.answered.includes(held.id) || !there) {
       ui.said.textContent = HOLDS[held.way].text;
       waits = setTimeout(release, 50);

@@ -221,11 +221,12 @@ def test_a_restart_of_the_server_loses_nothing(tmp_path: Path, browser: Browser)
         expect(page.get_by_text("draft kept")).to_be_visible()
     page.keyboard.type("e base")  # while nobody listens
     with served_app(environment, tmp_path / "two.log", port=int(urlsplit(url).port or 0)):
-        tab.shows(cases["PSR"])  # the tab has kept the name
+        expect(page.get_by_text("as before. Not you?")).to_be_visible()  # the tab has kept the name
+        tab.shows(cases["PSR"])
         expect(page.get_by_label("Note on the scan")).to_have_value("blurred at the base")
         expect(page.locator(".st-key-class_2B button").first).to_have_attribute("kind", "primary")
         expect(page.get_by_text("draft kept")).to_be_visible()
-        keys(page, "f")
+        keys(page, "Escape f")  # the cursor is in the note yet
         aided(tab)
         assert rows(server, "case_read", "classification, confidence, note", "Rita") == [
             ("2B", 2, "blurred at the base")
