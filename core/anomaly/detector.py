@@ -134,8 +134,8 @@ def without(values: Sequence[Any], index: int) -> list[Any]:
     return [value for other, value in enumerate(values) if other != index]
 
 
-def _rarer(joined: Array, contrast: Array, tails: tuple[Tail, Tail]) -> Array:
-    """Of two maps as z by their own tails, at each voxel the larger."""
+def rarer(joined: Array, contrast: Array, tails: tuple[Tail, Tail]) -> Array:
+    """Of two maps (X, Y, Z), each as z by its own tail, at each voxel the larger z."""
     first, second = tail_z(joined, tails[0]), tail_z(contrast, tails[1])
     return np.where(np.abs(first) >= np.abs(second), first, second)
 
@@ -159,9 +159,9 @@ def matched(detector: Detector, views: Sequence[Views], power: float) -> tuple[D
         contrasts = [one.contrast_z for one in views if one.contrast_z is not None]
         tails = fit_tail(inside(joined, None)), fit_tail(inside(contrasts, None))
         view = replace(view, joined_tail=tails[0], tail=tails[1])
-        combined = [_rarer(a, b, tails) for a, b in zip(joined, contrasts, strict=True)]
+        combined = [rarer(a, b, tails) for a, b in zip(joined, contrasts, strict=True)]
         left_out = [
-            _rarer(a, b, (fit_tail(inside(joined, index)), fit_tail(inside(contrasts, index))))
+            rarer(a, b, (fit_tail(inside(joined, index)), fit_tail(inside(contrasts, index))))
             for index, (a, b) in enumerate(zip(joined, contrasts, strict=True))
         ]
     z = [tail_z(one, fit_tail(inside(combined, index))) for index, one in enumerate(left_out)]
@@ -174,7 +174,7 @@ def z_of(detector: Detector, views: Views) -> Array:
     joined = join(views, detector.scales, detector.power)
     if detector.fine is not None and views.contrast_z is not None:
         tails = detector.fine.joined_tail, detector.fine.tail
-        joined = _rarer(joined, views.contrast_z, tails)
+        joined = rarer(joined, views.contrast_z, tails)
     return tail_z(joined, detector.tail)
 
 

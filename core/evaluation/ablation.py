@@ -7,11 +7,14 @@ Nothing here sees a test scan: what wins is chosen on these implants, and report
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
 from core.anomaly.detector import Detector, Views, join, scales_of, views_of
 from core.anomaly.fusion import POWERS
+from core.anomaly.left_out import left_out_detectors
+from core.evaluation import ablation_contrast as by_contrast
 from core.evaluation import ablation_deform as by_deformation
 from core.evaluation import ablation_networks as by_network
 from core.evaluation import ablation_patches as by_patches
@@ -48,14 +51,16 @@ def choose_power(
     """Mean voxel average precision on implants by the power of the mean that joins the detector's maps.
 
     ``views``: of the held-out normals, as ``fit_detector`` returns them; they head the detector's library,
-    and none of them is matched to itself with a lesion in it.
+    and none of them is matched to itself with a lesion in it, nor in the mean and SD of its maps. Local
+    contrast takes no part: it stands beside the joined map.
     """
     cases = [one for one in trials(held_out, seed) if one.labels is not None]
+    blind = left_out_detectors(replace(detector, fine=None), len(held_out))
     seen = []
     for index, one in enumerate(cases):
         progress(index / len(cases))
         x_hat = None if reconstruct is None else reconstruct(one.cube.x)
-        seen.append(views_of(detector, one.cube.x, one.cube.mask, x_hat, one.normal))
+        seen.append(views_of(blind[one.normal], one.cube.x, one.cube.mask, x_hat, one.normal))
     scales = scales_of(views)
     return {
         power: trial_precision(precisions([join(one, scales, power) for one in seen], cases), cases)
@@ -75,6 +80,9 @@ def _seconds(bench: Bench, networks: Sequence[Network], syn: bool) -> float:
     passes = float(len(kinds)) + (by_variant.ROUNDS + by_variant.PARTS) * ((restorers > 0) + sampled)
     passes += by_variant.SAMPLES * by_variant.SAMPLE_SHARE * sampled
     deformed = (cases + min(by_deformation.NORMALS, len(bench.training))) * by_deformation.SECONDS * syn
+    if bench.training[0].fine is not None:
+        rows += 3 + restorers + syn
+        patches += (cases + len(bench.training)) * by_contrast.SECONDS
     return cases * (rows * ROW_SECONDS + passes * by_network.SECONDS) + patches + deformed
 
 
@@ -160,5 +168,9 @@ def ablate(
     together = None  # a third of a gigabyte at 64³
     take(joined_rows(bench, views, restorers, joinable, wide))
     take(scale_rows(bench, views, restorers[0] if restorers else None))
+    contrast = by_contrast.contrast_maps(bench, advance)
+    if contrast is not None:
+        firsts = [*restorers, *(name for name in views if name.startswith("log intensity"))]
+        take(by_contrast.contrast_rows(bench, contrast, views, firsts))
     table = pd.DataFrame(lines)
     return table.sort_values("ap", ascending=False, kind="stable", ignore_index=True)

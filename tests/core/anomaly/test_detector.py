@@ -186,7 +186,7 @@ def test_a_spot_that_only_local_contrast_sees_stands_out(sign: int, tmp_path: Pa
     assert detector.fine.contrast_map.n == 11
     ill = spotted(20, 0.3 * sign)
     z = score(detector, ill.x, ill.mask, ill.x_hat, ill.contrast)
-    assert np.unravel_index(np.abs(z).argmax(), SHAPE) == (5, 8, 9)
+    assert np.argwhere(np.abs(z) == np.abs(z).max()).tolist() == [[5, 8, 9]]
     assert np.sign(z[5, 8, 9]) == sign
     without_it = score(replace(detector, fine=None), ill.x, ill.mask, ill.x_hat)
     assert abs(without_it[5, 8, 9]) < 3 < abs(z[5, 8, 9])

@@ -1,0 +1,96 @@
+"""What the scan shows near 1 mm, where the cube is coarser: local contrast alone, and beside joined maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from core.anomaly.contrast import contrast_map, fine_factor
+from core.anomaly.detector import contrast_z, rarer
+from core.anomaly.fusion import fit_tail
+from core.anomaly.library import coarse, grid_factor
+from core.anomaly.normative import fit_once
+from core.anomaly.residual import Array
+from core.evaluation.ablation_joined import means
+from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, scaled, smoothed
+from core.evaluation.baselines import Cube
+
+IDEA = "the scan's own resolution"
+SECONDS = 0.8  # a scan at 64³, read and filtered
+
+
+def _contrast(cube: Cube) -> Array:
+    contrast = cube.contrast
+    assert contrast is not None  # ``contrast_maps`` asked
+    return contrast
+
+
+def contrast_maps(bench: Bench, advance: Advance) -> list[Array] | None:
+    """Normative z of local contrast by the training normals; None where the scans are not at hand."""
+    if any(cube.fine is None for cube in (*bench.training, *bench.held_out)):
+        return None
+    factor = grid_factor(bench.voxel_mm)
+    values, masks = [], []
+    for cube in bench.training:
+        advance("local contrast", SECONDS)
+        values.append(_contrast(cube))
+        masks.append(coarse(cube.x, cube.mask, factor)[1])
+    model = fit_once(values, masks, bench.voxel_mm * factor, 0.0)
+    found = []
+    for one in bench.cases:
+        advance("local contrast", SECONDS)
+        small = coarse(one.cube.x, one.cube.mask, factor)[1]
+        found.append(contrast_z(_contrast(one.cube), small, model, one.cube.mask, bench.voxel_mm))
+    return found
+
+
+def coarse_maps(bench: Bench) -> list[Array]:
+    """The same filter on the cube itself, without the finer scan: what the resolution is worth."""
+    mm, factor = bench.voxel_mm, grid_factor(bench.voxel_mm)
+    values = [contrast_map(one.x, one.mask, mm, factor) for one in bench.training]
+    masks = [coarse(one.x, one.mask, factor)[1] for one in bench.training]
+    model = fit_once(values, masks, mm * factor, 0.0)
+    return [
+        contrast_z(
+            contrast_map(one.cube.x, one.cube.mask, mm, factor),
+            coarse(one.cube.x, one.cube.mask, factor)[1],
+            model,
+            one.cube.mask,
+            mm,
+        )
+        for one in bench.cases
+    ]
+
+
+def beside(bench: Bench, joined: Maps, contrast: Maps) -> list[Array]:
+    """At each voxel the rarer of two maps in the held-out normals, the trial's own left out."""
+
+    def tails(maps: Maps, without: int) -> list[Array]:
+        return [
+            z[one.cube.mask]
+            for z, one in zip(maps, bench.cases, strict=True)
+            if one.labels is None and one.normal != without
+        ]
+
+    pairs = [
+        (fit_tail(tails(joined, index)), fit_tail(tails(contrast, index)))
+        for index in range(len(bench.held_out))
+    ]
+    return [rarer(a, b, pairs[one.normal]) for a, b, one in zip(joined, contrast, bench.cases, strict=True)]
+
+
+def contrast_rows(
+    bench: Bench, contrast: Maps, views: Mapping[str, Maps], firsts: Sequence[str]
+) -> Iterator[Row]:
+    """``contrast``: of ``contrast_maps``. It is put beside those of ``views`` that ``firsts`` names, each
+    joined with "non-local" by the quadratic mean.
+    """
+    factor = fine_factor(bench.voxel_mm)
+    fine_mm = bench.voxel_mm / factor
+    yield IDEA, f"local contrast at {fine_mm:g} mm, normative z", contrast
+    if factor > 1:
+        yield IDEA, f"local contrast at {bench.voxel_mm:g} mm, normative z", coarse_maps(bench)
+    sharp = scaled(bench, smoothed(bench, views["non-local"], 2.0))
+    for first in firsts:
+        joined = means(scaled(bench, smoothed(bench, views[first], 2.0)), sharp, 2.0)
+        name = f"{first} × non-local, quadratic mean, or local contrast at {fine_mm:g} mm where rarer"
+        yield IDEA, name, beside(bench, joined, contrast)
