@@ -126,6 +126,9 @@ def scores(store: Store, lesson_id: str) -> None:
         st.caption("Scores follow once an answer is shown.")
         return
     st.dataframe(overview(found, upto), hide_index=True, key="lesson_scores")
+    for index, why in sorted(found.held.items()):
+        if index <= upto:
+            st.caption(why)
     st.caption(
         f"A mark within {lesson.tolerance_mm:g} mm of a lesion is on it. Each lesion counts once, found or "
         "missed; further marks on it count neither way. The finding type is not scored. Names are as typed."

@@ -29,7 +29,7 @@ from app.viewer.volumes import kinds, wire
 from core.config import settings
 from core.io.derivatives import CasePaths
 from tests.app.feedback.readings import assign
-from tests.app.teach.cohort import LEFT_MM, SICK
+from tests.app.teach.cohort import LEFT_MM, NORMAL, SICK
 from tests.app.teach.conftest import Class
 
 WHERE = {"on": True, "plane": 1, "mm": [1.0, 2.0, 3.0], "cross": [0.0, 0.0, 0.5]}
@@ -190,6 +190,20 @@ def test_a_teacher_leads(client: Client, lesson_class: Class) -> None:
     assert post(client, mine, "close")[0] == 200
     assert post(client, mine, "reveal", case=1)[0] == 409
     assert post(client, mine, "open")[0] == 200
+
+
+def test_a_scan_that_is_held_back_is_left_out_when_asked_to(client: Client, lesson_class: Class) -> None:
+    record, mine = lesson_class.cases[NORMAL], token(lesson_class, "teacher")
+    reader = reader_for(lesson_class.store, "Ada", "typed").id
+    assign(lesson_class.store, [reader], record.case_id, input_hash=record.input_hash)
+    told = dict(stream(client, mine))["state"]["lesson"]["held"]
+    assert told["reveal"] == ""
+    assert "Scan 2 is held back: 1 reader has still to finish" in told["next"]
+    status, answer = post(client, mine, "next", case=0)
+    assert (status, answer["error"]) == (409, told["next"])
+    status, answer = post(client, mine, "next", case=0, leaveOut=True)
+    assert (status, answer["error"]) == (409, "No scan of this lesson is left: the others are held back.")
+    assert "held" not in dict(stream(client, token(lesson_class)))["state"]["lesson"], "the class is not told"
 
 
 def test_a_stream_tells_state_pointer_and_presence(client: Client, lesson_class: Class) -> None:
