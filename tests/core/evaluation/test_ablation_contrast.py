@@ -70,7 +70,8 @@ def test_a_spot_that_a_joined_map_misses_is_found_beside_it() -> None:
     inside = made.cases[dark].cube.mask
     rank = [np.mean(np.abs(z)[inside][lesion[inside] > 0]) for z in (blind[dark], joined[dark])]
     assert rank[1] > rank[0] + 0.5
-    rows = list(contrast_rows(made, contrast, {"non-local": blind, "log intensity": blind}, ["log intensity"]))
+    views = {"non-local": blind, "log intensity": blind}
+    rows = list(contrast_rows(made, contrast, views, ["log intensity"]))
     assert [name for _, name, _ in rows] == [
         "local contrast at 1 mm, normative z",
         "local contrast at 4 mm, normative z",
