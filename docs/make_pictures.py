@@ -44,8 +44,11 @@ READ = 7  # scans that both readers have read
 SIZE = {"width": 1440, "height": 900}
 LARGEST = 245_000  # bytes a picture
 GROUNDS = 8  # colours that most of a page has: white, the sidebar's, lines
+CHUNK = 4096  # colours compared at a time
 VIVID = 60  # between the largest and the smallest of red, green and blue, 0 to 255
 PATIENCE_MS = 60_000
+BAR = """(how) => { for (const one of document.querySelectorAll('.stAppHeader, .fontanelle-notice'))
+  one.style.visibility = how; }"""
 STILL = """() => !document.querySelector(
   "[data-test-script-state=running], [data-testid=stSkeleton], [data-stale=true]")"""
 
@@ -82,17 +85,39 @@ def most_frequent(pixels: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
     return found[np.argsort(-often, kind="stable")][:count]
 
 
-def palette_of(picture: Image.Image, colours: int) -> Image.Image:
-    """A palette that keeps the page's grounds and, for legends, the most frequent vivid colours."""
-    pixels = np.asarray(picture).reshape(-1, 3)
-    vivid = np.ptp(pixels.astype(int), axis=1) > VIVID
-    kept = np.concatenate(
-        [most_frequent(pixels[~vivid], GROUNDS), most_frequent(pixels[vivid], colours // 4)]
-    )
-    rest = Image.fromarray(pixels[~vivid][None]).quantize(colours - len(kept), Image.Quantize.MEDIANCUT)
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([*kept.ravel().tolist(), *(rest.getpalette() or [])])
-    return palette
+def spread(pixels: NDArray[np.uint8], count: int, how: Image.Quantize) -> NDArray[np.uint8]:
+    """``count`` colours, (n, 3), spread over those of the pixels (m, 3)."""
+    few = Image.fromarray(pixels[None]).quantize(count, how)
+    return np.array(few.getpalette(), np.uint8).reshape(-1, 3)
+
+
+def palette_of(pixels: NDArray[np.uint8], colours: int) -> NDArray[np.uint8]:
+    """Colours for the pixels (m, 3): the page's grounds and the legends' as they are, and what lies between.
+
+    Of vivid ones the rare too: a yellow letter on a grey slice stays yellow.
+    """
+    bright = np.ptp(pixels.astype(int), axis=1) > VIVID
+    vivid, calm, share = pixels[bright], pixels[~bright], colours // 6
+    kept = [most_frequent(calm, GROUNDS), most_frequent(vivid, share)]
+    if len(vivid) > 0:
+        kept.append(spread(np.unique(vivid, axis=0), share, Image.Quantize.MAXCOVERAGE))
+    left = colours - sum(len(one) for one in kept)
+    return np.concatenate([*kept, spread(calm, left, Image.Quantize.MEDIANCUT)])[:colours]
+
+
+def painted(pixels: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Image.Image:
+    """The picture (H, W, 3) in the colours of a palette (n, 3): each pixel in the nearest."""
+    packed = pixels.astype(np.int32) @ [1 << 16, 1 << 8, 1]
+    found, places = np.unique(packed, return_inverse=True)
+    colours = np.stack([found >> 16, (found >> 8) & 255, found & 255], axis=1)
+    table = palette.astype(np.int32)
+    nearest = [
+        ((part[:, None] - table) ** 2).sum(axis=2).argmin(axis=1)
+        for part in np.array_split(colours, len(colours) // CHUNK + 1)
+    ]
+    few = Image.fromarray(np.concatenate(nearest)[places].reshape(packed.shape).astype(np.uint8), "P")
+    few.putpalette(palette.ravel().tolist())
+    return few
 
 
 def keep(shown: Page | Locator, name: str) -> None:
@@ -103,11 +128,10 @@ def keep(shown: Page | Locator, name: str) -> None:
     SystemExit
         Where even few colours make it too large.
     """
-    picture = Image.open(io.BytesIO(shown.screenshot())).convert("RGB")
+    pixels = np.asarray(Image.open(io.BytesIO(shown.screenshot())).convert("RGB"))
     for colours in (256, 192, 128, 96, 64):
         stream = io.BytesIO()
-        few = picture.quantize(palette=palette_of(picture, colours), dither=Image.Dither.NONE)
-        few.save(stream, "PNG", optimize=True)
+        painted(pixels, palette_of(pixels.reshape(-1, 3), colours)).save(stream, "PNG", optimize=True)
         if stream.tell() <= LARGEST:
             (OUT / f"{name}.png").write_bytes(stream.getvalue())
             print(f"{name}.png: {colours} colours, {stream.tell() // 1000} kB", flush=True)
@@ -181,7 +205,9 @@ def draw_reading(page: Page, url: str, shown: CaseRecord, unread: CaseRecord) ->
     figure = page.locator(".js-plotly-plot").first
     figure.wait_for()
     page.wait_for_timeout(2000)
+    page.evaluate(BAR, "hidden")  # the figure is as high as the window
     keep(figure, "figure")
+    page.evaluate(BAR, "visible")
     turn(page, "Compare")
     ready(page)
     fold(page)
