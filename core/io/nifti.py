@@ -55,8 +55,9 @@ def read_nifti(path: Path, extension: str) -> tuple[np.ndarray, np.ndarray]:
     except EOFError as error:
         raise VolumeError(f"{name}: gzip stream is cut off (truncated); expected a whole file") from error
     except (gzip.BadGzipFile, zlib.error) as error:
+        why = str(error).partition(" (b'")[0]  # without the bytes that it found
         raise VolumeError(
-            f"{name}: not a compressed image, or damaged ({error}); expected {extension}"
+            f"{name}: not a compressed image, or damaged ({why}); expected {extension}"
         ) from error
     except (HeaderDataError, MGHError, KeyError, OverflowError) as error:
         raise VolumeError(f"{name}: not an image, unusable header ({error}); expected {extension}") from error
