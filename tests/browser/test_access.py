@@ -1,4 +1,4 @@
-"""Every page for those who don't see it well or not at all: names, contrast; and nothing jumps."""
+"""Every page for those who don't see it well or not at all: names, contrast; nothing jumps or runs off."""
 
 from __future__ import annotations
 
@@ -45,20 +45,64 @@ def faint(page: Page) -> list[str]:
     ]
 
 
-def test_every_control_of_every_page_has_a_name_and_contrast(tab: Tab) -> None:
+def wide(page: Page) -> list[str]:
+    """Whether the page has to be scrolled sideways."""
+    over: int = page.evaluate(
+        """() => Math.max(...[document.documentElement, document.querySelector('[data-testid=stMain]')]
+          .map((node) => node.scrollWidth - node.clientWidth))"""
+    )
+    return [f"runs off by {over} px"] if over > 0 else []
+
+
+def complaints(page: Page) -> list[str]:
+    """What a page keeps from some of its readers."""
+    return [*unnamed(page), *faint(page), *wide(page)]
+
+
+def settled(page: Page) -> None:
+    page.wait_for_timeout(500)
+    expect(page.locator(IDLE)).to_be_attached()
+
+
+def test_every_control_of_every_page_has_a_name_and_contrast_and_room(tab: Tab) -> None:
     tab.review(tab.server.cases["RAS"], "Ann")
     tab.page.keyboard.press("n")
     expect(tab.page.locator(".st-key-verdict_agree button")).to_be_enabled()
-    found = {"Review": (unnamed(tab.page), faint(tab.page))}
+    found = {"Review": complaints(tab.page)}
+    tab.viewer.hover()
+    tab.page.keyboard.press("?")
+    found["Review, keys"] = complaints(tab.page)
+    tab.page.keyboard.press("Escape")
+    tab.page.keyboard.press("Shift+S")
+    tab.page.get_by_role("dialog", name="Skip this case").wait_for()
+    found["Review, skip"] = complaints(tab.page)
+    tab.page.keyboard.press("Escape")
+    tab.page.get_by_role("dialog", name="Skip this case").wait_for(state="detached")
     for name in PAGES:
         address = f"{tab.server.url}/{name}"
         tab.page.get_by_test_id("stSidebarNav").locator(f'a[href="{address}"]').dispatch_event("click")
         tab.page.wait_for_url(re.compile(rf"^{re.escape(address)}(\?|$)"))
-        tab.page.wait_for_timeout(500)
-        expect(tab.page.locator(IDLE)).to_be_attached()
-        found[name] = (unnamed(tab.page), faint(tab.page))
-    wrong = [f"{name or 'worklist'}: {one}" for name, both in found.items() for some in both for one in some]
+        settled(tab.page)
+        found[name or "worklist"] = complaints(tab.page)
+        for more in tab.page.get_by_role("tab", selected=False).all():
+            more.click()
+            settled(tab.page)
+            found[f"{name}, {more.inner_text()}"] = complaints(tab.page)
+    wrong = [f"{name}: {one}" for name, some in found.items() for one in some]
     assert not wrong, "\n".join(wrong)
+
+
+def test_what_the_buttons_of_confidence_mean_stands_before_them(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"], "Dee")
+    for row in ("row_sure", "row_confidence"):
+        words = tab.page.locator(f".st-key-{row}")
+        buttons = words.get_by_role("button")
+        expect(buttons).to_have_count(5)
+        caption = words.get_by_text("Confidence", exact=True).bounding_box()
+        first = buttons.first.bounding_box()
+        assert caption is not None
+        assert first is not None
+        assert caption["x"] + caption["width"] <= first["x"]
 
 
 @pytest.mark.parametrize("size", [(1280, 800), (2560, 1440)])
