@@ -94,6 +94,10 @@ function mount(root) {
 
   function replay([key, ...rest]) {
     if (key === undefined) return;
+    if (globalThis.fontanelleHeld) { // one of them asked for another page: the rest is meant for that
+      globalThis.fontanelleHeld.keys.unshift(key, ...rest);
+      return;
+    }
     if (key === "e" || key === "E") {
       const end = rest.findIndex((one) => one === "Enter" || one === "Escape"), over = end >= 0;
       const text = (over ? rest.slice(0, end) : rest).filter((one) => one.length === 1).join(""), after = over ? rest.slice(end + 1) : [];
