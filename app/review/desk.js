@@ -76,7 +76,7 @@ function mount(root) {
     if (held === undefined) return;
     if (performance.now() > held.until) {
       delete globalThis.fontanelleHeld;
-      say(`${HOLDS[held.way].late}: look, and answer again.`, true);
+      if (held.keys.length > 0) say(`${HOLDS[held.way].late}: look, and answer again.`, true);
       return;
     }
     const { ready, blind, address } = screen(), noted = globalThis.fontanelleNotes?.case?.place === data.scan;
