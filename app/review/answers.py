@@ -63,7 +63,7 @@ def _over(answer: dict[str, Any], last: bool) -> bool:
     try:
         kept = _heard(answer)
     except (KeyError, TypeError, ValueError) as error:
-        kept = failed("Not saved", ValueError(f"the answer can't be read ({error!r}); reload the page"))
+        kept = failed("Not saved", ValueError(f"the answer can't be read ({error}); reload the page"))
     text, wrong, count = st.session_state.get(said.SAID, ("", False, 0))
     if not kept and not said.refused_for_good():
         st.session_state[AGAIN] = True

@@ -366,7 +366,7 @@ def test_an_answer_that_can_t_be_read_holds_up_nothing(case: CaseRecord) -> None
     old, more = queued(at, case, ("agree", ""), ("unsure", ""))
     del old["phase"]  # of a page of an earlier version
     call(at, answers.on_answers, **{desk.DESK: {"answers": [old, more]}})
-    assert "can't be read (KeyError('phase'))" in refused(at)[0]
+    assert "can't be read ('phase'); reload the page" in refused(at)[0]
     assert said(case) == [("vr01", "unsure", "", None)]
 
 
