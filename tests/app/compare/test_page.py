@@ -42,7 +42,7 @@ def words(at: AppTest) -> str:
 
 
 def viewers(at: AppTest) -> int:
-    return len(at.get("bidi_component"))
+    return sum(one.proto.component_name == "fontanelle_compare" for one in at.get("bidi_component"))
 
 
 def no_unaided(monkeypatch: pytest.MonkeyPatch) -> None:
