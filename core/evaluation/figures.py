@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core.evaluation.localisation import SCORES
+from core.evaluation.wording import SCORES
 
 # Okabe and Ito's palette: told apart by most colour-blind readers.
 GROUP_COLOURS = {

@@ -11,10 +11,10 @@ import pandas as pd
 from core.evaluation.baselines import FUSED, VOLUME
 from core.evaluation.cohort import CASE_SCORES, span, values_of
 from core.evaluation.lesions import SIZES
-from core.evaluation.localisation import SCORES, Scored, sensitivity
+from core.evaluation.localisation import Scored, sensitivity
 from core.evaluation.metrics import auroc, auroc_estimate
 from core.evaluation.statistics import Estimate, bootstrap
-from core.evaluation.wording import ABNORMAL, NORMAL
+from core.evaluation.wording import ABNORMAL, NORMAL, SCORES
 from core.networks.config import NAMES
 
 AP_TIMES = 1.5  # the better of the paper's path and the best map without a network

@@ -23,6 +23,7 @@ from core.evaluation.metrics import (
 from core.evaluation.resampling import LEAST_SCANS
 from core.evaluation.statistics import DRAWS, Estimate, bootstrap, mean_estimate
 from core.evaluation.thresholds import Threshold, Thresholds, dice_at, no_threshold
+from core.evaluation.wording import SCORES
 
 FALSE_A_SCAN = 1.0
 FITTED_ON = {
@@ -30,12 +31,6 @@ FITTED_ON = {
     HELD_OUT: "validation normals",
     TRAINING: "training normals",
     FUSED: "validation normals, patches of training normals too",
-}
-SCORES = {
-    "identity": "no score (identity)",
-    "intensity": "intensity",
-    "log_intensity": "log intensity",
-    "pca": "residual of principal components",
 }
 
 

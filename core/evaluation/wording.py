@@ -10,6 +10,13 @@ VARIANTS = {
     "test normal against test abnormal": (NORMAL, ABNORMAL),
     "train against test abnormal (as in the paper)": (TRAIN, ABNORMAL),
 }
+# What the baselines, which are no networks, score by.
+SCORES = {
+    "identity": "no score (identity)",
+    "intensity": "intensity",
+    "log_intensity": "log intensity",
+    "pca": "residual of principal components",
+}
 COHORTS_DIFFER = (
     "The cohorts differ: the paper's scans are real newborns of the dHCP at 256³, its test set abnormal "
     "scans only; set side by side, the numbers show the shape of a result, not its reproduction."
