@@ -10,7 +10,7 @@ import numpy as np
 
 from core.anomaly.intensity import log_residual
 from core.anomaly.residual import Array, Mask, volume_z
-from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, each, left_out, smoothed
+from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, Trial, each, left_out, smoothed
 
 SECONDS = 0.25  # a pass at 64³
 SD_FLOOR = 0.3  # of the median SD in the brain, where a residual is divided by it
@@ -38,12 +38,16 @@ def outputs_of(bench: Bench, network: Network, advance: Advance) -> list[Array]:
     return found
 
 
-def residuals(bench: Bench, network: Network, outputs: Maps) -> list[Array]:
+def residual_of(network: Network, one: Trial, x_hat: Array) -> Array:
     """What a network leaves: log x − log x̂ of a restorer, x − x̂ of an autoencoder."""
-    pairs = zip(bench.cases, outputs, strict=True)
     if network.kind == "restorer":
-        return [log_residual(one.cube.x, x_hat, one.cube.mask) for one, x_hat in pairs]
-    return [one.cube.x - x_hat for one, x_hat in pairs]
+        return log_residual(one.cube.x, x_hat, one.cube.mask)
+    return one.cube.x - x_hat
+
+
+def residuals(bench: Bench, network: Network, outputs: Maps) -> list[Array]:
+    """``residual_of`` each trial."""
+    return [residual_of(network, *pair) for pair in zip(bench.cases, outputs, strict=True)]
 
 
 def over(values: Array, spread: Array, mask: Mask) -> Array:

@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_edt
 
 from core.anomaly.intensity import log_intensity, log_residual
 from core.anomaly.residual import Array, Mask, smooth_inside
-from core.evaluation.ablation_networks import SECONDS, Network, Reconstruct, over, residuals
+from core.evaluation.ablation_networks import SECONDS, Network, Reconstruct, over, residual_of
 from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, Trial, each, left_out, smoothed
 
 ROUNDS = 3  # of refinement
@@ -77,27 +77,27 @@ def variants(bench: Bench, network: Network, outputs: Maps, advance: Advance) ->
     cases, mm, mean = bench.cases, bench.voxel_mm, normals_mean(bench)
     restores = network.kind == "restorer"
 
-    def both(pair: tuple[Trial, Array]) -> tuple[Array, Array]:
-        x, mask = pair[0].cube.x, pair[0].cube.mask
+    def three(pair: tuple[Trial, Array]) -> tuple[Array, Array, Array]:
+        one, x_hat = pair
+        x, mask = one.cube.x, one.cube.mask
+        # A restorer's residual is one of logarithms, and so are its edges.
+        expected = log_intensity(x_hat, mask) if restores else x_hat
         fill = np.clip(mean * np.float32(np.median(x[mask])), 1e-3, 1).astype(np.float32)
-        better = refined(network.reconstruct, x, mask, pair[1], mm)
-        return better, masked(network.reconstruct, x, mask, fill, mm)
+        return (
+            edge_suppressed(residual_of(network, one, x_hat), expected, mask),
+            residual_of(network, one, refined(network.reconstruct, x, mask, x_hat, mm)),
+            residual_of(network, one, masked(network.reconstruct, x, mask, fill, mm)),
+        )
 
-    better, hidden = [], []
-    for one, other in each(both, zip(cases, outputs, strict=True), bench.jobs):
+    found = []
+    for one in each(three, zip(cases, outputs, strict=True), bench.jobs):
         advance(f"{network.label}, refined and masked", (ROUNDS + PARTS) * SECONDS)
-        better.append(one)
-        hidden.append(other)
-    # A restorer's residual is one of logarithms, and so are its edges.
-    expected = [
-        log_intensity(y, one.cube.mask) if restores else y for y, one in zip(outputs, cases, strict=True)
-    ]
-    plain = residuals(bench, network, outputs)
-    edges = [edge_suppressed(r, y, one.cube.mask) for r, y, one in zip(plain, expected, cases, strict=True)]
+        found.append(one)
+    edges, better, hidden = (list(maps) for maps in zip(*found, strict=True))
     return {
         ("edge suppression", "edges suppressed"): edges,
-        ("refined", f"refined {ROUNDS} times"): residuals(bench, network, better),
-        ("masked", f"masked in blocks of {BLOCK_MM:g} mm"): residuals(bench, network, hidden),
+        ("refined", f"refined {ROUNDS} times"): better,
+        ("masked", f"masked in blocks of {BLOCK_MM:g} mm"): hidden,
     }
 
 
