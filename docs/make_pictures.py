@@ -42,7 +42,8 @@ UNREAD = "sub-synth090_ses-01"
 TAUGHT = "sub-synth108_ses-01"  # the large infarct of the demo
 READ = 7  # scans that both readers have read
 SIZE = {"width": 1440, "height": 900}
-LARGEST = 245_000  # bytes a picture
+WALL = {"width": 1600, "height": 900}  # as a projector's
+LARGEST = 330_000  # bytes a picture
 GROUNDS = 8  # colours that most of a page has: white, the sidebar's, lines
 CHUNK = 4096  # colours compared at a time
 VIVID = 60  # between the largest and the smallest of red, green and blue, 0 to 255
@@ -205,6 +206,7 @@ def draw_reading(page: Page, url: str, shown: CaseRecord, unread: CaseRecord) ->
     figure = page.locator(".js-plotly-plot").first
     figure.wait_for()
     page.wait_for_timeout(2000)
+    page.mouse.move(5, 700)  # no tools of the figure
     page.evaluate(BAR, "hidden")  # the figure is as high as the window
     keep(figure, "figure")
     page.evaluate(BAR, "visible")
@@ -255,7 +257,7 @@ def draw_study(page: Page, url: str) -> None:
 def draw_lesson(browser: Browser, page: Page, url: str, made: tuple[str, str]) -> None:
     """The teacher with one learner, before and after the reveal, and the wall."""
     enter(page, f"{url}/teach?lesson={made[0]}", TEACHER)
-    learner, wall = (browser.new_page(viewport=SIZE) for _ in range(2))
+    learner, wall = (browser.new_page(viewport=size) for size in (SIZE, WALL))
     for other in (learner, wall):
         other.set_default_timeout(PATIENCE_MS)
     learner.goto(f"{url}/teach?code={made[1]}")
