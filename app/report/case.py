@@ -30,6 +30,7 @@ from app.report.wording import (
 )
 from app.review.classes import SOURCE
 from core import __version__
+from core.anomaly.regions import floor_words
 
 STYLE = Path(__file__).with_name("report.css")
 # Of a model card: what a reader of the report needs; settings and citation stay on the card.
@@ -137,8 +138,9 @@ def _thresholds(content: Content) -> str:
     floor = settings.get("floor_mm3")
     text = f"Map: {MAPS[content.map]}. Bands: |z| of 2–3, 3–4, and 4 and more."
     if floor is not None:
+        size = floor_words(float(floor), (content.map,))
         text += (
-            f" Regions: connected voxels of one sign at 2 and more, {number(float(floor), 0)} mm³ or larger;"
+            f" Regions: connected voxels of one sign at 2 and more, {size};"
             " a region's band is the highest at which it keeps that size, so its peak may lie above it."
         )
     operating = settings.get("operating_point", {}).get(content.map)

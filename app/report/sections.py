@@ -79,7 +79,7 @@ def regions(content: Content, head: Head) -> str:
     weak = any(region.band == "2-3" for region in content.regions)
     said = [f"<p>{esc(expectation(record, content.map, weak))}</p>"]
     if not content.regions:
-        said.insert(0, f"<p><b>{esc(nothing_listed(record, weak))}</b></p>")
+        said.insert(0, f"<p><b>{esc(nothing_listed(record, content.map, weak))}</b></p>")
         said.append("<p class=soft>No flag is no proof that the brain is normal.</p>")
         return "<h2 id=regions>Flagged regions</h2>" + "".join(said)
     head_ = ("", "Sign", "Band", "Side", "mm³", "Peak z", "Mean z", "Your verdict")

@@ -32,7 +32,7 @@ def regions(
     line = expectation(now.record, now.name, weak)
     st.caption(line if elsewhere == "" else f"{line} {elsewhere}: press m.")
     if not now.regions:
-        st.info(nothing_listed(now.record, weak), icon=":material/check:")
+        st.info(nothing_listed(now.record, now.name, weak), icon=":material/check:")
         return
     _table(now, given)
     _verdict(now, ready, given, vocabulary)

@@ -24,6 +24,7 @@ from app.viewer.volumes import (
     stored_axes,
     wire,
 )
+from core.anomaly.regions import floor_words
 from core.io.derivatives import CasePaths, CaseRecord, MapName
 
 # What the reader has to do without where a volume can't be read.
@@ -79,7 +80,7 @@ def material(paths: CasePaths, record: CaseRecord, blind: bool = False) -> Mater
 def threshold(record: CaseRecord) -> str:
     """What makes a region of flagged voxels, in words; "" where the analysis didn't say."""
     floor = record.settings.get("floor_mm3")
-    return "" if floor is None else f"regions of {floor:g} mm³ or more"
+    return "" if floor is None else f"regions of {floor_words(floor, tuple(record.bands))}"
 
 
 def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> None:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from app.feedback.store import SavedVerdict
 from app.viewer.component import BAND_LABELS
+from core.anomaly.regions import floor_at
 from core.anomaly.score import outside_normals
 from core.io.derivatives import CaseRecord, MapName, Region
 
@@ -41,11 +42,12 @@ def other_map(regions: Iterable[Region], name: MapName, maps: Iterable[MapName])
     return ""
 
 
-def nothing_listed(record: CaseRecord, weak: bool) -> str:
+def nothing_listed(record: CaseRecord, name: MapName, weak: bool) -> str:
     """Said where a map has no region to list. Coloured specks below the floor may still be on screen."""
     floor = record.settings.get("floor_mm3")
-    size = "" if floor is None else f" of {floor:g} mm³ or more"
-    return f"This map flags no region{size} at {2 if weak else 3} SD and more."
+    lowest = 2 if weak else 3
+    size = "" if floor is None else f" of {floor_at(name, floor, lowest):g} mm³ or more"
+    return f"This map flags no region{size} at {lowest} SD and more."
 
 
 def describe(region: Region) -> str:

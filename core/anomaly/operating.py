@@ -50,9 +50,9 @@ def kept(regions: Sequence[Region], point: OperatingPoint, base_mm3: float) -> l
 
 
 def counts(region: Region, point: Point) -> bool:
-    """Whether a region is of the point's band or higher, and large enough."""
+    """Whether a region is of the point's band or higher, and large enough where the floor was raised."""
     high = REGION_BANDS.index(region.band) >= REGION_BANDS.index(point.band)
-    return high and region.volume_mm3 >= point.floor_mm3
+    return high and (point.floor_mm3 <= point.base_mm3 or region.volume_mm3 >= point.floor_mm3)
 
 
 def rates_kept(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Literal
 
 import cc3d
@@ -17,6 +18,9 @@ from core.io.volume import Volume
 # A dozen of the demo models' 2 mm voxels. At 30 mm³ the demo's validation normals had 13.5 regions of 3 SD or
 # more each, most of them specks at the cortex; finer models may go lower by --floor-mm3.
 FLOOR_MM3 = 100.0
+# Of the floor, in the fused map from 3 SD on: punctate lesions have 20 to 110 mm³. Its z is matched to
+# normals, so that few of theirs get in (docs/results/false_alarms.csv).
+SURE_Z, SURE_SHARE = 3.0, 0.3
 MIDLINE_MM = 4.0
 ALL_BANDS = "all"  # every voxel with |z| ≥ 2, whatever its band (Figure 4)
 Clusters = dict[str, tuple[int, float]]
@@ -61,8 +65,27 @@ def slice_clusters(labels: NDArray[np.uint8]) -> Clusters:
     return {name: (n, size / n if n else 0.0) for name, (n, size) in counts.items()}
 
 
-def _leaves(levels: list[NDArray[np.uint8]], floor_voxels: float) -> tuple[NDArray[np.int64], list[int]]:
-    """Label map of the regions (0 none) and the level of each (index 1 on), by the level-set rule."""
+def level_floors(name: str, floor_mm3: float) -> tuple[float, ...]:
+    """Volume (mm³) that a region of the map ``name`` needs at |z| ≥ 2, 3 and 4: less where it is sure."""
+    return tuple(floor_at(name, floor_mm3, low) for low, _ in LEVELS)
+
+
+def floor_at(name: str, floor_mm3: float, z: float) -> float:
+    """``level_floors`` at any |z|, mm³."""
+    return SURE_SHARE * floor_mm3 if name == "fused" and z >= SURE_Z else floor_mm3
+
+
+def floor_words(floor_mm3: float, maps: Sequence[str]) -> str:
+    """Smallest region of these maps for people: "100 mm³ or more"."""
+    smaller = " (fused map: 30 from 3 SD on)".replace("30", f"{SURE_SHARE * floor_mm3:g}")
+    return f"{floor_mm3:g} mm³ or more" + (smaller if "fused" in maps else "")
+
+
+def _leaves(levels: list[NDArray[np.uint8]], floors: Sequence[float]) -> tuple[NDArray[np.int64], list[int]]:
+    """Label map of the regions (0 none) and the level of each (index 1 on), by the level-set rule.
+
+    ``floors``: voxels that a region needs at each level.
+    """
     shape = levels[0].shape
     regions = np.zeros(shape, np.int64).ravel()
     level_of = [-1]
@@ -74,10 +97,11 @@ def _leaves(levels: list[NDArray[np.uint8]], floor_voxels: float) -> tuple[NDArr
         sizes = np.bincount(flat[foreground], minlength=count + 1)
         first = np.zeros(count + 1, np.int64)
         first[flat[foreground[::-1]]] = foreground[::-1]
-        whole = sizes >= floor_voxels
+        whole = sizes >= floors[level] - 1e-6
         whole[0] = False
         fresh = whole.copy()
         fresh[flat[taken]] = False
+        whole[flat[taken]] = True
         new = np.zeros(count + 1, np.int64)
         new[fresh] = np.arange(len(level_of), len(level_of) + int(fresh.sum()))
         level_of += [level] * int(fresh.sum())
@@ -93,7 +117,7 @@ def _region_id(key: str, name: MapName, sign: int, band: str, peak: NDArray[np.i
 
 
 def _labelled(
-    z: Volume, mask: NDArray[np.generic], floor_mm3: float
+    z: Volume, mask: NDArray[np.generic], name: str, floor_mm3: float
 ) -> tuple[NDArray[np.int64], list[int], tuple[slice, ...], NDArray[np.int64]]:
     """Region labels within the mask's box, the level of each label, the box, and its first voxel (3,)."""
     inside = check_mask(z.data, mask, "z map")
@@ -109,7 +133,8 @@ def _labelled(
     darker = [np.array([0] + [1 if b.sign < 0 and b.low >= low else 0 for b in BANDS]) for low, _ in LEVELS]
     brighter = [np.array([0] + [2 if b.sign > 0 and b.low >= low else 0 for b in BANDS]) for low, _ in LEVELS]
     levels = [(d + b).astype(np.uint8)[labels] for d, b in zip(darker, brighter, strict=True)]
-    regions, level_of = _leaves(levels, floor_mm3 / z.voxel_volume - 1e-6)
+    floors = [floor / z.voxel_volume for floor in level_floors(name, floor_mm3)]
+    regions, level_of = _leaves(levels, floors)
     return regions, level_of, box, np.array([part.start for part in box])
 
 
@@ -125,7 +150,7 @@ def region_labels(
     AnomalyError
         As ``flagged_regions``.
     """
-    regions, level_of, box, offset = _labelled(z, mask, floor_mm3)
+    regions, level_of, box, offset = _labelled(z, mask, name, floor_mm3)
     values = z.data[box]
     whole = np.zeros(z.shape, np.int32)
     whole[box] = regions
@@ -152,7 +177,8 @@ def flagged_regions(
 
     For each sign the 26-connected components at |z| ≥ 2; one that holds components of at least ``floor_mm3``
     at |z| ≥ 3 is replaced by those, and they likewise at 4. So a region's band is the highest level at which
-    it still has the floor's volume, and its volume is that of its voxels at or above that level.
+    it still has the floor's volume, and its volume is that of its voxels at or above that level. In the fused
+    map 0.3 of the floor is enough at 3 and 4 (``level_floors``).
 
     ``scan_to_reference`` (4, 4), mm to mm, and ``midline_mm``, the x of the reference brain's middle in the
     reference's mm, give the side: ``midline`` within 4 mm of it. A reference's origin may lie anywhere, even
@@ -163,7 +189,7 @@ def flagged_regions(
     AnomalyError
         On a mask of another shape or empty, or a floor that is not positive.
     """
-    regions, level_of, box, offset = _labelled(z, mask, floor_mm3)
+    regions, level_of, box, offset = _labelled(z, mask, name, floor_mm3)
     values = z.data[box]
 
     flat = regions.ravel()

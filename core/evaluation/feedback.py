@@ -166,7 +166,7 @@ def outcome(scans: Sequence[Feedback], point: Point, seed: int) -> Outcome:
 
 def _counts(flag: Flag, point: Point) -> bool:
     high = REGION_BANDS.index(flag.band) >= REGION_BANDS.index(point.band)
-    return high and flag.volume_mm3 >= point.floor_mm3
+    return high and (point.floor_mm3 <= point.base_mm3 or flag.volume_mm3 >= point.floor_mm3)
 
 
 def judged_bands(scans: Sequence[Feedback]) -> list[str]:
@@ -183,7 +183,7 @@ def judged_bands(scans: Sequence[Feedback]) -> list[str]:
 def candidates(scans: Sequence[Feedback], base_mm3: float) -> list[Point]:
     """Every band that was judged, with every floor at which an accepted flag would just be kept."""
     volumes = {f.volume_mm3 for scan in scans for f in scan.regions if f.decision == "accepted"}
-    floors = sorted({base_mm3, *volumes})
+    floors = sorted({base_mm3, *(volume for volume in volumes if volume > base_mm3)})
     return [Point(band, floor, base_mm3) for band in judged_bands(scans) for floor in floors]
 
 

@@ -14,21 +14,21 @@ import numpy as np
 from core.anomaly.bands import BANDS, REGION_BANDS, band_labels, band_percent
 from core.anomaly.channels import joint, t2w
 from core.anomaly.detector import Detector, score
-from core.anomaly.regions import ALL_BANDS, FLOOR_MM3, flagged_regions, slice_clusters
+from core.anomaly.regions import ALL_BANDS, FLOOR_MM3, flagged_regions, floor_at, slice_clusters
 from core.anomaly.residual import Array, normative_z, volume_z
 from core.anomaly.score import normative_top
-from core.evaluation.baselines import Cube, Normalisation, Scorer
+from core.evaluation.baselines import FUSED, VOLUME, Cube, Normalisation, Scorer
 from core.evaluation.lesions import SIZES, Lesions, classes_of, lesions_in_cube
 from core.evaluation.metrics import BINS, auroc, average_precision, detect, score_bins, score_histograms
 from core.evaluation.statistics import EvaluationError
 from core.io.atomic import write_bytes
-from core.io.derivatives import CasePaths
+from core.io.derivatives import CasePaths, MapName
 from core.io.volume import Volume, load_mask, load_volume
 from core.prepared import content_key, stored_key
 from core.preprocess.fine import read_fine
 from core.preprocess.pipeline import ONE_CHANNEL
 
-SCHEMA = 4
+SCHEMA = 5
 # |z| of the FROC curve; the same for all scorers.
 THRESHOLDS: tuple[float, ...] = tuple(np.arange(1.0, 12.01, 0.25).tolist())
 Row = dict[str, Any]
@@ -97,7 +97,12 @@ def z_map(residual: Array, against: Normalisation, cube: Cube) -> Array:
     return volume_z(shown, cube.mask) if shown.any() else np.zeros_like(shown)
 
 
-def measure_map(z: Array, cube: Cube, floor_mm3: float) -> Row:
+def shown_as(name: str) -> MapName:
+    """The dashboard's map whose regions a scorer's map has."""
+    return "fused" if name == FUSED else "volume" if name == VOLUME else "normative"
+
+
+def measure_map(z: Array, cube: Cube, name: MapName, floor_mm3: float) -> Row:
     """The paper's bands and slice-wise clusters of a z map, its extreme voxels and its regions.
 
     Regions are those of the cube, so their volumes are the reference brain's mm³; the dashboard's are of the
@@ -105,7 +110,7 @@ def measure_map(z: Array, cube: Cube, floor_mm3: float) -> Row:
     """
     labels = band_labels(z, cube.mask)
     clusters = slice_clusters(labels)
-    regions = flagged_regions(Volume(z, cube.affine), cube.mask, "volume", "", floor_mm3)
+    regions = flagged_regions(Volume(z, cube.affine), cube.mask, name, "", floor_mm3)
     strong = [region.volume_mm3 for region in regions if region.band != REGION_BANDS[0]]
     return {
         "top": normative_top(z, cube.mask),
@@ -117,7 +122,9 @@ def measure_map(z: Array, cube: Cube, floor_mm3: float) -> Row:
     }
 
 
-def localise(z: Array, cube: Cube, lesions: Lesions, settings: MeasureSettings) -> Row:
+def localise(
+    z: Array, cube: Cube, lesions: Lesions, settings: MeasureSettings, name: MapName = "volume"
+) -> Row:
     """How well |z| finds the lesions: voxels inside the brain, and components against lesions.
 
     The voxel measures of a scan without a lesion are absent, but for its histogram, which pooled average
@@ -131,7 +138,8 @@ def localise(z: Array, cube: Cube, lesions: Lesions, settings: MeasureSettings) 
     score = np.abs(z[cube.mask])
     mine = labels[cube.mask]
     truth = mine > 0
-    floors = {"any": 0.0, "listed": settings.floor_mm3 / cube.voxel_mm**3}
+    listed = [floor_at(name, settings.floor_mm3, at) / cube.voxel_mm**3 for at in settings.thresholds]
+    floors: dict[str, float | list[float]] = {"any": 0.0, "listed": listed}
     found = {kind: detect(z, cube.mask, labels, settings.thresholds, floor) for kind, floor in floors.items()}
     row: Row = {
         "histograms": score_histograms(score, truth),
@@ -152,11 +160,11 @@ def localise(z: Array, cube: Cube, lesions: Lesions, settings: MeasureSettings) 
         row["prevalence"] = float(truth.mean())
     row["classes"] = {kind: {} for kind in ("type", "size")}
     for kind, named in classes_of(lesions.types, lesions.volumes_mm3).items():
-        for name, chosen in named.items():
+        for called, chosen in named.items():
             positive = np.isin(mine, 1 + np.flatnonzero(chosen))
             counted = positive | ~truth
             values, known = score[counted], positive[counted]
-            row["classes"][kind][name] = {
+            row["classes"][kind][called] = {
                 "ap": average_precision(values, known),
                 "auroc": auroc(values, known),
             }
@@ -179,9 +187,9 @@ def measure(cube: Cube, scorer: Scorer, lesions: Lesions | None, settings: Measu
     row: Row = {"scorer": scorer.name, "mse": mse, "maps": {}}
     for name, against in scorer.maps.items():
         z = z_map(residual, against(), cube)
-        row["maps"][name] = measure_map(z, cube, settings.floor_mm3)
+        row["maps"][name] = measure_map(z, cube, shown_as(name), settings.floor_mm3)
         if lesions is not None:
-            row["maps"][name]["localisation"] = localise(z, cube, lesions, settings)
+            row["maps"][name]["localisation"] = localise(z, cube, lesions, settings, shown_as(name))
     return row
 
 

@@ -108,11 +108,11 @@ def detect(
     mask: NDArray[np.generic],
     lesions: NDArray[np.integer],
     thresholds: Sequence[float],
-    floor_voxels: float,
+    floor_voxels: float | Sequence[float],
 ) -> Detection:
     """Which lesions are found at each threshold of |z|, and how many components are false.
 
-    Components are 26-connected, of one sign and of at least ``floor_voxels``. One is
+    Components are 26-connected, of one sign and of at least ``floor_voxels``, one or by threshold. One is
     false unless a tenth of its voxels lie in lesions, the voxels next to them counted. A lesion
     (label 1, 2, … of ``lesions``) is found where those that are not false cover a tenth of it.
 
@@ -131,13 +131,14 @@ def detect(
     found = np.zeros((sizes.size - 1, len(thresholds)), bool)
     false = np.zeros(len(thresholds), np.int64)
     highest = float(np.abs(z[inside]).max())
+    floors = np.broadcast_to(np.asarray(floor_voxels, np.float64), len(thresholds))
     for column, threshold in enumerate(thresholds):
         if threshold > highest:
             continue
         signs = ((z >= threshold) * 2 + (z <= -threshold)).astype(np.uint8) * inside
         components, count = cc3d.connected_components(signs, connectivity=26, return_N=True)
         voxels = np.bincount(components.ravel(), minlength=count + 1)
-        counted = voxels >= floor_voxels - 1e-6
+        counted = voxels >= floors[column] - 1e-6
         counted[0] = False
         share = np.bincount(components[near], minlength=count + 1) / np.maximum(voxels, 1)
         true = counted & (share >= LEAST_SHARE)

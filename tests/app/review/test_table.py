@@ -73,12 +73,11 @@ def test_normals_counted_at_another_floor_are_not_called_unknown(tmp_path: Path)
 
 def test_nothing_listed_names_the_floor(tmp_path: Path) -> None:
     record = replace(write_case(tmp_path, blocks=()), settings={"floor_mm3": 100.0})
-    assert (
-        nothing_listed(record, weak=False) == "This map flags no region of 100 mm³ or more at 3 SD and more."
-    )
-    assert (
-        nothing_listed(record, weak=True) == "This map flags no region of 100 mm³ or more at 2 SD and more."
-    )
+    said = "This map flags no region of {} mm³ or more at {} SD and more."
+    assert nothing_listed(record, "volume", weak=False) == said.format(100, 3)
+    assert nothing_listed(record, "volume", weak=True) == said.format(100, 2)
+    assert nothing_listed(record, "fused", weak=False) == said.format(30, 3)
+    assert nothing_listed(record, "fused", weak=True) == said.format(100, 2)
 
 
 def test_other_map_counts_those_of_3_sd_of_maps_that_can_be_shown(tmp_path: Path) -> None:

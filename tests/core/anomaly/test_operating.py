@@ -26,6 +26,13 @@ def test_band_and_floor_of_one_map() -> None:
     assert kept(listed, {}, 100.0) == listed
 
 
+def test_an_analysis_own_floor_takes_none_of_its_smaller_regions() -> None:
+    # The fused map lists regions below the floor where it is sure.
+    small = region("small", map="fused", band="3-4", volume_mm3=36.0)
+    assert kept([small], {"fused": Point("3-4", 100.0, 100.0)}, 100.0) == [small]
+    assert kept([small], {"fused": Point("3-4", 120.0, 100.0)}, 100.0) == []
+
+
 def test_a_point_for_regions_of_another_floor_is_refused() -> None:
     with pytest.raises(
         AnomalyError, match="volume map is for regions of 100 mm³ or more; the analysis asks for 80"
