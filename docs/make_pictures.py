@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, sync_playwright
 from playwright.sync_api import TimeoutError as PatienceError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,8 +41,8 @@ SHOWN = "sub-synth092_ses-01"
 UNREAD = "sub-synth090_ses-01"
 TAUGHT = "sub-synth108_ses-01"  # the large infarct of the demo
 READ = 7  # scans that both readers have read
-SIZE = {"width": 1440, "height": 900}
-WALL = {"width": 1600, "height": 900}  # as a projector's
+SIZE = ViewportSize(width=1440, height=900)
+WALL = ViewportSize(width=1600, height=900)  # as a projector's
 LARGEST = 330_000  # bytes a picture
 GROUNDS = 8  # colours that most of a page has: white, the sidebar's, lines
 CHUNK = 4096  # colours compared at a time
@@ -108,7 +108,7 @@ def palette_of(pixels: NDArray[np.uint8], colours: int) -> NDArray[np.uint8]:
 
 def painted(pixels: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Image.Image:
     """The picture (H, W, 3) in the colours of a palette (n, 3): each pixel in the nearest."""
-    packed = pixels.astype(np.int32) @ [1 << 16, 1 << 8, 1]
+    packed = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
     found, places = np.unique(packed, return_inverse=True)
     colours = np.stack([found >> 16, (found >> 8) & 255, found & 255], axis=1)
     table = palette.astype(np.int32)
