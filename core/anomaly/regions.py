@@ -20,7 +20,7 @@ from core.io.volume import Volume
 FLOOR_MM3 = 100.0
 # Of the floor, in the fused map from 3 SD on: punctate lesions have 20 to 110 mm³. Its z is matched to
 # normals, so that few of theirs get in (docs/results/false_alarms.csv).
-SURE_Z, SURE_SHARE = 3.0, 0.3
+SURE_Z, SURE_SHARE = 3.0, 0.4
 MIDLINE_MM = 4.0
 ALL_BANDS = "all"  # every voxel with |z| ≥ 2, whatever its band (Figure 4)
 Clusters = dict[str, tuple[int, float]]
@@ -77,7 +77,7 @@ def floor_at(name: str, floor_mm3: float, z: float) -> float:
 
 def floor_words(floor_mm3: float, maps: Sequence[str]) -> str:
     """Smallest region of these maps for people: "100 mm³ or more"."""
-    smaller = " (fused map: 30 from 3 SD on)".replace("30", f"{SURE_SHARE * floor_mm3:g}")
+    smaller = " (fused map: 40 from 3 SD on)".replace("40", f"{SURE_SHARE * floor_mm3:g}")
     return f"{floor_mm3:g} mm³ or more" + (smaller if "fused" in maps else "")
 
 
@@ -178,7 +178,7 @@ def flagged_regions(
     For each sign the 26-connected components at |z| ≥ 2; one that holds components of at least ``floor_mm3``
     at |z| ≥ 3 is replaced by those, and they likewise at 4. So a region's band is the highest level at which
     it still has the floor's volume, and its volume is that of its voxels at or above that level. In the fused
-    map 0.3 of the floor is enough at 3 and 4 (``level_floors``).
+    map 0.4 of the floor is enough at 3 and 4 (``level_floors``).
 
     ``scan_to_reference`` (4, 4), mm to mm, and ``midline_mm``, the x of the reference brain's middle in the
     reference's mm, give the side: ``midline`` within 4 mm of it. A reference's origin may lie anywhere, even

@@ -76,7 +76,7 @@ def test_nothing_listed_names_the_floor(tmp_path: Path) -> None:
     said = "This map flags no region of {} mm³ or more at {} SD and more."
     assert nothing_listed(record, "volume", weak=False) == said.format(100, 3)
     assert nothing_listed(record, "volume", weak=True) == said.format(100, 2)
-    assert nothing_listed(record, "fused", weak=False) == said.format(30, 3)
+    assert nothing_listed(record, "fused", weak=False) == said.format(40, 3)
     assert nothing_listed(record, "fused", weak=True) == said.format(100, 2)
 
 

@@ -253,19 +253,19 @@ def test_labels_are_the_listed_regions(seed: int) -> None:
 
 
 def test_the_fused_map_lists_smaller_regions_where_it_is_sure() -> None:
-    assert level_floors("fused", 100) == (100, 30, 30)
+    assert level_floors("fused", 100) == (100, 40, 40)
     assert level_floors("volume", 100) == level_floors("normative", 100) == (100, 100, 100)
     data = np.zeros((20, 24, 18), np.float32)
     data[4:8, 4:8, 4:8] = 2.5  # 64 mm³ around
     data[5:7, 5:8, 5:7] = 3.5  # 12 mm³: too small anywhere
     data[12:15, 4:8, 4:8] = -3.5  # 48 mm³ alone: no 100 mm³ at 2
     data[12:18, 14:20, 8:14] = 2.5  # 216 mm³ around
-    data[13:17, 15:18, 9:12] = 4.5  # 36 mm³
+    data[13:17, 15:19, 9:12] = 4.5  # 48 mm³
     z = Volume(data, np.eye(4))
     inside = np.ones(data.shape, bool)
     found = flagged_regions(z, inside, "fused", "key", 100.0)
-    assert [(one.band, one.sign, one.volume_mm3) for one in found] == [("4+", 1, 36.0), ("3-4", -1, 48.0)]
+    assert [(one.band, one.sign, one.volume_mm3) for one in found] == [("4+", 1, 48.0), ("3-4", -1, 48.0)]
     whole = flagged_regions(z, inside, "normative", "key", 100.0)
     assert [(one.band, one.sign, one.volume_mm3) for one in whole] == [("2-3", 1, 216.0)]
     labels, ids = region_labels(z, inside, "fused", "key", 100.0)
-    assert [int((labels == ids[one.id]).sum()) for one in found] == [36, 48]
+    assert [int((labels == ids[one.id]).sum()) for one in found] == [48, 48]
