@@ -57,6 +57,11 @@ class Desk:
             return self.disputes
         return [one for one in self.disputes if (one.key in self.decided) == (shown == "decided")]
 
+    def settled(self, dispute: Dispute) -> bool:
+        """Whether every question of its scan is decided: readers' numbers are the same in all of them."""
+        scan = (dispute.case_id, dispute.input_hash)
+        return all(one.key in self.decided for one in self.disputes if (one.case_id, one.input_hash) == scan)
+
 
 @st.cache_resource(show_spinner="Comparing answers …", max_entries=4)
 def _desk(url: str, changed: tuple[int, ...], reader: SavedReader) -> Desk:

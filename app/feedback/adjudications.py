@@ -157,7 +157,7 @@ def disputes(answers: Answers) -> list[Dispute]:
 
 
 def named(dispute: Dispute, answers: Answers) -> dict[str, str]:
-    """Who "Reader 1" and the others of a scan are, once it is decided."""
+    """Who "Reader 1" and the others of a scan are: for whoever has decided all its questions."""
     voters = {
         reader
         for reader, case_id, input_hash, number in final_reads(answers.reads)

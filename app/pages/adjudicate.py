@@ -1,4 +1,4 @@
-"""Adjudicate: only what readers of closed scans disagree on, blinded to names until it is decided."""
+"""Adjudicate: only what readers of closed scans disagree on, blinded to names until a scan is decided."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def draw_scan(dispute: Dispute) -> None:
 
 
 def votes(dispute: Dispute, at: Desk) -> None:
-    """What the readers said; their names once it is decided."""
+    """What the readers said; their names once every question of the scan is decided."""
     decided = at.decided.get(dispute.key)
-    names = named(dispute, at.answers) if decided is not None else {}
+    names = named(dispute, at.answers) if at.settled(dispute) else {}
     labels = {term.name: term.label for term in terms(state.feedback(), retired=True)}
     said = pd.DataFrame(
         {
@@ -88,9 +88,12 @@ def votes(dispute: Dispute, at: Desk) -> None:
     )
     filled = [name for name in said.columns if said[name].replace("", None).notna().any()]
     st.dataframe(said[filled], hide_index=True, placeholder="–")
-    if decided is None:
-        st.caption("Names are shown once this is decided. Numbers are shuffled from scan to scan.")
-    else:
+    if not names:
+        st.caption(
+            "Names are shown once all questions of this scan are decided. "
+            "Numbers are shuffled from scan to scan."
+        )
+    if decided is not None:
         st.success(f"Decided {decided.saved_at}: **{decided.decision}**.", icon=":material/gavel:")
         st.text(f"Reason: {decided.reason}")
 

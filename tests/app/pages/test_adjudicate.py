@@ -73,6 +73,11 @@ def test_decide_both_with_names_hidden_until_then(store: Store, ada: SavedReader
     save(at)
     assert standing(store, ada) == [("class", "2A", "Seen on both planes")]
     assert any(one.value.startswith("**Saved ") for one in at.markdown)
+    at.segmented_control(key="adjudicate_shown").set_value("decided").run()
+    assert "which class" in at.subheader[0].value
+    assert sorted(at.dataframe[0].value["Reader"]) == ["Reader 1", "Reader 2"], "the flag is still open"
+    assert "Ben Brook" not in str(at.main)
+    at.segmented_control(key="adjudicate_shown").set_value("to decide").run()
     # On to the next one: the flag.
     assert "is this flag a finding?" in at.subheader[0].value
     assert "note" in str(at.dataframe[0].value["Note"].tolist())
