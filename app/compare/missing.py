@@ -6,8 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import jobs
+from app import jobs, kept
 from app.compare.analyses import Analyses
+from app.feedback.store import StoreError
 from core.config import settings
 from core.networks.zoo import NAMES, ModelError, list_models
 
@@ -77,11 +78,20 @@ def offer(analyses: Analyses) -> None:
             f"Not installed: {', '.join(elsewhere)}. Put their folders into models/, or train them with "
             "`python -m core train`."
         )
+    try:
+        held = kept.kept_models(analyses.paths, absent + changed)
+    except StoreError as error:
+        st.error(f"The feedback store can't be read: {error}", icon=":material/error:")
+        return
+    absent, changed = ([one for one in group if one not in held] for group in (absent, changed))
     todo = absent + changed
     if not todo:
+        if held:
+            st.caption(kept.sentence(held))
         return
     lines = [f"{_models(absent)} no result for this scan: {', '.join(absent)}."] if absent else []
     lines += [f"{_models(changed)} changed since the analysis here: {', '.join(changed)}."] if changed else []
+    lines += [kept.sentence(held)] if held else []
     if scan is None:
         st.info(" ".join(lines))
         st.caption("The scan's original file is not here. Where it is, run:")
@@ -95,7 +105,7 @@ def offer(analyses: Analyses) -> None:
         key="compare_run",
         type="primary",
         on_click=_submit,
-        args=(scan, todo),
+        args=(scan, analyses, todo),
         width="stretch",
     )
     with other.popover("Or by command", width="stretch"):
@@ -106,13 +116,20 @@ def _models(models: list[str]) -> str:
     return "1 model has" if len(models) == 1 else f"{len(models)} models have"
 
 
-def _submit(scan: Path, models: list[str]) -> None:
+def _submit(scan: Path, analyses: Analyses, models: list[str]) -> None:
     try:
-        job = jobs.submit(settings().jobs_dir, [scan], models)
-    except jobs.JobError as error:
+        # Asked again: somebody may have judged one since the offer was drawn.
+        held = kept.kept_models(analyses.paths, models)
+        if held:
+            st.toast(kept.sentence(held), icon=":material/info:")
+        left = [model for model in models if model not in held]
+        if not left:
+            return
+        job = jobs.submit(settings().jobs_dir, [scan], left)
+    except (jobs.JobError, StoreError) as error:
         st.toast(str(error), icon=":material/error:")
         return
-    st.session_state[JOB] = (job, scan.name.removesuffix("_T2w.nii.gz"))
+    st.session_state[JOB] = (job, analyses.case_id)
 
 
 def _forget() -> None:

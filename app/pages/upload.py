@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import streamlit as st
 from niivue_component import niivue_viewer
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from app import jobs, state
+from app import jobs, kept, state
 from app.cases import FIRST_MODEL, PAPER_MODEL, Case
 from app.feedback.store import StoreError
 from app.identity import current_reader, is_coordinator
@@ -125,6 +126,19 @@ def code(text: str) -> str:
     return "`" + text.replace("`", "'") + "`"
 
 
+def unjudged(scan: Path, models: Sequence[str]) -> list[str]:
+    """Those of ``models`` whose analysis of the scan nobody has judged, which may be done anew.
+
+    Raises
+    ------
+    StoreError
+        Where it can't be told.
+    """
+    paths = kept.paths_of(scan)
+    held = [] if paths is None else kept.kept_models(paths, models)
+    return [model for model in models if model not in held]
+
+
 def start(
     found: list[Upload], ages: dict[str, float | None], labels: dict[str, str], models: list[str]
 ) -> None:
@@ -136,9 +150,10 @@ def start(
             continue
         try:
             path = keep(upload, ages[upload.digest], settings().uploads_dir, labels[upload.digest])
-            if ((str(path.resolve()),), tuple(models)) not in queued:
-                jobs.submit(settings().jobs_dir, [path], models)
-        except (VolumeError, JobError) as error:
+            left = unjudged(path, models)
+            if left and ((str(path.resolve()),), tuple(left)) not in queued:
+                jobs.submit(settings().jobs_dir, [path], left)
+        except (VolumeError, JobError, StoreError) as error:
             st.error(f"{upload.name}: {error}", icon=":material/error:")
         except OSError as error:
             st.error(
@@ -146,6 +161,10 @@ def start(
             )
         else:
             names[upload.label(ages[upload.digest])] = upload.name
+            if held := [model for model in models if model not in left]:
+                st.info(f"{code(upload.name)}: {kept.sentence(held)}", icon=":material/info:")
+            if not left:
+                continue
             st.toast(f"{code(upload.name)} is being analysed; see Analyses below.", icon=":material/check:")
 
 
@@ -176,8 +195,13 @@ def recent_jobs() -> list[Job]:
 def retry(job: Job) -> None:
     """Queue a failed job anew, in its place."""
     try:
-        jobs.submit(settings().jobs_dir, [Path(path) for path in job.inputs], job.models)
-    except jobs.JobError as error:
+        scans = [Path(path) for path in job.inputs]
+        left = [model for model in job.models if all(model in unjudged(scan, [model]) for scan in scans)]
+        if not left:
+            st.session_state[RETRY_FAILED] = kept.sentence(job.models)
+            return
+        jobs.submit(settings().jobs_dir, scans, left)
+    except (jobs.JobError, StoreError) as error:
         st.session_state[RETRY_FAILED] = str(error)
         return
     jobs.dismiss(settings().jobs_dir, job.id)

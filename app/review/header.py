@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import jobs, state
+from app import jobs, kept, state
 from app.assign import mine as own_list
 from app.cases import PAPER_MODEL, Case
 from app.facts import label_of
@@ -16,7 +16,7 @@ from app.review import marks, reading, said
 from app.review.progress import open_order, ordered
 from app.review.table import score_lines
 from core.config import settings
-from core.io.derivatives import MapName
+from core.io.derivatives import CasePaths, MapName
 from core.networks.zoo import NAMES, OURS
 
 ASKED = "review_asked_model"  # a model picked that has no result for the open scan
@@ -234,16 +234,31 @@ def offer_run(case: Case) -> None:
             f"{wanted} has no result for this scan and can't be run: {why}. {hint}", icon=":material/info:"
         )
         return
+    try:
+        held = kept.kept_models(_paths(case), [wanted])
+    except StoreError as error:
+        text.error(f"The feedback store can't be read: {error}", icon=":material/error:")
+        return
+    if held:
+        text.info(f"{kept.sentence(held)} Below is still {case.record.model}.", icon=":material/info:")
+        return
     text.info(f"{wanted} has no result for this scan. Below is still {case.record.model}.")
     action.button(
         "Run this model", key="review_run", type="primary", on_click=_submit, args=(raw, case, wanted)
     )
 
 
+def _paths(case: Case) -> CasePaths:
+    return CasePaths(settings().derivatives_dir, case.record.subject, case.record.session)
+
+
 def _submit(raw: Path, case: Case, wanted: str) -> None:
     try:
+        if held := kept.kept_models(_paths(case), [wanted]):  # judged since the offer was drawn
+            said.say(kept.sentence(held), failed=True)
+            return
         job = jobs.submit(settings().jobs_dir, [raw], [wanted])
-    except jobs.JobError as error:
+    except (jobs.JobError, StoreError) as error:
         said.say(str(error), failed=True)
         return
     st.session_state[JOB] = (job, case.record.case_id, wanted)

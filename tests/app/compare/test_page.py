@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from core.config import ROOT, settings
 from core.io.derivatives import CasePaths, CaseRecord
 from core.networks.config import NetworkConfig, network_config
 from tests.app.compare.conftest import SEEN, write_many
-from tests.casefactory import write_case
+from tests.app.feedback.readings import first
+from tests.casefactory import seal, write_case
 
 MAIN = str(ROOT / "app" / "main.py")
 
@@ -152,6 +154,29 @@ def test_runs_the_missing_models_and_cancels(data_dir: Path, monkeypatch: pytest
     assert [one.state for one in found] == ["cancelled"]
     assert job in (None, found[0].id)
     assert [button.key for button in page(record).button if button.key == "compare_run"] == ["compare_run"]
+
+
+def test_what_readers_have_judged_is_not_run_anew(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verdicts name an analysis by its key: done anew by a changed model, theirs was gone."""
+    no_unaided(monkeypatch)
+    install("vae_8x8_512", "std_8x8", "vae_8x8_256")
+    record = write_case(settings().derivatives_dir)
+    raw_of(record)
+    asked: list[list[str]] = []
+    monkeypatch.setattr(jobs, "submit", lambda folder, inputs, models: asked.append(models) or "job")
+    store = open_store(settings().store_url)
+    ada = reader_for(store, "Ada", "typed").id
+    at = page(record)
+    assert at.button(key="compare_run").label == "Run 3 models"
+    first(store, ada, record=record)  # while the offer stands
+    at.button(key="compare_run").click().run()
+    assert asked == [["std_8x8", "vae_8x8_256"]]
+    at = page(record)
+    assert at.button(key="compare_run").label == "Run 2 models"
+    assert "vae_8x8_512 is kept: readers have judged it." in words(at)
+    # Of an analysis that is not the judged one nothing is kept.
+    seal(settings().derivatives_dir, replace(record, key="0" * 64))
+    assert page(record).button(key="compare_run").label == "Run 3 models"
 
 
 def test_refuses_until_the_first_read_is_locked(

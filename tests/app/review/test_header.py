@@ -12,7 +12,7 @@ from app.feedback.store import reader_for
 from app.review import header
 from app.review.progress import keep_order
 from core.config import settings
-from core.io.derivatives import CaseRecord
+from core.io.derivatives import CasePaths, CaseRecord
 from tests.app.feedback.readings import first
 from tests.app.review.helpers import call, flags_at_once, page, store
 from tests.casefactory import BLOCKS, write_case
@@ -64,3 +64,29 @@ def test_an_order_by_score_ends_while_a_scan_is_unread(data_dir: Path) -> None:
     write_case(root, "sub-c", blocks=BLOCKS)
     cases = read_cases(root)[0]
     assert header.scan_ids(cases, ada, cases[0]) == ["sub-a_ses-01", "sub-b_ses-01", "sub-c_ses-01"]
+
+
+def test_a_judged_analysis_is_not_run_anew(
+    cases: list[CaseRecord], data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A judged analysis whose files can't be read looks like one that is missing."""
+    a = cases[2]
+    raw = data_dir / "demo" / "sub-a" / "ses-01" / "anat" / "sub-a_ses-01_T2w.nii.gz"
+    raw.parent.mkdir(parents=True)
+    raw.write_bytes(b"scan")
+    model = settings().models_dir / "std_8x8"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text("{}")
+    asked: list[list[str]] = []
+    monkeypatch.setattr(header.jobs, "submit", lambda folder, inputs, models: asked.append(models) or "job")
+    paths = CasePaths(settings().derivatives_dir, "sub-a", "ses-01")
+    paths.case_json("std_8x8").write_text("{}")
+    open_now = {"case": address(cases[0])[:16], header.ASKED: "std_8x8"}
+    at = page(**open_now)
+    assert at.button(key="review_run").label == "Run this model"
+    first(store(), reader_for(store(), "Ben", "typed").id, record=a)
+    at.button(key="review_run").click().run()
+    assert asked == []
+    at = page(**open_now)
+    assert not [button for button in at.button if button.key == "review_run"]
+    assert any("std_8x8 is kept: readers have judged it." in info.value for info in at.info)
