@@ -34,6 +34,7 @@ class Counted:
     closed: int  # of others' answers too
     readings: int
     waiting: int  # scans that the viewer has still to finish
+    late: int  # answers left out, since their readers had seen others'
 
 
 def shown_names(names: dict[int, str], viewer: int, coordinator: bool) -> dict[int, str]:
@@ -56,7 +57,7 @@ def _counted(
 ) -> Counted:
     """``url`` and ``changed`` only key the cache."""
     store = state.feedback()
-    answers = answers_visible(store, viewer, coordinator=coordinator)
+    answers = answers_visible(store, viewer, coordinator=coordinator, independent=True)
     names = shown_names(answers.names, viewer, coordinator)
     rows = rows_of(answers, decisions(store, answers), known, names)
     found: dict[str, pd.DataFrame] = {}
@@ -85,6 +86,7 @@ def _counted(
         closed=len(answers.scans),
         readings=len(rows.reads),
         waiting=len(answers.waiting),
+        late=answers.late,
     )
 
 
@@ -114,6 +116,7 @@ def archive(counted: Counted) -> bytes:
         "scans": counted.scans,
         "closed scans": counted.closed,
         "readings": counted.readings,
+        "answers left out, given after others' were seen": counted.late,
     }
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as bundle:

@@ -286,6 +286,8 @@ SECTIONS = {
 HOW = f"""
 - A reading counts once its second read is saved. Others' answers to a scan count here once everybody who is
   to read it has finished, and you among them.
+- Of each reader and scan, answers count as they stood before others' were first shown to them, in Agreement,
+  Adjudicate, a report, an export or a lesson. Later ones stay in exports and are left out here.
 - Acceptance and agreement count first passes of scans that were not planted. A flag judged by three readers
   counts three times in acceptance, and once, with three ratings, in agreement.
 - Intervals are 95 % by bootstrap over scans: all flags of a scan stay together. Under {LEAST_SCANS} scans

@@ -207,7 +207,7 @@ def decide(
     if decision not in allowed:
         raise StoreError(f"The decision is {decision!r}; expected {', '.join(allowed)}.")
     scan = (dispute.case_id, dispute.input_hash)
-    if scan not in answers_visible(store, reader_id, coordinator=True).scans:
+    if scan not in answers_visible(store, reader_id, coordinator=True, cases=[dispute.case_id]).scans:
         raise StoreError("This scan is not closed, or you have still to read it; nothing was decided.")
     content = {
         "id": id,

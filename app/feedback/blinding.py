@@ -6,16 +6,17 @@ have finished it and nobody who has begun it is unfinished. Others' answers to a
 reader who has finished it, and to a coordinator; never to one who has still to read it, in any pass.
 One's own answers are always visible. Answers count once their reader has finished the scan.
 
-To whom others' answers to a scan were handed out is kept (``app.feedback.seen``): they read it no more.
+To whom others' answers to a scan were handed out is kept (``app.feedback.seen``): they read it no more, and
+what they change afterwards counts in no statistics of agreement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, func, select, true
+from sqlalchemy import ColumnElement, FromClause, Select, func, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.feedback.database import Store, transaction
@@ -30,12 +31,13 @@ from app.feedback.models import (
 )
 from app.feedback.reads import SavedRead
 from app.feedback.rows import Missed, SavedVerdict, standing_missed, standing_verdicts
-from app.feedback.seen import note_seen
+from app.feedback.seen import Seen, first_seen, note_seen
 
 Scan = tuple[str, str]  # case id, input hash
 Sitting = tuple[int, str, str, int]  # reader, case id, input hash, pass
 
 Answer = SavedRead | SavedVerdict | Missed
+T = TypeVar("T", SavedRead, SavedVerdict, Missed)
 
 LEAST_READERS = 2  # of a scan that is assigned to nobody
 
@@ -47,6 +49,7 @@ class Answers:
     ``scans``: whose answers by others are among them. ``reads``: of both phases, in order. ``kinds``: of
     assigned sittings, "case", "repeat" or "planted". ``known``: what an assignment says of a scan: a class,
     "normal" or "abnormal". ``waiting``: scans that the viewer has begun or been assigned, and not finished.
+    ``late``: rows left out because their reader had seen others' answers to the scan.
     """
 
     viewer: int | None
@@ -58,6 +61,7 @@ class Answers:
     kinds: dict[Sitting, str]
     known: dict[str, str]
     waiting: frozenset[Scan]
+    late: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class _Everything:
     kinds: dict[Sitting, str]  # of every assignment ever
     known: dict[str, str]
     names: dict[int, str]
+    late: tuple[Sitting, ...]  # of each row that came after its reader had seen others' answers
 
     @property
     def finished(self) -> frozenset[Sitting]:
@@ -110,8 +115,19 @@ def closed_scans(store: Store) -> frozenset[Scan]:
         return _closed(_everything(session))
 
 
-def answers_visible(store: Store, viewer_id: int, *, coordinator: bool = False) -> Answers:
+def answers_visible(
+    store: Store,
+    viewer_id: int,
+    *,
+    coordinator: bool = False,
+    cases: Collection[str] | None = None,
+    independent: bool = False,
+) -> Answers:
     """What the reader ``viewer_id`` may know of all answers; that others' are handed out is kept.
+
+    ``cases``: only of these case ids, so that no other scan counts as seen. ``independent``: of each reader
+    and scan as it stood before others' answers were first shown to them; which scans are closed, and which
+    wait, goes by all rows.
 
     Raises
     ------
@@ -119,13 +135,17 @@ def answers_visible(store: Store, viewer_id: int, *, coordinator: bool = False) 
         Where the database refuses.
     """
     with transaction(store, write=False) as session:
-        everything = _everything(session)
+        everything = _everything(session, cases)
+        before = _everything(session, cases, first_seen(session)) if independent else everything
     mine = {one for one in everything.begun | everything.asked if one[0] == viewer_id}
     finished = {one for one in everything.finished if one[0] == viewer_id}
     waiting = {one[1:3] for one in mine - finished}
     done = {one[1:3] for one in finished}
     scans = {scan for scan in _closed(everything) if scan not in waiting and (coordinator or scan in done)}
-    found = _answers(everything, frozenset(scans), viewer_id, frozenset(waiting))
+    found = _answers(before, frozenset(scans), viewer_id, frozenset(waiting))
+    if independent:
+        late = sum(at in everything.finished and at[1:3] in scans for at in before.late)
+        found = replace(found, late=late)
     rows: list[Answer] = [*found.reads, *found.verdicts, *found.marks]
     note_seen(store, viewer_id, {sitting(row)[1:3] for row in rows if row.reader_id != viewer_id})
     return found
@@ -233,11 +253,28 @@ def _by_reader(verdicts: list[SavedVerdict]) -> list[SavedVerdict]:
     return [row for rows in chains.values() for row in standing_verdicts(rows)]
 
 
-def _everything(session: Session, cases: Collection[str] | None = None) -> _Everything:
+def _everything(
+    session: Session, cases: Collection[str] | None = None, until: Mapping[Seen, str] | None = None
+) -> _Everything:
+    """``until``: the UTC times after which rows of a reader on a scan are left out."""
+    late: list[Sitting] = []
+
+    def early(rows: Iterable[T]) -> Iterable[T]:
+        for row in rows:
+            end = None if until is None else until.get(sitting(row)[:3])
+            if end is None or row.created_utc <= end:
+                yield row
+            else:
+                late.append(sitting(row))
+
     reads, verdicts, marks = CaseRead.__table__, Verdict.__table__, MissedFinding.__table__
 
     def of(case_id: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
         return true() if cases is None else case_id.in_(cases)
+
+    def in_order(table: FromClause) -> Iterable[dict[str, Any]]:
+        query = select(table).where(of(table.c.case_id)).order_by(table.c.reader_id, table.c.seq)
+        return _rows(session, query)
 
     batches = list(
         session.execute(select(AssignmentBatch.id, AssignmentBatch.settings, AssignmentBatch.closed_utc))
@@ -257,34 +294,13 @@ def _everything(session: Session, cases: Collection[str] | None = None) -> _Ever
         )
     ]
     return _Everything(
-        reads=_standing_reads(
-            SavedRead(**row)
-            for row in _rows(
-                session,
-                select(reads).where(of(reads.c.case_id)).order_by(reads.c.reader_id, reads.c.seq),
-            )
-        ),
-        verdicts=_by_reader(
-            [
-                SavedVerdict(**row)
-                for row in _rows(
-                    session,
-                    select(verdicts)
-                    .where(of(verdicts.c.case_id))
-                    .order_by(verdicts.c.reader_id, verdicts.c.seq),
-                )
-            ]
-        ),
-        marks=standing_missed(
-            Missed(**row)
-            for row in _rows(
-                session,
-                select(marks).where(of(marks.c.case_id)).order_by(marks.c.reader_id, marks.c.seq),
-            )
-        ),
+        reads=_standing_reads(early(SavedRead(**row) for row in in_order(reads))),
+        verdicts=_by_reader([*early(SavedVerdict(**row) for row in in_order(verdicts))]),
+        marks=standing_missed(early(Missed(**row) for row in in_order(marks))),
         asked=frozenset(one for one, _, batch in assignments if batch in running),
         # Where batches differ, one that runs counts.
         kinds={one: kind for one, kind, batch in sorted(assignments, key=lambda row: row[2] in running)},
         known={case: str(known) for _, given, _ in batches for case, known in given.get("known", {}).items()},
         names={id: name for id, name in session.execute(select(Reader.id, Reader.name))},
+        late=tuple(late),
     )

@@ -12,6 +12,7 @@ from app.feedback.models import AnswersSeen, Reader
 from app.feedback.writing import lock_reader, new_id, now_utc
 
 Scan = tuple[str, str]  # case id, input hash
+Seen = tuple[int, str, str]  # reader, case id, input hash
 Sitting = tuple[int, str, str, int]  # reader, case id, input hash, pass
 
 
@@ -41,6 +42,14 @@ def seen_by(store: Store, reader_id: int) -> frozenset[Scan]:
     """Scans to which a person was shown others' answers."""
     with transaction(store, write=False) as session:
         return _rows(session, reader_id)
+
+
+def first_seen(session: Session) -> dict[Seen, str]:
+    """When others' answers to a scan were first shown to each reader, UTC."""
+    query = select(
+        AnswersSeen.reader_id, AnswersSeen.case_id, AnswersSeen.input_hash, AnswersSeen.created_utc
+    )
+    return {(reader, case_id, scan): at for reader, case_id, scan, at in session.execute(query)}
 
 
 def _rows(session: Session, reader_id: int) -> frozenset[Scan]:

@@ -22,6 +22,12 @@ def standing(found: Counted) -> None:
         f"{found.readings} finished readings of {found.scans} scans by {readers}; {closed} "
         f"closed. Intervals: 95 %, scans resampled, {tables.DRAWS} draws, seed {tables.SEED}."
     )
+    if found.late:
+        later = "1 later answer is" if found.late == 1 else f"{found.late} later answers are"
+        st.caption(
+            "Of each reader and scan the answers count that were given before others' were first shown to "
+            f"them; {later} left out."
+        )
     if found.waiting:
         scans = "1 scan" if found.waiting == 1 else f"{found.waiting} scans"
         st.caption(f"You have {scans} to finish. What others say of them is hidden from you until then.")

@@ -185,7 +185,7 @@ def _others(
     store: Store, reader: SavedReader, record: CaseRecord, name: MapName
 ) -> tuple[Others | None, dict[str, SavedDecision]]:
     """Others' first passes and what was decided; nothing of either before the scan is closed."""
-    answers = answers_visible(store, reader.id)
+    answers = answers_visible(store, reader.id, cases=[record.case_id])
     scan = (record.case_id, record.input_hash)
     if scan not in answers.scans:
         return None, {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.feedback.adjudications import final_reads
 from app.feedback.assignments import BatchInput, make_batch
 from app.feedback.blinding import answers_visible
 from app.feedback.export_rows import of_reader, take, visible
@@ -103,3 +104,40 @@ def test_exports_tell_it_of_closed_scans_and_of_oneself(store: Store) -> None:
     assert of_reader(taken, ada).tables["answers_seen"] == []
     told = visible(taken, answers_visible(store, ada)).tables["answers_seen"]
     assert [(row["reader_id"], row["case_id"]) for row in told] == [(chief, SCAN)]
+
+
+def test_what_is_said_after_others_answers_were_seen_is_not_independent(store: Store) -> None:
+    ada, ben, chief = (reader(store, name) for name in ("Ada", "Ben", "Chief"))
+    read(store, ada)
+    read(store, ben)
+    answers_visible(store, ada)
+    answers_visible(store, chief, coordinator=True)
+    judge(store, ada, "disagree")
+    second(store, ada, classification="2A")
+    second(store, ben, classification="1A")  # has seen nothing
+    read(store, chief)
+    last = answers_visible(store, ada, coordinator=True)
+    assert {row.reader_id: row.classification for row in final_reads(last.reads).values()} == {
+        ada: "2A",
+        ben: "1A",
+        chief: "normal",
+    }
+    assert last.late == 0
+    found = answers_visible(store, ada, coordinator=True, independent=True)
+    assert {row.reader_id: row.classification for row in final_reads(found.reads).values()} == {
+        ada: "normal",
+        ben: "1A",
+    }
+    assert {row.reader_id: row.verdict for row in found.verdicts} == {ada: "agree", ben: "agree"}
+    assert found.late == 2 + 3, "Ada's two, and the Chief's first read, verdict and second read"
+    assert found.scans == last.scans == {THE_SCAN}
+
+
+def test_only_the_cases_asked_for_count_as_seen(store: Store) -> None:
+    ada, ben = reader(store, "Ada"), reader(store, "Ben")
+    for who in (ada, ben):
+        read(store, who)
+        read(store, who, OTHER)
+    found = answers_visible(store, ada, cases=[OTHER])
+    assert found.scans == {(OTHER, hash_of(OTHER))} == seen_by(store, ada)
+    assert {row.case_id for row in found.verdicts} == {OTHER}

@@ -107,6 +107,20 @@ def test_an_unfinished_reader_is_told_and_sees_nothing(store: Store) -> None:
     assert "You have 1 scan to finish" in at.caption[1].value
 
 
+def test_answers_changed_after_others_were_seen_are_left_out_and_said(store: Store) -> None:
+    ada, ben = readers(store, 2)
+    read(store, [ada, ben])
+    before = counted(ada, True)
+    assert before.late == 0
+    second(store, ada.id, "sub-1_ses-01", "3")
+    second(store, ben.id, "sub-1_ses-01", "1A")  # who has seen nothing
+    after = counted(ada, True)
+    assert after.late == 1
+    table = after.crossed["classes: Ada / Ben"]
+    assert (int(table.loc["2A", "1A"]), "3" in table.index) == (1, False)
+    assert any("1 later answer is left out" in one.value for one in open_page(ada).caption)
+
+
 def test_readers_who_are_no_coordinators_see_no_names(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FONTANELLE_COORDINATORS", "Somebody Else")
     settings.cache_clear()

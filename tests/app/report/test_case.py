@@ -13,6 +13,7 @@ import pytest
 from app.cases import address
 from app.feedback.adjudications import decide, disputes
 from app.feedback.blinding import answers_visible
+from app.feedback.seen import seen_by
 from app.feedback.store import SavedReader, Store, new_id, open_store, reader_for
 from app.report import __main__ as command
 from app.report.case import STYLE, case_page, excerpt, refusal
@@ -200,6 +201,18 @@ def test_others_answers_wait_until_the_scan_is_closed(
     text = words(page(store, ada, record))
     assert "Adjudicated: Disagree: a false alarm . why disagree" in text
     assert "Adjudicated class: 1B. why 1B" in text
+
+
+def test_a_report_shows_others_answers_to_its_own_case_only(
+    store: Store, ada: SavedReader, record: CaseRecord
+) -> None:
+    ben = reader_for(store, "Ben", "typed")
+    for one in (ada, ben):
+        first(store, one.id, record=record)
+        second(store, one.id, record=record)
+        second(store, one.id, "sub-other_ses-01")
+    page(store, ada, record)
+    assert seen_by(store, ada.id) == {(record.case_id, record.input_hash)}
 
 
 def test_weak_regions_only_on_request_or_once_judged(
