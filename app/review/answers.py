@@ -141,10 +141,7 @@ def _of_scan(now: Open, answer: dict[str, Any], here: bool) -> bool:
         whole.count_seconds(now, answer["active"] or {})
         if not _note_along(now, answer):
             return False
-        kept = whole.finish(now, answer["id"], answer["remark"], here)
-        if kept and answer["remark"] is not None:
-            desk.remember_kept(whole.note_place(now), answer["remark"])
-        return kept
+        return whole.finish(now, answer["id"], answer["remark"], here)
     if answer["what"] == "class":
         kept = whole.choose(now, classification=str(answer["value"]))
         if kept:
@@ -277,6 +274,7 @@ def on_texts(key: str) -> None:
             if what in ("@first", "@second"):
                 phase: Phase = "first" if what == "@first" else "second"
                 change_read(state.feedback(), reader_id=now.reader.id, scan=at, phase=phase, note=text)
+                whole.changed_here(place, note=text)
             else:
                 keep_draft(
                     state.feedback(), reader_id=now.reader.id, analysis=at, region_id=what[:100], note=text

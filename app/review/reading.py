@@ -30,6 +30,7 @@ LEFT = [
     f"reading_{name}"
     for name in (
         *("said", "form", "mark", "fresh", "confirm", "turn", "skipping", "next", "refused", "again"),
+        "shown",  # the draft of a read
         "kept",  # notes as the database holds them
     )
 ]

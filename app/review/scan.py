@@ -13,11 +13,14 @@ from app.review.reading import Open
 
 def scan(now: Open, ready: bool) -> None:
     """Class, confidence and note of the scan, and the button that locks or saves."""
+    same = whole.shown(now)
     given = whole.draft(now)
     head = "Class of the scan (K)"
     if now.first is not None:
         head += f" :gray[first read: {label(now.first.classification)}]"
     st.markdown(f"**{head}**")
+    if not same:
+        st.caption(":orange[This read was changed in another tab: look again before you press f.]")
     button_row(
         "class",
         [(words[0], value, meaning(value)) for value, words in MEANINGS.items()],

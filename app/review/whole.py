@@ -14,6 +14,7 @@ from app.feedback.reads import ReadInput, SavedRead, add_event, lock_first, save
 from app.feedback.store import StoreError, new_id
 from app.review import marks
 from app.review.classes import INADEQUATE, classification, label
+from app.review.desk import remember_kept
 from app.review.progress import following, open_order, ordered, standing
 from app.review.reading import Open, open_now, viewer_said
 from app.review.said import failed, flush_notes, say, verdicts
@@ -21,6 +22,11 @@ from core.io.derivatives import DerivativesError
 
 NEXT = "reading_next"  # address of the case to go on with
 CONFIRM = "reading_confirm"  # scan whose regions without an answer were pointed out
+ELSEWHERE = (
+    "Not saved: This read was changed in another tab: class, confidence and note are shown as they stand "
+    "now; look again and press f once more."
+)
+SHOWN = "reading_shown"  # (note_place, class, confidence, note): the draft as this tab showed or changed it
 ADVANCE = "advance"  # preference: "off" stays with a case that was saved
 
 
@@ -40,12 +46,52 @@ def note_place(now: Open) -> str:
     return f"{now.reader.id}.{now.scan}.@{now.phase}"
 
 
+def shown(now: Open) -> bool:
+    """Remember the draft that the page shows; False where another tab has changed it since the last time.
+
+    What was remembered stays then, so that the end of the read is refused once.
+
+    Raises
+    ------
+    StoreError
+        Where the database can't be read.
+    """
+    if st.session_state.get(SHOWN, ("",))[0] != note_place(now):
+        st.session_state[SHOWN] = (note_place(now), *_stored(now))
+    if not _changed_elsewhere(now):
+        return True
+    remember_kept(note_place(now), _stored(now)[2])  # what this tab knew to be kept is so no more
+    return False
+
+
+def changed_here(place: str, **changes: Any) -> None:
+    """This tab changed fields of the draft at ``place`` (``note_place``) by itself."""
+    at, *said = st.session_state.get(SHOWN, ("", "", None, ""))
+    if at == place:
+        names = ("classification", "confidence", "note")
+        st.session_state[SHOWN] = (
+            at,
+            *(changes.get(name, value) for name, value in zip(names, said, strict=True)),
+        )
+
+
+def _stored(now: Open) -> tuple[str, int | None, str]:
+    found = read_draft(state.feedback(), reader_id=now.reader.id, scan=now.scan, phase=now.phase)
+    return found.classification, found.confidence, found.note
+
+
+def _changed_elsewhere(now: Open) -> bool:
+    at, *said = st.session_state.get(SHOWN, ("",))
+    return at == note_place(now) and tuple(said) != _stored(now)
+
+
 def choose(now: Open, **changes: Any) -> bool:
     """Keep a class, confidence or note as a draft; False where the database refused."""
     try:
         change_read(state.feedback(), reader_id=now.reader.id, scan=now.scan, phase=now.phase, **changes)
     except StoreError as error:
         return failed("Not kept", error)
+    changed_here(note_place(now), **changes)
     return True
 
 
@@ -87,8 +133,16 @@ def finish(now: Open, id: str, note: str | None = None, here: bool = True) -> bo
     ``here`` is False where the answer came from another session of the browser: nothing is opened then.
     """
     try:
+        if _changed_elsewhere(now):
+            st.session_state[SHOWN] = (note_place(now), *_stored(now))
+            remember_kept(note_place(now), _stored(now)[2])
+            say(ELSEWHERE, failed=True)
+            return True
         if note is not None and note != draft(now).note:
             change_read(state.feedback(), reader_id=now.reader.id, scan=now.scan, phase=now.phase, note=note)
+            changed_here(note_place(now), note=note)
+        if note is not None:
+            remember_kept(note_place(now), note)
         given = draft(now)
         if given.classification == "":
             say("Not saved: choose a class first (k).", failed=True)

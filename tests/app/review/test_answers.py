@@ -408,3 +408,31 @@ def test_a_note_of_a_refused_answer_stays_with_the_reader(case: CaseRecord) -> N
     call(at, answers.on_answers, **{desk.DESK: {"answers": [sent | {"id": "no UUID", "note": "left horn"}]}})
     assert said(case) == []
     assert components(at)["note"]["kept"] == {}, "the browser must not forget it"
+
+
+@pytest.mark.parametrize("redrawn", [False, True])
+def test_what_another_tab_changed_is_not_locked_unseen(case: CaseRecord, redrawn: bool) -> None:
+    one = page(reading_loaded=loaded(case))
+    keyed(one, case, ("class", "2A"))
+    typed(one, "case", "tab one note")
+    two = page(reading_loaded=loaded(case))
+    keyed(two, case, ("class", "1A"), ("class-sure", "2"))
+    typed(two, "case", "tab one notetab two note")
+    if redrawn:
+        ran(one)
+        assert "This read was changed in another tab" in text(one)
+    remark = components(one)["remark"]["value"]
+    keyed(one, case, ("finish", ""), remark=remark)
+    assert reads(case)[1] is None
+    line = components(one)["desk"]["said"]
+    assert line["failed"]
+    assert "changed in another tab" in line["text"]
+    assert line["text"].endswith("press f once more.")
+    assert components(one)["remark"]["value"] == "tab one notetab two note", "what is stored is shown"
+    typed(one, "case", "tab one note")  # put right, though this tab had kept these very words before
+    keyed(one, case, ("class", "2A"), ("class-sure", ""))
+    keep_preference(store(), reader_for(store(), "Ada", "typed").id, whole.ADVANCE, "off")
+    keyed(one, case, ("finish", ""), ("finish", ""), remark="tab one note")
+    saved = reads(case)[1]
+    assert saved is not None
+    assert (saved.classification, saved.confidence, saved.note) == ("2A", None, "tab one note")
