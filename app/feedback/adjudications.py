@@ -158,13 +158,14 @@ def disputes(answers: Answers) -> list[Dispute]:
 
 def named(dispute: Dispute, answers: Answers) -> dict[str, str]:
     """Who "Reader 1" and the others of a scan are: for whoever has decided all its questions."""
-    voters = {
-        reader
-        for reader, case_id, input_hash, number in final_reads(answers.reads)
-        if (case_id, input_hash, number) == (dispute.case_id, dispute.input_hash, 1)
-    }
-    shown = labels(dispute.case_id, dispute.input_hash, voters)
+    shown = numbers(dispute.case_id, dispute.input_hash, answers)
     return {label: answers.names[reader] for reader, label in shown.items()}
+
+
+def numbers(case_id: str, input_hash: str, answers: Answers) -> dict[int, str]:
+    """ids of the scan's readers, of first passes, with "Reader 1" and so on."""
+    scan = (case_id, input_hash)
+    return labels(*scan, {one[0] for one in final_reads(answers.reads) if one[1:] == (*scan, 1)})
 
 
 def _in_order(votes: list[Vote]) -> tuple[Vote, ...]:

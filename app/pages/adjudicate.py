@@ -10,6 +10,7 @@ from app.agreement import deciding
 from app.agreement.deciding import CHOICE, KEYS, SAID, SAY, SHOWN, Desk, desk, reason_key, type_key, values
 from app.agreement.pictures import case_of, sheet
 from app.feedback.adjudications import Dispute, named
+from app.feedback.remarks import said_of_scan
 from app.feedback.store import StoreError
 from app.feedback.vocabulary import terms
 from app.identity import is_coordinator, require_reader
@@ -61,7 +62,14 @@ def draw_scan(dispute: Dispute) -> None:
     ]
     said, go = st.columns([0.7, 0.3], vertical_alignment="center")
     said.caption(" · ".join(marks))
-    if go.button("Open in Review", key="adjudicate_review", icon=":material/visibility:", width="stretch"):
+    if go.button(
+        "Open in Review",
+        key="adjudicate_review",
+        icon=":material/visibility:",
+        width="stretch",
+        help="The whole scan, to scroll through. It opens as a reading of your own: an unaided read comes "
+        "first, and what you save there counts as yours. Look, and save nothing.",
+    ):
         state.select_case(case)
         st.session_state["reading_region"] = dispute.region_id or None
         if dispute.map != "":
@@ -83,7 +91,8 @@ def votes(dispute: Dispute, at: Desk) -> None:
             "Said": [vote.value for vote in dispute.votes],
             "Finding": [labels.get(vote.finding_type, vote.finding_type) for vote in dispute.votes],
             "Sure (1–5)": [vote.confidence for vote in dispute.votes],
-            "Note": [vote.note for vote in dispute.votes],
+            # Notes of a class stand with the marks, see ``remarks``.
+            "Note": [vote.note if dispute.subject == "region" else "" for vote in dispute.votes],
         }
     )
     filled = [name for name in said.columns if said[name].replace("", None).notna().any()]
@@ -96,6 +105,38 @@ def votes(dispute: Dispute, at: Desk) -> None:
     if decided is not None:
         st.success(f"Decided {decided.saved_at}: **{decided.decision}**.", icon=":material/gavel:")
         st.text(f"Reason: {decided.reason}")
+
+
+def remarks(dispute: Dispute, at: Desk) -> None:
+    """Of a class: readers' notes on the whole scan and their marks, by number."""
+    if dispute.subject != "class":
+        return
+    labels = {term.name: term.label for term in terms(state.feedback(), retired=True)}
+    given = said_of_scan(dispute, at.answers)
+    if not given:
+        st.caption("No notes on the scan, and no marks.")
+        return
+    shown = pd.DataFrame(
+        {
+            "Reader": [one.label for one in given],
+            "Read": [one.phase for one in given],
+            "What": [
+                "note on the scan"
+                if one.place is None
+                else "mark, x {:.0f}, y {:.0f}, z {:.0f} mm".format(*one.place)
+                for one in given
+            ],
+            "Radius (mm)": [one.radius_mm for one in given],
+            "Finding": [labels.get(one.finding_type, one.finding_type) for one in given],
+            "Sure (1–5)": [one.confidence for one in given],
+            "Note": [one.note for one in given],
+        }
+    )
+    filled = [name for name in shown.columns if shown[name].replace("", None).notna().any()]
+    st.markdown("**Notes on the scan, and marks**")
+    st.dataframe(shown[filled], hide_index=True, placeholder="–")
+    if any(one.place is not None for one in given):
+        st.caption("Positions: x to the patient's right, y to the front, z up, in the scan's millimetres.")
 
 
 def form(dispute: Dispute, following: Dispute | None) -> None:
@@ -222,6 +263,7 @@ def draw() -> None:
             draw_scan(dispute)
         with right:
             votes(dispute, at)
+            remarks(dispute, at)
             others = [one for one in at.listed("to decide") if one.key != dispute.key]
             later = [one for one in others if at.disputes.index(one) > at.disputes.index(dispute)]
             following = [*later, *others]

@@ -11,7 +11,7 @@ from app.feedback.blinding import answers_visible
 from app.feedback.store import SavedReader, Store, open_store, reader_for
 from core.config import ROOT, settings
 from core.io.derivatives import CasePaths, CaseRecord, read_regions
-from tests.app.feedback.readings import first, judge, second
+from tests.app.feedback.readings import first, judge, miss, second
 from tests.casefactory import write_case
 
 
@@ -92,6 +92,23 @@ def test_decide_both_with_names_hidden_until_then(store: Store, ada: SavedReader
         "Ben Brook",
     ]
     assert any("Partial volume" in one.value for one in at.text)  # the one decided last is open
+
+
+def test_a_class_comes_with_notes_and_marks_by_number(
+    store: Store, ada: SavedReader, record: CaseRecord
+) -> None:
+    miss(store, ada.id, record=record, at=(7.0, -3.0, 5.0), note="small, bright", finding_type="infarct")
+    second(store, ada.id, record=record, classification="2A", note="watershed on both sides")
+    at = open_page(ada)
+    numbers = dict(zip(at.dataframe[0].value["Said"], at.dataframe[0].value["Reader"], strict=True))
+    said = at.dataframe[1].value
+    assert said["Reader"].tolist() == [numbers["2A"]] * 2
+    assert said["Note"].tolist() == ["watershed on both sides", "small, bright"]
+    assert said["What"].tolist() == ["note on the scan", "mark, x 7, y -3, z 5 mm"]
+    assert "Infarct" in said["Finding"].tolist()
+    assert "Ada Adler" not in said.to_string()
+    at.button(key="adjudicate_next").click().run()
+    assert len(at.dataframe) == 1, "a flag has its own notes"
 
 
 def test_keys_are_those_of_review(store: Store, ada: SavedReader) -> None:
