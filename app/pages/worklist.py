@@ -22,6 +22,7 @@ from app.import_panel import import_panel
 from app.origins import HIDDEN, facts_told
 from app.review.classes import label
 from app.review.progress import (
+    BY_SCORE,
     NOBODY,
     OPEN,
     ORDERS,
@@ -30,6 +31,7 @@ from app.review.progress import (
     Standing,
     allowed_orders,
     keep_order,
+    one_a_scan,
     order_of,
     ordered,
     standing,
@@ -213,7 +215,9 @@ def table(
     words = search.text_input("Search", key="work_search", placeholder="Case id or label").strip().lower()
     name = model.selectbox("Model", model_names(whole), key="work_model")
     status.multiselect("Status", STATUSES, key="work_status", placeholder="Any")
-    mine = [case for case in whole if case.record.model == name]
+    # Scans without results of that model are listed by another: none drops out of the list.
+    mine = one_a_scan(whole, [str(name), *model_names(whole)])
+    others = {case.address for case in mine if case.record.model != name}
     with order:
         try:
             sorting = choose_order(mine, reader, where)
@@ -225,9 +229,12 @@ def table(
     text = f"{done} of {len(mine)} read" + (f", {skipped} skipped" if skipped else "")
     bar.progress(done / max(1, len(mine)), text)
     with more:
+        left = ordered(filtered(mine, where, known), sorting, reader)
+        if sorting in BY_SCORE:  # scores of two models are not of one scale
+            left.sort(key=lambda case: case.address in others)
         shown = [
             case
-            for case in ordered(filtered(mine, where, known), sorting, reader)
+            for case in left
             if words in case.record.case_id.lower()
             or words in known.get(case.record.case_id, Facts()).label.lower()
         ]
@@ -245,11 +252,15 @@ def table(
         open_case(after)
 
     rows = [row(case, where, known.get(case.record.case_id, Facts())) for case in shown]
+    if others:
+        for line, case in zip(rows, shown, strict=True):
+            line["Model"] = case.record.model
     rows += [broken_row(one) for one in broken if words in one.name.lower()]
     if not rows:
         st.info("No case matches the search and filters.")
         return
-    st.caption(f"{len(shown)} of {len(mine)} cases shown. Click a row to open it.")
+    rest = f" {len(others)} without results of {name} stand with another model's." if others else ""
+    st.caption(f"{len(shown)} of {len(mine)} cases shown.{rest} Click a row to open it.")
     frame = pd.DataFrame(rows)
     if "Note" in frame:
         frame.insert(2, "Note", frame.pop("Note"))  # why a row can't be read, in sight

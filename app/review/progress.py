@@ -154,6 +154,15 @@ def ordered(cases: list[Case], order: Order, reader: SavedReader | None) -> list
     return sorted(by_id, key=lambda case: case.record.scores.get(order, float("-inf")), reverse=True)
 
 
+def one_a_scan(cases: Sequence[Case], models: Sequence[str]) -> list[Case]:
+    """Of each scan one analysis: by the first of ``models`` that has any; every scan is there."""
+    rank = {model: index for index, model in enumerate(dict.fromkeys(models))}
+    best: dict[str, Case] = {}
+    for case in sorted(cases, key=lambda case: rank.get(case.record.model, len(rank))):
+        best.setdefault(case.record.case_id, case)
+    return list(best.values())
+
+
 def following(cases: list[Case], current: str, where: Standing) -> Case | None:
     """The next case to read after the scan ``current``, in the order of ``cases``, round the end; or None."""
     ids = [case.record.case_id for case in cases]

@@ -163,7 +163,12 @@ def test_what_readers_have_judged_is_not_run_anew(data_dir: Path, monkeypatch: p
     record = write_case(settings().derivatives_dir)
     raw_of(record)
     asked: list[list[str]] = []
-    monkeypatch.setattr(jobs, "submit", lambda folder, inputs, models: asked.append(models) or "job")
+
+    def submit(_folder: Path, _inputs: list[Path], models: list[str]) -> str:
+        asked.append(models)
+        return "job"
+
+    monkeypatch.setattr(jobs, "submit", submit)
     store = open_store(settings().store_url)
     ada = reader_for(store, "Ada", "typed").id
     at = page(record)

@@ -78,7 +78,12 @@ def test_a_judged_analysis_is_not_run_anew(
     model.mkdir(parents=True)
     (model / "config.json").write_text("{}")
     asked: list[list[str]] = []
-    monkeypatch.setattr(header.jobs, "submit", lambda folder, inputs, models: asked.append(models) or "job")
+
+    def submit(_folder: Path, _inputs: list[Path], models: list[str]) -> str:
+        asked.append(models)
+        return "job"
+
+    monkeypatch.setattr(header.jobs, "submit", submit)
     paths = CasePaths(settings().derivatives_dir, "sub-a", "ses-01")
     paths.case_json("std_8x8").write_text("{}")
     open_now = {"case": address(cases[0])[:16], header.ASKED: "std_8x8"}
