@@ -58,7 +58,7 @@ check: $(VENV)/.dev
 	@$(VENV)/bin/mypy
 
 train: demo
-	@for name in $$($(PY) -m core models --names); do $(PY) -m core train $$name || exit 1; done
+	@for name in $$($(PY) -m core models --names); do $(PY) -m core train $$name --replace || exit 1; done
 
 evaluate: $(VENV)/.runtime
 	@$(PY) -m core demo --which all --jobs $(JOBS)

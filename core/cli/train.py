@@ -24,11 +24,24 @@ from core.config import settings
 from core.io.atomic import write_bytes
 from core.io.derivatives import CasePaths
 from core.io.volume import load_volume, save_volume
-from core.networks.config import AnyConfig, NetworkConfig, RestorerConfig, model_config
+from core.networks.config import (
+    AnyConfig,
+    ModelError,
+    NetworkConfig,
+    RestorerConfig,
+    model_config,
+    network_config_to_dict,
+)
 from core.networks.restorer_settings import RestorerTrainSettings, restorer_train_settings_from_dict
 from core.networks.train_settings import EpochRow, TrainSettings, train_settings_from_dict
-from core.networks.zoo import model_info, save_model
-from core.preprocess.pipeline import ONE_CHANNEL, TWO_CHANNELS, settings_from_dict, settings_to_dict
+from core.networks.zoo import CONFIG, model_info, save_model
+from core.preprocess.pipeline import (
+    ONE_CHANNEL,
+    TWO_CHANNELS,
+    PrepareSettings,
+    settings_from_dict,
+    settings_to_dict,
+)
 
 if TYPE_CHECKING:
     from core.networks.distributed import Processes
@@ -109,6 +122,54 @@ def training_settings_from(
     return restorer_train_settings_from_dict(raw) if kind == "restorer" else train_settings_from_dict(raw)
 
 
+def check_target(
+    target: Path,
+    config: AnyConfig,
+    options: TrainSettings | RestorerTrainSettings,
+    preprocess: PrepareSettings,
+    data: str,
+    counts: tuple[int, int],
+) -> None:
+    """Refuse a folder that holds a model of another training; the same one may be done again.
+
+    ``counts``: scans to train on, and held out.
+
+    Raises
+    ------
+    UsageError
+        Naming the folder and what differs.
+    """
+    if not (target / CONFIG).exists():
+        return
+    free = ("device", "threads", "max_minutes", "keep", "checkpointing")
+    wanted: dict[str, Any] = {
+        "network": network_config_to_dict(config),
+        "preprocess": settings_to_dict(preprocess),
+        "data": data,
+        "scans": counts,
+        "settings": {name: value for name, value in asdict(options).items() if name not in free},
+    }
+    try:
+        info = model_info(target)
+    except ModelError as error:
+        raise UsageError(f"{target}: holds a model already ({error}); give --out or --replace") from error
+    training = info.training
+    found: dict[str, Any] = {
+        "network": network_config_to_dict(info.config),
+        "preprocess": settings_to_dict(settings_from_dict(info.preprocess)),
+        "data": training.get("data"),
+        "scans": (training.get("n_train"), training.get("n_validation")),
+        "settings": {
+            name: value for name, value in training.get("settings", {}).items() if name in wanted["settings"]
+        },
+    }
+    if other := [name for name in wanted if found[name] != wanted[name]]:
+        raise UsageError(
+            f"{target}: holds a model of another training (trained on {found['data']}, {info.config.cube}³; "
+            f"other {', '.join(other)}), which would be lost; give --out or --replace"
+        )
+
+
 def trained(
     config: AnyConfig,
     options: TrainSettings | RestorerTrainSettings,
@@ -142,6 +203,9 @@ def train_command(
         Path | None, typer.Option(help="Manifest, or BIDS folder with splits; the demo's by default")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Model folder; models/NAME by default")] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite a model of another training in that folder")
+    ] = False,
     cube: Annotated[int, typer.Option(min=8, help="Voxels an axis: 64 as the demo, 256 as the paper")] = 64,
     reference: Annotated[
         Path | None, typer.Option(help="A normal scan to register to; the demo's without")
@@ -175,6 +239,10 @@ def train_command(
     preprocess = settings_from_dict({"cube": cube, "channels": TWO_CHANNELS if two else ONE_CHANNEL})
     scans = scans_of([folder])
     train_scans, held_out = split_of(scans, "train", folder, 1), split_of(scans, "validation", folder, 3)
+    target = out if out is not None else settings().models_dir / name
+    if not replace:
+        counts = (len(train_scans), len(held_out))
+        check_target(target, config, training_settings, preprocess, folder.name, counts)
     scratch = settings().data_dir / "cache" / "training" / f"{name}_{cube}"
     if checkpoints is not None and checkpoints.exists():
         raise UsageError(f"--checkpoints {checkpoints}: is there already; expected a new folder")
@@ -209,7 +277,6 @@ def train_command(
         record = training_record(result, training_settings, folder.name, len(x), len(held_out_x))
         record["processes"] = processes.size
         del x, held_out_x  # gigabytes at 256³
-        target = out if out is not None else settings().models_dir / name
         target.mkdir(parents=True, exist_ok=True)
         if source.scan is not None:
             for file in (REFERENCE, REFERENCE_MASK):
