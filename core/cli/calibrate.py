@@ -63,6 +63,8 @@ def calibrate_command(
     python -m core calibrate vae_8x8_512 --from-feedback feedback --false-alarms 1.0 --out models/vae_tuned
     """
     info = model_named(model)
+    if from_feedback is not None and normals is not None:
+        raise UsageError("--normals and --from-feedback are given together; expected one of them")
     if from_feedback is not None:
         if out is None:
             raise UsageError(

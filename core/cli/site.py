@@ -44,7 +44,10 @@ def site_normals(data: Path) -> list[Scan]:
     if len(scans) < LEAST:
         raise UsageError(f"{data}: {len(scans)} normals; expected {LEAST} or more, better {ADVISED}")
     if len(scans) < ADVISED:
-        say(f"{len(scans)} normals: percentiles and false alarms are coarse below {ADVISED}")
+        say(
+            f"warning: --normals {data}: {len(scans)} scans; below {ADVISED} normals percentiles and false "
+            "alarms are coarse"
+        )
     return scans
 
 

@@ -83,7 +83,10 @@ def test_the_copy_sees_the_site_as_the_model_sees_its_own(run: Run, model: Model
     out = tmp_path / "models" / "ours"
     code, said, err = run("calibrate", "vae_8x8_256", "--normals", site, "--out", out, "--jobs", "1")
     assert code == 0, err
-    assert "5 normals: percentiles and false alarms are coarse below 10" in err
+    assert (
+        f"warning: --normals {site}: 5 scans; below 10 normals percentiles and false alarms are coarse\n"
+        in err
+    )
     assert "Held-out normals: 5, each left out" in said
     assert {path.name: file_hash(path) for path in model.folder.iterdir()} == before
     made = model_info(out)
@@ -106,6 +109,16 @@ def test_the_copy_sees_the_site_as_the_model_sees_its_own(run: Run, model: Model
     source, target = json.loads((out / "config.json").read_text())["preprocess"]["landmarks"]
     assert source == pytest.approx(raw, abs=0.01)
     assert target == pytest.approx(wanted, abs=0.01)
+
+
+def test_feedback_and_normals_are_two_ways(run: Run, tmp_path: Path) -> None:
+    """--normals was ignored beside --from-feedback, without a word."""
+    write_model(tmp_path / "models" / "vae_8x8_256")
+    given = ("--normals", tmp_path, "--from-feedback", tmp_path, "--out", tmp_path / "models" / "ours")
+    code, _, err = run("calibrate", "vae_8x8_256", *given)
+    assert code == 2
+    assert "--normals and --from-feedback are given together; expected one of them" in err
+    assert not (tmp_path / "models" / "ours").exists()
 
 
 def test_without_harmonising_the_maps_alone_are_new(run: Run, model: ModelInfo, tmp_path: Path) -> None:
