@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import get_args
 
 import pandas as pd
 import streamlit as st
@@ -15,11 +17,13 @@ from app.agreement import tables
 from app.agreement.known import known_classes
 from app.feedback.adjudications import decisions
 from app.feedback.agreement import Rows, class_ratings, region_ratings, rows_of
-from app.feedback.blinding import answers_visible, version
+from app.feedback.blinding import Answer, answers_visible, version
+from app.feedback.export_rows import CONVENTION, pseudonym
 from app.feedback.export_text import inert
-from app.feedback.store import SavedReader
+from app.feedback.store import ReaderSource, SavedReader, Store, list_readers
 from app.feedback.vocabulary import terms
 from core import __version__
+from core.config import settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +39,9 @@ class Counted:
     readings: int
     waiting: int  # scans that the viewer has still to finish
     late: int  # answers left out, since their readers had seen others'
+    models: list[dict[str, object]]  # that the answers were given with: name, hash, maps
+    inputs: dict[str, str]  # hash of each scan's file by case id
+    hidden: bool  # whether names are replaced
 
 
 def shown_names(names: dict[int, str], viewer: int, coordinator: bool) -> dict[int, str]:
@@ -45,20 +52,44 @@ def shown_names(names: dict[int, str], viewer: int, coordinator: bool) -> dict[i
     return {viewer: "You"} | {one: f"Reader {at}" for at, one in enumerate(others, 1)}
 
 
-def counted(reader: SavedReader, coordinator: bool) -> Counted:
-    """What this reader may see, from a cache where nothing has changed."""
+def counted(reader: SavedReader, coordinator: bool, hide: bool = False) -> Counted:
+    """What this reader may see, from a cache where nothing has changed.
+
+    ``hide``: give coordinators the names of an export with readers' names replaced.
+    """
     store = state.feedback()
-    return _counted(store.url, version(store), reader.id, coordinator, known_classes())
+    return _counted(store.url, version(store), reader.id, coordinator, known_classes(), coordinator and hide)
+
+
+def _pseudonyms(store: Store) -> dict[int, str]:
+    return {
+        one.id: pseudonym(settings().secret, source, one.name)
+        for source in get_args(ReaderSource)
+        for one in list_readers(store, source)
+    }
+
+
+def _models(rows: Iterable[Answer]) -> list[dict[str, object]]:
+    maps: dict[tuple[str, str], set[str]] = {}
+    for row in rows:
+        maps.setdefault((row.model, row.model_hash), set()).add(row.map)
+    return [
+        {"model": model, "model_hash": hash, "maps": sorted(used)}
+        for (model, hash), used in sorted(maps.items())
+    ]
 
 
 @st.cache_data(show_spinner="Counting answers …", max_entries=32)
 def _counted(
-    url: str, changed: tuple[int, ...], viewer: int, coordinator: bool, known: dict[str, str]
+    url: str, changed: tuple[int, ...], viewer: int, coordinator: bool, known: dict[str, str], hide: bool
 ) -> Counted:
     """``url`` and ``changed`` only key the cache."""
     store = state.feedback()
     answers = answers_visible(store, viewer, coordinator=coordinator, independent=True)
     names = shown_names(answers.names, viewer, coordinator)
+    if hide:
+        replaced = _pseudonyms(store)
+        names = {id: replaced[id] for id in names}
     rows = rows_of(answers, decisions(store, answers), known, names)
     found: dict[str, pd.DataFrame] = {}
     for title, column in tables.WAYS.items():
@@ -87,6 +118,9 @@ def _counted(
         readings=len(rows.reads),
         waiting=len(answers.waiting),
         late=answers.late,
+        models=_models([*answers.reads, *answers.verdicts, *answers.marks]),
+        inputs={row.case_id: row.input_hash for row in answers.reads},
+        hidden=hide,
     )
 
 
@@ -113,6 +147,10 @@ def archive(counted: Counted) -> bytes:
         "software": f"fontanelle {__version__}",
         "intervals": f"bootstrap 95 %, scans resampled, {tables.DRAWS} draws, seed {tables.SEED}",
         "counted": "first passes of scans that were not planted; see docs/agreement.md",
+        "convention": CONVENTION,
+        "models": counted.models,
+        "input_hashes": counted.inputs,
+        "readers": "names replaced, as in an export" if counted.hidden else "as shown on the page",
         "scans": counted.scans,
         "closed scans": counted.closed,
         "readings": counted.readings,
@@ -124,6 +162,8 @@ def archive(counted: Counted) -> bytes:
         for name, table in counted.tables.items():
             bundle.writestr(f"{name.replace(' ', '_')}.csv", csv_text(table))
         for name, table in counted.crossed.items():
+            if table.empty:
+                continue  # neither rows nor columns
             file = "".join(c if c.isalnum() else "_" for c in name)
             bundle.writestr(f"crossed_{file}.csv", csv_text(table, index=True))
     return stream.getvalue()

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from app.agreement.columns import COLUMNS
 from app.feedback.agreement import (
     SEVERITY,
     Rows,
@@ -77,7 +78,7 @@ def acceptance(rows: Rows, column: str) -> pd.DataFrame:
                 "high": share.high,
             }
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=COLUMNS["accepted"])
 
 
 def missed(rows: Rows, column: str) -> pd.DataFrame:
@@ -90,7 +91,7 @@ def missed(rows: Rows, column: str) -> pd.DataFrame:
     shared = ["scan", "hit", "one"]
     found: list[dict[str, object]] = []
     if readings.empty:
-        return pd.DataFrame(found)
+        return pd.DataFrame(found, columns=COLUMNS["missed"])
     if column in readings.columns:
         columns = [*shared, column]
         groups = _groups(pd.concat([readings[columns], marks[columns]]), column)
@@ -111,7 +112,7 @@ def missed(rows: Rows, column: str) -> pd.DataFrame:
                 "high": rate.high,
             }
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=COLUMNS["missed"])
 
 
 def _rows(found: Sequence[Coefficient]) -> pd.DataFrame:
@@ -163,7 +164,7 @@ def pairs(rows: Rows, what: str) -> pd.DataFrame:
                 "note": kappa.note,
             }
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=COLUMNS["pairs"])
 
 
 def crossed(ratings: Ratings, first: int, second: int) -> pd.DataFrame:
@@ -197,7 +198,7 @@ def repeatability(rows: Rows) -> pd.DataFrame:
                     "note": kappa.note,
                 }
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=COLUMNS["repeats"])
 
 
 def both_reads(rows: Rows) -> pd.DataFrame:
@@ -235,7 +236,7 @@ def change(rows: Rows) -> pd.DataFrame:
                 f"{what} high": share.high,
             }
         found.append(line)
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=COLUMNS["change"])
 
 
 def changes(rows: Rows) -> pd.DataFrame:
@@ -269,7 +270,7 @@ def seconds(rows: Rows) -> pd.DataFrame:
                     "quartile 3": high,
                 }
             )
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=COLUMNS["seconds"])
 
 
 def planted(rows: Rows) -> pd.DataFrame:
@@ -298,4 +299,4 @@ def planted(rows: Rows) -> pd.DataFrame:
                 "normal passed": int((~ill & (part["final"] == "normal")).sum()),
             }
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=COLUMNS["planted"])

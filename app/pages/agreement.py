@@ -67,11 +67,12 @@ def draw() -> None:
     st.divider()
     st.download_button(
         "Download all tables",
-        archive(found),
+        archive(counted(reader, coordinator, hide=st.session_state.get("export_hide") is True)),
         "fontanelle_agreement.zip",
         "application/zip",
         key="agree_all",
         icon=":material/download:",
+        help="With names as the box “Replace readers' names” below has them" if coordinator else None,
     )
     if coordinator:
         offer_feedback()

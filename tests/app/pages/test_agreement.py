@@ -14,10 +14,11 @@ from app.agreement.figures import confusion_figure, forest
 from app.agreement.known import known_classes
 from app.agreement.load import archive, counted, csv_text, shown_names
 from app.agreement.sections import SECTIONS
+from app.feedback.export_rows import pseudonym
 from app.feedback.store import SavedReader, Store, open_store, reader_for
 from core.config import ROOT, settings
 from tests.app.feedback.conftest import region
-from tests.app.feedback.readings import SCAN, first, judge, second
+from tests.app.feedback.readings import SCAN, first, hash_of, judge, second
 from tests.casefactory import write_case
 
 
@@ -170,6 +171,32 @@ def test_archive_holds_every_table_and_how_it_was_made(store: Store) -> None:
     assert about["software"].startswith("fontanelle ")
     assert (about["scans"], about["readings"]) == (6, 12)
     assert table["verdicts"].tolist() == [12, 12]
+
+
+def test_archive_tells_models_convention_and_headers_of_tables_without_rows(store: Store) -> None:
+    everybody = readers(store, 2)
+    read(store, everybody)
+    with zipfile.ZipFile(io.BytesIO(archive(counted(everybody[0], True)))) as bundle:
+        about = json.loads(bundle.read("about.json"))
+        heads = {name: bundle.read(name).decode() for name in bundle.namelist()}
+    assert heads["repeats.csv"] == "what,reader,items,scans,same answer,kappa,low,high,note\n"
+    assert heads["planted.csv"].startswith("reader,readings,right,share,low,high,abnormal,")
+    assert all("," in text.split("\n")[0] for name, text in heads.items() if name.endswith(".csv"))
+    assert about["models"] == [{"model": "vae_8x8_512", "model_hash": "m" * 64, "maps": ["volume"]}]
+    assert about["input_hashes"]["sub-0_ses-01"] == hash_of("sub-0_ses-01")
+    assert "RAS+" in about["convention"]
+
+
+def test_archive_without_names(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FONTANELLE_SECRET", "x" * 20)
+    settings.cache_clear()
+    everybody = readers(store, 2)
+    read(store, everybody)
+    with zipfile.ZipFile(io.BytesIO(archive(counted(everybody[0], True, hide=True)))) as bundle:
+        text = "".join(name + bundle.read(name).decode() for name in bundle.namelist())
+    assert pseudonym("x" * 20, "typed", "Ben") in text
+    assert "Ada" not in text
+    assert "Ben" not in text
 
 
 def test_bands_are_written_as_on_every_page_and_kept_as_keys_in_the_data(store: Store) -> None:
