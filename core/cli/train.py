@@ -226,8 +226,8 @@ def train_command(
 ) -> None:
     """Train a network on normals, calibrate it on held-out ones, and write its folder. A killed run goes on.
 
-    Example: python -m core train vae_8x8_512 --epochs 30. On two GPUs of one machine:
-    torchrun --nproc_per_node=2 -m core train vae_8x8_512 --cube 256
+    Example: python -m core train vae_8x8_512 --epochs 30 --out models/ours/vae_8x8_512. On two GPUs:
+    torchrun --nproc_per_node=2 -m core train vae_8x8_512 --cube 256 --out models/ours/vae_8x8_512
     """
     config = model_config(name, cube)
     chosen = device or settings().device
