@@ -20,7 +20,8 @@ def bar(now: Open, drawn_here: bool, vocabulary: list[Term], mine: dict[str, Mis
     region = reading.selected_region()
     here = [root for root, mark in mine.items() if mark.phase == now.phase]
     mark = st.session_state.get(marks.MARK)
-    if mark not in here:  # a reload has forgotten it
+    newest = mark in here  # set since a region was chosen
+    if not newest:  # a reload has forgotten it
         mark = here[-1] if here else None
     desk.desk(
         {
@@ -38,6 +39,7 @@ def bar(now: Open, drawn_here: bool, vocabulary: list[Term], mine: dict[str, Mis
             "terms": [[term.name, term.label] for term in vocabulary],
             "answered": answers.answered(),
             "mark": mark,
+            "newest": newest,
             "fresh": bool(st.session_state.pop(marks.FRESH, False)),
             "said": {"text": text, "failed": failed, "count": count},
             "refused": refused(),

@@ -42,23 +42,23 @@ function mount(root) {
   root.append(ui.box);
   let component, data = {}, armed, answers = [];
   // A note that Python has yet to open: what is typed for it, and the keys after its Enter, wait.
-  let wanted; // { place, text, over, after, until }
+  let wanted; // { text, over, after, until }
   // Digits after a key that opened no row: they answer nothing, and are nobody else's either.
   let deaf = false, waits, retry;
+  let passed; // the mark after which a region was answered
   const claimed = new Set(OWN);
   const claims = (globalThis.fontanelleClaims = {
     has: (key) => holds(key) || wanted !== undefined || claimed.has(key) || (deaf && /^\d$/.test(key)),
   });
 
   // ---- answers
-  // The region's note may lag behind the region: what is typed till it is there is kept for it.
-  function focusRegion(region, typed = "", over = false, after = []) {
-    const place = `${data.reader}.${data.analysis}.${region}`;
-    wanted = { place, text: typed, over, after, until: performance.now() + 5000 };
+  // A note may lag behind its region or mark: what is typed till `find` has it is kept for it.
+  function awaitNote(find, typed = "", over = false, after = []) {
+    wanted = { text: typed, over, after, until: performance.now() + 5000 };
     (function look() {
-      const note = globalThis.fontanelleNotes?.region;
       if (!wanted) return;
-      if (note?.place === place) {
+      const note = find(globalThis.fontanelleNotes ?? {});
+      if (note) {
         const { text, over, after } = wanted;
         wanted = undefined;
         note.focus(text, !over);
@@ -67,6 +67,17 @@ function mount(root) {
       else if (performance.now() > wanted.until) wanted = undefined;
       else setTimeout(look, 20);
     })();
+  }
+
+  function focusRegion(region, ...typed) {
+    const place = `${data.reader}.${data.analysis}.${region}`;
+    awaitNote((notes) => (notes.region?.place === place ? notes.region : undefined), ...typed);
+  }
+
+  // Of the mark that is on its way to Python, where one is.
+  function focusMark() {
+    const before = screen().marking ? data.mark : undefined;
+    awaitNote((notes) => (data.mark === before ? undefined : notes[`mark.${data.mark}`]));
   }
 
   // Keys that waited for what comes; what follows an e or E, up to Enter, is a note's.
@@ -125,6 +136,7 @@ function mount(root) {
   function answer(what, value = "", more = {}) {
     const { address, region, map, hash, ready, active } = screen();
     if (!ready) { say("Wait until the viewer shows this case.", true); return undefined; }
+    if (more.mark && address !== data.address) { say("Not saved: the mark is of another case.", true); return undefined; }
     const notes = globalThis.fontanelleNotes ?? {};
     const given = {
       id: newId(), what, value, address, region, map, hash, phase: data.phase, session: data.session, mark: null, active: active ?? null,
@@ -166,10 +178,11 @@ function mount(root) {
     return true;
   }
 
-  // What a type, a confidence or a note speaks of: the region on screen, else the mark set last.
+  // What a type, a confidence or a note speaks of: a mark set since the region was chosen or answered, else the
+  // region on screen, else the mark set last.
   function target() {
-    const { region } = screen();
-    if (data.phase === "second" && region) return { region, mark: null };
+    const { region } = screen(), newest = data.newest && data.mark !== passed && (region ?? null) === (data.region ?? null);
+    if (data.phase === "second" && region && !newest) return { region, mark: null };
     return data.mark ? { region: null, mark: data.mark } : null;
   }
 
@@ -181,7 +194,12 @@ function mount(root) {
     N: () => wait(answer("next"), "turn"),
     P: () => wait(answer("previous"), "turn"),
     S: () => answer("skip"),
-    e: () => { const to = target(); if (to?.region) focusRegion(to.region); else note("e")?.focus(); },
+    e: () => {
+      const to = target();
+      if (screen().marking || to?.mark) focusMark();
+      else if (to) focusRegion(to.region);
+      else note("e")?.focus();
+    },
     E: () => note("E")?.focus(),
   };
   const finish = () => wait(answer("finish"), data.phase === "first" ? "lock" : "save");
@@ -195,6 +213,7 @@ function mount(root) {
 
   for (const [key, verdict] of Object.entries(VERDICTS)) actions[key] = () => {
     if (data.phase !== "second") return say("The flags are hidden: lock the first read (f) before you answer them.", true);
+    passed = data.mark;
     const given = screen().region ? answer(verdict) : say("Select a region first: n, or click a row.", true);
     if (given) arm("type", "type", { region: given.region, mark: null }, "sure");
   };

@@ -35,7 +35,9 @@ def _mark(now: Open, root: str, mark: Missed, vocabulary: list[Term]) -> None:
     at, kind_, sure_, remove = st.columns([0.28, 0.4, 0.2, 0.12], gap="xxsmall", vertical_alignment="center")
     at.caption(where)
     with kind_:
-        type_box(f"mark_type_{mark.id}", mark.finding_type, vocabulary, False, _choose_mark_type, (root,))
+        type_box(
+            f"mark_type_{mark.id}", mark.finding_type, vocabulary, False, _choose_mark_type, (now.scan, root)
+        )
     key = f"mark_sure_{mark.id}"
     sure_.selectbox(
         "Confidence",
@@ -45,7 +47,7 @@ def _mark(now: Open, root: str, mark: Missed, vocabulary: list[Term]) -> None:
         placeholder="1–5",
         label_visibility="collapsed",
         on_change=marks.choose,
-        args=(root, "confidence", key),
+        args=(now.scan, root, "confidence", key),
     )
     remove.button(
         "",
@@ -68,5 +70,5 @@ def _mark(now: Open, root: str, mark: Missed, vocabulary: list[Term]) -> None:
     )
 
 
-def _choose_mark_type(key: str, root: str) -> None:
-    marks.choose(root, "finding_type", key)
+def _choose_mark_type(key: str, scan: str, root: str) -> None:
+    marks.choose(scan, root, "finding_type", key)

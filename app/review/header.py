@@ -26,6 +26,7 @@ JOB = "review_job"  # (job id, scan, model)
 def leave(case: Case) -> None:
     """Turn to another analysis; nothing is selected there yet."""
     state.select_case(case)
+    said.hush()
     gone = ("reading_region", "reading_jump", "reading_form", marks.MARK, ASKED)
     reading.unmark_row()
     for name in gone:

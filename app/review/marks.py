@@ -88,7 +88,8 @@ def change(now: Open, root: str, id: str, **values: Any) -> bool:
     try:
         mark = marks(now).get(root)
         if mark is None:
-            say("Not saved: this mark was taken back.", failed=True)
+            if now.scan == open_now().scan:
+                say("Not saved: this mark was taken back.", failed=True)
             return True
         if all(getattr(mark, name) == value for name, value in values.items()):
             return True
@@ -98,8 +99,10 @@ def change(now: Open, root: str, id: str, **values: Any) -> bool:
     return _append(given, "saved", supersedes=mark.id)
 
 
-def choose(root: str, name: str, key: str) -> None:
-    """Keep what was chosen in the box ``key`` of a mark."""
+def choose(scan: str, root: str, name: str, key: str) -> None:
+    """Keep what was chosen in the box ``key`` of a mark on ``scan``; an echo on another scan is nothing."""
+    if scan != open_now().scan:
+        return
     value = st.session_state[key]
     change(open_now(), root, new_id(), **{name: value if value is not None or name == "confidence" else ""})
 

@@ -41,6 +41,12 @@ def say(text: str, failed: bool = False) -> None:
     st.session_state[SAID] = (text, failed, count() + 1)
 
 
+def hush() -> None:
+    """Another case is opened: what failed on the one before is not said of it."""
+    if st.session_state.get(SAID, ("", False, 0))[1]:
+        st.session_state[SAID] = ("", False, count())
+
+
 def count() -> int:
     """How often something was said."""
     return int(st.session_state.get(SAID, ("", False, 0))[2])

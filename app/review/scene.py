@@ -115,6 +115,7 @@ def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> 
             blind=now.blind,
             phase=now.clock,
             health=health_url(),
+            heard=st.session_state.get("reading_loaded") is not None,
         ),
         key=VIEWER,
         on_loaded=on_loaded,

@@ -7,7 +7,7 @@ function tellMarked(v) {
   if (v.telling || v.marked.length === 0) return;
   v.component.setTriggerValue("missed", v.marked.shift());
   const next = () => { v.telling = undefined; tellMarked(v); }; // `update` calls it, once Python has answered
-  v.telling = { next, timer: setTimeout(next, 5000) };
+  v.telling = { next, timer: setTimeout(next, 10_000) };
 }
 
 function actions(v) {
@@ -163,6 +163,10 @@ function actions(v) {
 
     // ---- what Python hears
     missed(spot) {
+      if (!v.ui.lost.hidden) {
+        tell(v, "Not saved: no connection. Mark it again when the server is back");
+        return;
+      }
       if (v.brain && v.brain[indexOf(v.base, voxelAt(v.base, v.nv.mm2frac(spot.mm, 0, true)))] === 0) {
         tell(v, "Outside the brain: nothing marked");
         return;

@@ -105,6 +105,7 @@ class Scene:
     blind: bool = False
     phase: str = ""
     health: str = ""  # address that answers while the server does; "" watches none
+    heard: bool = True  # whether Python knows what is on screen; a server that was started anew does not
 
 
 def visible(kinds: Iterable[str], blind: bool) -> list[str]:

@@ -36,6 +36,7 @@ function mount(root) {
   const onScreen = () => ({
     address: v.data.address, case: v.data.case, region: v.data.selected ?? null, map: v.state.map, hash: v.hashes.base,
     blind: v.data.blind, active: v.clock.now(), ready: v.ui.box.dataset.state === "ready", lost: !v.ui.lost.hidden,
+    marking: v.telling !== undefined || v.marked.length > 0,
   });
   globalThis.fontanelleOnScreen = onScreen;
   v.end.signal.addEventListener("abort", () => { if (globalThis.fontanelleOnScreen === onScreen) delete globalThis.fontanelleOnScreen; });
@@ -71,7 +72,13 @@ async function start(v) {
 
 function connection(v, there) {
   v.ui.lost.hidden = there;
-  v.ui.lost.textContent = there ? "" : "The server does not answer. You can go on; answers by key wait here until it is back.";
+  v.ui.lost.textContent = there ? "" : "The server does not answer. You can go on; answers by key wait here until it is back. Findings can't be marked till then.";
+  if (!there && (v.telling || v.marked.length > 0)) {
+    v.ui.lost.textContent += " The finding marked just now may be lost: look, and mark it again.";
+    clearTimeout(v.telling?.timer);
+    v.telling = undefined;
+    v.marked = [];
+  }
   // Streamlit's own word on it is a dialog that covers the scan.
   v.undialog ??= el("style", {}, '[data-baseweb="modal"] { display: none !important; }');
   if (there) v.undialog.remove();
@@ -210,10 +217,12 @@ async function update(v, next) {
 
 function reportLoaded(v) {
   const now = JSON.stringify({ case: v.data.case, map: v.data.blind ? "" : v.state.map, hashes: v.hashes });
-  if (now === v.report) return;
+  if (now === v.report && v.data.heard) return;
+  // A server that was started anew is told again, with the time: it hears of what differs only.
+  const again = now === v.report ? { told: Date.now() } : {};
   v.report = now;
   v.ui.box.dataset.hash = v.hashes.base;
-  v.component.setStateValue("loaded", JSON.parse(now));
+  v.component.setStateValue("loaded", { ...JSON.parse(now), ...again });
 }
 
 function destroy(v) {

@@ -26,6 +26,14 @@ def test_answers_to_a_server_that_is_gone_are_kept_once(browser: Browser, tmp_pa
     lost, gone = tab.viewer.locator(".lost"), time.monotonic()
     expect(lost).to_contain_text("The server does not answer")
     assert time.monotonic() - gone < 3, "a server that refuses at once is noticed within 2.5 s"
+    button = page.get_by_role("button", name="Save second read (F)")
+    expect(button).to_be_disabled()  # a click could not be kept
+    stage = tab.viewer.locator(".stage").bounding_box()
+    assert stage is not None
+    page.keyboard.down("Shift")
+    page.mouse.click(stage["x"] + 0.31 * stage["width"] + 30, stage["y"] + stage["height"] / 2)
+    page.keyboard.up("Shift")
+    expect(tab.viewer.get_by_text("Not saved: no connection")).to_be_visible()
     for key in "nand":
         page.keyboard.press(key)
     expect(tab.viewer.locator(".value.band")).to_have_text("darker 3–4")
@@ -38,5 +46,7 @@ def test_answers_to_a_server_that_is_gone_are_kept_once(browser: Browser, tmp_pa
             tab.shows(case)  # the tab has kept the name
             expect(page.get_by_text("2 of 2 regions read")).to_be_visible()
             expect(lost).to_be_hidden()
+            expect(button).to_be_enabled()
+            assert rows(tab.server, "missed_finding", "x_mm", "Lea") == []
             assert rows(tab.server, *found) == [("vr01", "agree", 0), ("vr02", "disagree", 0)]
     page.close()

@@ -99,6 +99,29 @@ def test_missed_here_at_the_cursor(tab: Tab) -> None:
     assert abs(z) < 2.6  # the slice that was shown
 
 
+def test_a_note_by_key_right_after_a_mark_is_the_marks(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"], "Mona")
+    tab.page.keyboard.press("n")
+    expect(tab.page.get_by_label("Note", exact=True)).to_be_visible()
+    stage = tab.viewer.locator(".stage").bounding_box()
+    assert stage is not None
+    tab.page.keyboard.down("Shift")
+    tab.page.mouse.click(stage["x"] + 0.31 * stage["width"] + 40, stage["y"] + stage["height"] / 2)
+    tab.page.keyboard.up("Shift")
+    expect(tab.page.get_by_text("finding marked: which is it?")).to_be_visible()
+    for key in "35e":
+        tab.page.keyboard.press(key)
+    tab.page.keyboard.type("a sad end")
+    tab.page.keyboard.press("Enter")
+    expect(tab.page.get_by_label("Note on marked finding")).to_have_value("a sad end")
+    tab.page.keyboard.press("a")  # the region is spoken of again
+    expect(tab.page.get_by_text("1 of 2 regions read")).to_be_visible()
+    tab.page.keyboard.press("x")
+    tab.page.keyboard.press("e")
+    expect(tab.page.get_by_label("Note", exact=True)).to_be_focused()
+    assert rows(tab.server, "verdict", "verdict, note", "Mona") == [("agree", "")]
+
+
 def test_model_and_case_change(tab: Tab) -> None:
     tab.review(tab.server.cases["LAS"])
     tab.page.locator(".st-key-review_next button").first.click()

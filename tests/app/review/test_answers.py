@@ -13,7 +13,7 @@ from app.feedback.database import transaction
 from app.feedback.drafts import keep_preference
 from app.feedback.reads import events_of
 from app.feedback.store import current_verdicts, history, new_id, reader_for
-from app.review import answers, desk, marks, whole
+from app.review import answers, desk, marks, reading, whole
 from core.config import settings
 from core.io.derivatives import CasePaths, CaseRecord, read_regions
 from tests.app.review.helpers import (
@@ -436,3 +436,37 @@ def test_what_another_tab_changed_is_not_locked_unseen(case: CaseRecord, redrawn
     saved = reads(case)[1]
     assert saved is not None
     assert (saved.classification, saved.confidence, saved.note) == ("2A", None, "tab one note")
+
+
+def test_a_mark_is_what_is_spoken_of_until_a_region_is_chosen(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    assert components(at)["desk"]["newest"] is False
+    call(at, marks.on_missed, reading_viewer={"missed": {"case": case.case_id, "mm": [0.0, 0.0, 0.0]}})
+    (mark,) = marked(case)
+    now = components(at)["desk"]
+    assert (now["mark"], now["region"], now["newest"]) == (mark.id, "vr01", True)
+    chosen = {"selected": {"case": case.case_id, "id": "vr02", "pick": 1}}
+    call(at, reading.on_selected, reading_viewer=chosen)
+    now = components(at)["desk"]
+    assert (now["region"], now["newest"]) == ("vr02", False)
+
+
+def test_what_failed_on_one_case_is_not_said_of_the_next(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case))
+    call(at, marks.on_missed, reading_viewer={"missed": {"case": case.case_id, "mm": [0.0, 0.0, 0.0]}})
+    root, scan = marked(case)[0].id, at.session_state["reading"].scan
+    keyed(at, case, ("undo", ""))
+    keyed(at, case, ("type", "cyst"), mark=root)
+    assert text(at).endswith("Not saved: this mark was taken back.")
+    keyed(at, case, ("next", ""))
+    assert at.session_state["reading"].record.case_id != case.case_id
+    assert "Not saved" not in text(at)
+    call(at, lambda: marks.choose(scan, root, "confidence", "late"), late=5)
+    assert "Not saved" not in text(at), "an echo of the case before"
+    keyed(at, case, ("type", "cyst"), mark=root)
+    assert "Not saved" not in text(at)
+
+
+def test_a_session_that_has_not_heard_of_the_viewer_asks_it_again(case: CaseRecord) -> None:
+    assert components(page())["viewer"]["heard"] is False
+    assert components(page(reading_loaded=loaded(case)))["viewer"]["heard"] is True
