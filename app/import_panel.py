@@ -6,9 +6,9 @@ import shlex
 
 import streamlit as st
 
-from app import identity, imports, jobs
+from app import identity, imports, jobs, kept
 from app.cases import FIRST_MODEL
-from app.feedback.store import SavedReader
+from app.feedback.store import SavedReader, StoreError
 from core.config import settings
 from core.networks.zoo import ModelError, list_models
 
@@ -61,8 +61,10 @@ def start_import() -> None:
     """Queue the analysis of what was asked for."""
     try:
         data = imports.found(str(st.session_state.get("work_import") or ""))
-        job = jobs.submit(settings().jobs_dir, [data.path], st.session_state["work_import_models"])
-    except (imports.ImportRefused, jobs.JobError) as error:
+        models = st.session_state["work_import_models"]
+        commands = kept.import_commands(data.path, data.scans, models)
+        job = jobs.submit(settings().jobs_dir, [data.path], models, commands)
+    except (imports.ImportRefused, jobs.JobError, StoreError) as error:
         st.session_state[IMPORT_FAILED] = str(error)
         return
     st.session_state[IMPORT_JOB] = (job, len(data.scans))

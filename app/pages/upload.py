@@ -196,6 +196,9 @@ def retry(job: Job) -> None:
     """Queue a failed job anew, in its place."""
     try:
         scans = [Path(path) for path in job.inputs]
+        if any(kept.paths_of(scan) is None for scan in scans):
+            st.session_state[RETRY_FAILED] = "Import the folder again, in the Worklist."
+            return
         left = [model for model in job.models if all(model in unjudged(scan, [model]) for scan in scans)]
         if not left:
             st.session_state[RETRY_FAILED] = kept.sentence(job.models)

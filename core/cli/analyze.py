@@ -186,6 +186,9 @@ def command(
     replace: Annotated[
         bool, typer.Option("--replace", help="Remove results of another scan with the same label")
     ] = False,
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", help="Case (sub-…_ses-…) whose results stay as they are")
+    ] = None,
     progress_file: Annotated[Path | None, typer.Option(help="JSON file that follows the progress")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
 ) -> None:
@@ -202,7 +205,8 @@ def command(
         options = AnalyzeSettings(tuple(maps.split(",")), floor_mm3, smooth_z_mm, mask)  # type: ignore[arg-type]
         root = out if out is not None else settings().derivatives_dir
         chosen = model_named(model)
-        scans = scans_of(inputs, brain_mask)
+        kept = set(keep or ())
+        scans = [one for one in scans_of(inputs, brain_mask) if f"{one.subject}_{one.session}" not in kept]
         tasks = tasks_of(scans, chosen, device or settings().device, root, options, replace)
         records, errors = run_all(tasks, jobs, file)
     except (KeyboardInterrupt, SystemExit):
@@ -215,5 +219,5 @@ def command(
         first = next(iter(errors.items()))
         file.write("failed", "failed", 1.0, first[0], str(first[1]))
     else:
-        file.write("done", "done", 1.0, records[-1].case_id)
+        file.write("done", "done", 1.0, records[-1].case_id if records else "")
     report(records, errors, root, as_json)
