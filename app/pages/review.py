@@ -28,7 +28,7 @@ STYLE = """<style>
 .stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .5rem;}
 .st-key-reading_panel, .st-key-reading_panel [data-testid="stVerticalBlock"] {gap: .35rem;}
 .st-key-reading_panel button {min-height: 1.9rem;}
-.st-key-reading_panel [class*="st-key-row_"] {flex-wrap: nowrap;}
+.st-key-reading_panel [class*="st-key-row_"] {flex-wrap: wrap; row-gap: .2rem;}
 .st-key-reading_panel [class*="st-key-row_"] button {padding: 0 .5rem;}
 .st-key-reading_panel [data-baseweb="select"] > div {min-height: 1.9rem;}
 .st-key-reading_panel [data-baseweb="select"] div {padding-top: 0; padding-bottom: 0;}

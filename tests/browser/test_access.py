@@ -105,6 +105,20 @@ def test_what_the_buttons_of_confidence_mean_stands_before_them(tab: Tab) -> Non
         assert caption["x"] + caption["width"] <= first["x"]
 
 
+def test_answers_stay_on_a_small_screen_beside_the_open_sidebar(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"], "Eve")
+    tab.page.get_by_test_id("stExpandSidebarButton").click()
+    expect(tab.page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "false")
+    tab.page.wait_for_timeout(700)  # it slides in
+    panel = tab.page.locator(".st-key-reading_panel").bounding_box()
+    assert panel is not None
+    for key in ("sure_5", "confidence_5", "class_inadequate"):
+        box = tab.page.locator(f".st-key-{key}").get_by_role("button").bounding_box()
+        assert box is not None
+        assert panel["x"] <= box["x"], key
+        assert box["x"] + box["width"] <= min(1280, panel["x"] + panel["width"]) + 1, key
+
+
 @pytest.mark.parametrize("size", [(1280, 800), (2560, 1440)])
 def test_nothing_jumps_while_a_case_loads(tab: Tab, size: tuple[int, int]) -> None:
     tab.page.set_viewport_size({"width": size[0], "height": size[1]})
