@@ -17,8 +17,8 @@ def test_a_tab_keeps_the_name_through_a_reload(tab: Tab) -> None:
         }).observe(document, { childList: true, subtree: true, attributes: true });"""
     )
     page.reload()
+    expect(page.get_by_text("as before. Not you?")).to_be_visible()  # first: a toast stays for seconds
     tab.shows(case)
-    expect(page.get_by_text("as before. Not you?")).to_be_visible()
     assert page.evaluate("globalThis.asked") == 0, "the form did not flash up"
     assert "Nia" not in page.url
     assert "Nia" not in str(page.context.cookies())
