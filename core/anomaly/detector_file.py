@@ -1,44 +1,32 @@
-"""A detector as a file: arrays alone, nothing that runs when it is read."""
+"""A detector as a file."""
 
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.anomaly.archive import UNREADABLE, bits, packed, read_arrays, unreadable, write_arrays
 from core.anomaly.detector import Detector, FineView
 from core.anomaly.fusion import Tail
 from core.anomaly.library import Library
 from core.anomaly.normative import Normative
-from core.anomaly.residual import AnomalyError, Mask
-from core.io.atomic import write_bytes
+from core.anomaly.residual import AnomalyError
 
 FORMAT = 1
+WHAT = "a detector"
 
 
 def _packed(name: str, model: Normative) -> dict[str, NDArray[np.generic]]:
-    known = model.sd > 0
-    return {
-        f"{name}.shape": np.array(model.sd.shape),
-        f"{name}.known": np.packbits(known),
-        f"{name}.mean": model.mean[known].astype(np.float16),
-        f"{name}.sd": model.sd[known].astype(np.float16),
-        f"{name}.n": np.array(model.n),
-        f"{name}.voxel_mm": np.array(model.voxel_mm),
-    }
-
-
-def _bits(packed: NDArray[np.uint8], shape: tuple[int, ...]) -> Mask:
-    return np.unpackbits(packed, count=int(np.prod(shape))).astype(bool).reshape(shape)
+    facts = {"n": np.array(model.n), "voxel_mm": np.array(model.voxel_mm)}
+    return {f"{name}.{key}": values for key, values in (packed(model.mean, model.sd) | facts).items()}
 
 
 def _unpacked(name: str, arrays: dict[str, NDArray[Any]], smooth_mm: float) -> Normative:
     shape = tuple(int(n) for n in arrays[f"{name}.shape"])
-    known = _bits(arrays[f"{name}.known"], shape)
+    known = bits(arrays[f"{name}.known"], shape)
     mean, sd = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     mean[known], sd[known] = arrays[f"{name}.mean"], arrays[f"{name}.sd"]
     return Normative(mean, sd, int(arrays[f"{name}.n"]), float(arrays[f"{name}.voxel_mm"]), smooth_mm)
@@ -95,9 +83,7 @@ def save_detector(detector: Detector, path: Path) -> None:
         **({} if detector.log_map is None else _packed("log", detector.log_map)),
         **({} if detector.fine is None else _fine_arrays(detector.fine)),
     }
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, stream.getvalue())
+    write_arrays(path, arrays)
 
 
 def load_detector(path: Path) -> Detector:
@@ -108,13 +94,12 @@ def load_detector(path: Path) -> Detector:
     AnomalyError
         Where the file is missing, no .npz, of another format, or inconsistent.
     """
+    arrays = read_arrays(path, WHAT)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
         if int(arrays["format"]) != FORMAT:
             raise AnomalyError(f"{path.name}: format {arrays['format']}, expected {FORMAT}; calibrate again")
         smooth_mm = float(arrays["smooth_mm"])
-        support = _bits(arrays["library.support"], tuple(int(n) for n in arrays["library.shape"]))
+        support = bits(arrays["library.support"], tuple(int(n) for n in arrays["library.shape"]))
         values = arrays["library.values"]
         if values.ndim != 2 or values.shape[1] != int(support.sum()):
             raise AnomalyError(
@@ -133,7 +118,7 @@ def load_detector(path: Path) -> Detector:
             tail=_tail("tail", arrays),
             fine=_fine(arrays),
         )
-    except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
-        if isinstance(error, AnomalyError):
-            raise
-        raise AnomalyError(f"{path.name}: {error}; expected a detector as `calibrate` writes it") from error
+    except AnomalyError:
+        raise
+    except UNREADABLE as error:
+        raise unreadable(path, WHAT, error) from error

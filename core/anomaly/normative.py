@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,15 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from core.anomaly.archive import UNREADABLE, Arrays, bits, packed, read_arrays, unreadable, write_arrays
 from core.anomaly.bands import REGION_BANDS
 from core.anomaly.residual import AnomalyError, Array, Mask, check_mask, normative_z
-from core.io.atomic import write_bytes
 
 SMOOTH_Z_MM = 2.0  # σ; one voxel of 64³
 VARIANCE_SIGMA = 1.5  # voxels
 SD_FLOOR = 0.3  # of the median SD
 FORMAT = 1
+WHAT = "a normative model"
 _ARRAYS = ("mean", "sd")
+_MAPS = ("known", *_ARRAYS)
 _FLOATS = ("voxel_mm", "smooth_z_mm", "z_scale", "floor_mm3")
 
 
@@ -132,21 +132,19 @@ def fit_normative(
 
 def save_normative(normative: Normative, path: Path) -> None:
     """Write .npz, atomically: half precision, voxels where ``sd`` is positive only."""
-    known = normative.sd > 0
     arrays: dict[str, NDArray[np.generic]] = {
         "format": np.array(FORMAT),
         "n": np.array(normative.n),
         **{name: np.array(getattr(normative, name)) for name in _FLOATS},
-        "shape": np.array(normative.mean.shape),
-        "known": np.packbits(known),
-        "mean": normative.mean[known].astype(np.float16),
-        "sd": normative.sd[known].astype(np.float16),
+        **packed(normative.mean, normative.sd),
     }
     for name, values in normative.validation.items():
         arrays[f"validation.{name}"] = np.asarray(values, np.float64)
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-    write_bytes(path, stream.getvalue())
+    write_arrays(path, arrays)
+
+
+def _validation(arrays: Arrays) -> dict[str, NDArray[np.floating]]:
+    return {name.split(".", 1)[1]: arrays[name] for name in arrays if name.startswith("validation.")}
 
 
 def load_normative(path: Path) -> Normative:
@@ -157,13 +155,7 @@ def load_normative(path: Path) -> Normative:
     AnomalyError
         Where the file is missing, no .npz, of another format, or inconsistent.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
-        raise AnomalyError(
-            f"{path.name}: {error}; expected a normative model as `calibrate` writes it"
-        ) from error
+    arrays = read_arrays(path, WHAT)
     plain = {name for name in arrays if not name.startswith("validation.")}
     expected = {"format", "n", "shape", "known", *_FLOATS, *_ARRAYS}
     if plain != expected or int(arrays["format"]) != FORMAT:
@@ -174,7 +166,7 @@ def load_normative(path: Path) -> Normative:
     size = int(np.prod(shape))
     if len(shape) != 3 or arrays["known"].size != (size + 7) // 8:
         raise AnomalyError(f"{path.name}: mask does not fit shape {shape}; calibrate the model again")
-    known = np.unpackbits(arrays["known"], count=size).astype(bool).reshape(shape)
+    known = bits(arrays["known"], shape)
     maps = {}
     for name in _ARRAYS:
         values = arrays[name]
@@ -186,7 +178,7 @@ def load_normative(path: Path) -> Normative:
         maps[name][known] = values
     if (maps["sd"][known] <= 0).any():
         raise AnomalyError(f"{path.name}: an SD of 0; expected positive SDs")
-    validation = {name.split(".", 1)[1]: arrays[name] for name in arrays if name.startswith("validation.")}
+    validation = _validation(arrays)
     n = int(arrays["n"])
     if any(values.shape != (n,) for values in validation.values()):
         raise AnomalyError(f"{path.name}: validation values do not number {n}; calibrate the model again")
@@ -259,16 +251,12 @@ def read_validation(path: Path) -> Validation:
     AnomalyError
         Where the file is missing, no .npz, or of another format.
     """
+    arrays = read_arrays(path, WHAT, lambda name: name not in _MAPS)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if int(archive["format"]) != FORMAT:
-                raise AnomalyError(f"{path.name}: not a normative model of format {FORMAT}; calibrate again")
-            names = [name for name in archive.files if name.startswith("validation.")]
-            values = {name.split(".", 1)[1]: archive[name] for name in names}
-            return Validation(int(archive["n"]), float(archive["floor_mm3"]), values)
+        if int(arrays["format"]) != FORMAT:
+            raise AnomalyError(f"{path.name}: not a normative model of format {FORMAT}; calibrate again")
+        return Validation(int(arrays["n"]), float(arrays["floor_mm3"]), _validation(arrays))
     except AnomalyError:
         raise
-    except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
-        raise AnomalyError(
-            f"{path.name}: {error}; expected a normative model as `calibrate` writes it"
-        ) from error
+    except UNREADABLE as error:
+        raise unreadable(path, WHAT, error) from error
