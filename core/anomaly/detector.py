@@ -140,33 +140,49 @@ def rarer(joined: Array, contrast: Array, tails: tuple[Tail, Tail]) -> Array:
     return np.where(np.abs(first) >= np.abs(second), first, second)
 
 
+def _brains(maps: Sequence[Array], views: Sequence[Views], left_out: int | None = None) -> list[Array]:
+    """Brain voxels of all normals' maps, less one's."""
+    pairs = enumerate(zip(maps, views, strict=True))
+    return [values[view.mask] for index, (values, view) in pairs if index != left_out]
+
+
+@dataclass(frozen=True, eq=False)
+class _Joined:
+    """The normals' maps at one power: of all views at 2 mm, of local contrast, and what ``tail_z`` is of."""
+
+    maps: list[Array]
+    contrasts: list[Array]
+    combined: list[Array]
+
+
+def _with_power(detector: Detector, views: Sequence[Views], power: float) -> tuple[Detector, _Joined]:
+    """The detector with another ``power``, scales and tails from the left-out ``views``; the views joined."""
+    scales = scales_of(views)
+    joined = [join(one, scales, power) for one in views]
+    fine_view, contrasts, combined = detector.fine, [], joined
+    if fine_view is not None:
+        contrasts = [one.contrast_z for one in views if one.contrast_z is not None]
+        tails = fit_tail(_brains(joined, views)), fit_tail(_brains(contrasts, views))
+        fine_view = replace(fine_view, joined_tail=tails[0], tail=tails[1])
+        combined = [rarer(a, b, tails) for a, b in zip(joined, contrasts, strict=True)]
+    tail = fit_tail(_brains(combined, views))
+    fitted = replace(detector, power=power, scales=scales, tail=tail, fine=fine_view)
+    return fitted, _Joined(joined, contrasts, combined)
+
+
 def matched(detector: Detector, views: Sequence[Views], power: float) -> tuple[Detector, list[Array]]:
     """The detector with another ``power``, scales and tails from the left-out ``views`` of held-out normals.
 
     Also each normal's z, by the tails of the others.
     """
-    scales = scales_of(views)
-    joined = [join(one, scales, power) for one in views]
-
-    def inside(maps: Sequence[Array], index: int | None) -> list[Array]:
-        """Brain voxels of all normals, less one."""
-        return [one[view.mask] for at, (one, view) in enumerate(zip(maps, views, strict=True)) if at != index]
-
-    view = detector.fine
-    combined = joined
-    left_out = joined
-    if view is not None:
-        contrasts = [one.contrast_z for one in views if one.contrast_z is not None]
-        tails = fit_tail(inside(joined, None)), fit_tail(inside(contrasts, None))
-        view = replace(view, joined_tail=tails[0], tail=tails[1])
-        combined = [rarer(a, b, tails) for a, b in zip(joined, contrasts, strict=True)]
-        left_out = [
-            rarer(a, b, (fit_tail(inside(joined, index)), fit_tail(inside(contrasts, index))))
-            for index, (a, b) in enumerate(zip(joined, contrasts, strict=True))
-        ]
-    z = [tail_z(one, fit_tail(inside(combined, index))) for index, one in enumerate(left_out)]
-    tail = fit_tail(inside(combined, None))
-    return replace(detector, power=power, scales=scales, tail=tail, fine=view), z
+    fitted, joined = _with_power(detector, views, power)
+    found = []
+    for index, own in enumerate(joined.maps):
+        if fitted.fine is not None:
+            tails = [fit_tail(_brains(maps, views, index)) for maps in (joined.maps, joined.contrasts)]
+            own = rarer(own, joined.contrasts[index], (tails[0], tails[1]))
+        found.append(tail_z(own, fit_tail(_brains(joined.combined, views, index))))
+    return fitted, found
 
 
 def z_of(detector: Detector, views: Views) -> Array:
@@ -272,7 +288,7 @@ def fit_detector(
         mine = [(scan.contrast, small) for scan, small in zip(normals, masks[: len(normals)], strict=True)]
         detector, views = _with_contrast(detector, views, mine, contrasts)
     progress(1.0)
-    return matched(detector, views, power)[0], views
+    return _with_power(detector, views, power)[0], views
 
 
 def _with_contrast(

@@ -77,8 +77,8 @@ def floor_at(name: str, floor_mm3: float, z: float) -> float:
 
 def floor_words(floor_mm3: float, maps: Sequence[str]) -> str:
     """Smallest region of these maps for people: "100 mm³ or more"."""
-    smaller = " (fused map: 40 from 3 SD on)".replace("40", f"{SURE_SHARE * floor_mm3:g}")
-    return f"{floor_mm3:g} mm³ or more" + (smaller if "fused" in maps else "")
+    smaller = f" (fused map: {SURE_SHARE * floor_mm3:g} from {SURE_Z:g} SD on)" if "fused" in maps else ""
+    return f"{floor_mm3:g} mm³ or more{smaller}"
 
 
 def _leaves(levels: list[NDArray[np.uint8]], floors: Sequence[float]) -> tuple[NDArray[np.int64], list[int]]:

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
+from core.anomaly.detector import spread_over
 from core.cli.calibrating import prepare_split, split_of
 from core.cli.console import UsageError, bar, say, say_json
 from core.cli.prepare import Source
@@ -98,8 +98,7 @@ def command(
     networks = [network_of(info, device or settings().device) for info in infos]
     scans = scans_of([folder])
     groups = {name: split_of(scans, name, folder, 3) for name in ("train", "validation")}
-    chosen = np.linspace(0, len(groups["train"]) - 1, min(most, len(groups["train"]))).round().astype(int)
-    groups["train"] = [groups["train"][index] for index in chosen]
+    groups["train"] = spread_over(groups["train"], most)
     source = Source(folder=infos[0].folder, name=infos[0].reference)
     cubes, ages = {}, {}
     for name, members in groups.items():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from core.anomaly.contrast import contrast_map, fine_factor
 from core.anomaly.detector import contrast_z, rarer
 from core.anomaly.fusion import fit_tail
 from core.anomaly.library import coarse, grid_factor
 from core.anomaly.normative import fit_once
-from core.anomaly.residual import Array
+from core.anomaly.residual import Array, Mask
 from core.evaluation.ablation_joined import means
 from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, scaled, smoothed
 from core.evaluation.baselines import Cube
@@ -18,47 +18,43 @@ IDEA = "the scan's own resolution"
 SECONDS = 0.8  # a scan at 64³, read and filtered
 
 
-def _contrast(cube: Cube) -> Array:
-    contrast = cube.contrast
-    assert contrast is not None  # ``contrast_maps`` asked
-    return contrast
+def _normative(bench: Bench, contrast: Callable[[Cube], Array]) -> list[Array]:
+    """Normative z of what ``contrast`` finds in each trial, by the training normals."""
+    factor = grid_factor(bench.voxel_mm)
+
+    def small(cube: Cube) -> Mask:
+        return coarse(cube.x, cube.mask, factor)[1]
+
+    model = fit_once(
+        [contrast(cube) for cube in bench.training],
+        [small(cube) for cube in bench.training],
+        bench.voxel_mm * factor,
+        0.0,
+    )
+    return [
+        contrast_z(contrast(cube), small(cube), model, cube.mask, bench.voxel_mm)
+        for cube in (one.cube for one in bench.cases)
+    ]
 
 
 def contrast_maps(bench: Bench, advance: Advance) -> list[Array] | None:
     """Normative z of local contrast by the training normals; None where the scans are not at hand."""
     if any(cube.fine is None for cube in (*bench.training, *bench.held_out)):
         return None
-    factor = grid_factor(bench.voxel_mm)
-    values, masks = [], []
-    for cube in bench.training:
+
+    def read(cube: Cube) -> Array:
         advance("local contrast", SECONDS)
-        values.append(_contrast(cube))
-        masks.append(coarse(cube.x, cube.mask, factor)[1])
-    model = fit_once(values, masks, bench.voxel_mm * factor, 0.0)
-    found = []
-    for one in bench.cases:
-        advance("local contrast", SECONDS)
-        small = coarse(one.cube.x, one.cube.mask, factor)[1]
-        found.append(contrast_z(_contrast(one.cube), small, model, one.cube.mask, bench.voxel_mm))
-    return found
+        contrast = cube.contrast
+        assert contrast is not None  # asked above
+        return contrast
+
+    return _normative(bench, read)
 
 
 def coarse_maps(bench: Bench) -> list[Array]:
     """The same filter on the cube itself, without the finer scan: what the resolution is worth."""
     mm, factor = bench.voxel_mm, grid_factor(bench.voxel_mm)
-    values = [contrast_map(one.x, one.mask, mm, factor) for one in bench.training]
-    masks = [coarse(one.x, one.mask, factor)[1] for one in bench.training]
-    model = fit_once(values, masks, mm * factor, 0.0)
-    return [
-        contrast_z(
-            contrast_map(one.cube.x, one.cube.mask, mm, factor),
-            coarse(one.cube.x, one.cube.mask, factor)[1],
-            model,
-            one.cube.mask,
-            mm,
-        )
-        for one in bench.cases
-    ]
+    return _normative(bench, lambda cube: contrast_map(cube.x, cube.mask, mm, factor))
 
 
 def beside(bench: Bench, joined: Maps, contrast: Maps) -> list[Array]:

@@ -13,6 +13,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
+from core.anomaly.detector import spread_over
 from core.anomaly.fusion import power_mean
 from core.anomaly.intensity import LOG_RANGE
 from core.anomaly.normative import fit_once
@@ -25,7 +26,6 @@ from core.evaluation.ablation_trials import (
     against,
     scaled,
     smoothed,
-    spread_over,
 )
 from core.preprocess.deform import Deformation, deform, log_jacobian, warp, warp_inside
 
@@ -60,7 +60,7 @@ def deformed_maps(bench: Bench, advance: Advance) -> tuple[list[Array], list[Arr
     inside = np.asarray(count >= len(masks) / 2)
     template = visible(np.sum(bench.training_logs, axis=0) / np.maximum(count, 1), inside)
     logs, jacobians, known = [], [], []
-    some = [(bench.training_logs[index], masks[index]) for index in spread_over(len(masks), NORMALS)]
+    some = [(bench.training_logs[index], masks[index]) for index in spread_over(range(len(masks)), NORMALS)]
     scans = [visible(log, mask) for log, mask in some]
     made = deformations(template, inside, scans, affine, bench.jobs)
     for (log, mask), found in zip(some, made, strict=True):
@@ -88,7 +88,7 @@ def deformed_maps(bench: Bench, advance: Advance) -> tuple[list[Array], list[Arr
 
 def deformed_rows(bench: Bench, deformed: Maps, sizes: Maps) -> Iterator[Row]:
     """The maps at two scales, and the same normals without deformation beside them."""
-    some = spread_over(len(bench.training), NORMALS)
+    some = spread_over(range(len(bench.training)), NORMALS)
     masks = [bench.training[i].mask for i in some]
     plain = fit_once([bench.training_logs[i] for i in some], masks, bench.voxel_mm, 0.0)
     idea, normals = "deformable registration", f"normative z of {len(some)} normals"

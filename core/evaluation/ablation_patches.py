@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from core.anomaly.detector import spread_over
 from core.anomaly.library import build_library, coarse, fine, nonlocal_residual
 from core.anomaly.normative import fit_once
 from core.anomaly.residual import Array, normative_z
-from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, smoothed, spread_over
+from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, smoothed
 
 NORMALS = 15  # in the library
 SECONDS = 1.6  # a scan at 64³
@@ -17,7 +18,7 @@ def patch_maps(bench: Bench, factor: int, advance: Advance) -> list[Array]:
     """z of the non-local residual on a grid ``factor`` times as coarse; not smoothed."""
     small = [
         coarse(bench.training_logs[i], bench.training[i].mask, factor)
-        for i in spread_over(len(bench.training), NORMALS)
+        for i in spread_over(range(len(bench.training)), NORMALS)
     ]
     seconds, what = SECONDS / factor**3, f"patches at {factor * bench.voxel_mm:g} mm"
     library = build_library([log for log, _ in small], [inside for _, inside in small])

@@ -102,11 +102,6 @@ def bench_of(training: Sequence[Cube], held_out: Sequence[Cube], seed: int, jobs
     )
 
 
-def spread_over(count: int, most: int) -> list[int]:
-    """At most ``most`` of ``count`` indices, evenly spaced."""
-    return [int(index) for index in np.linspace(0, count - 1, min(most, count)).round()]
-
-
 def smoothed(bench: Bench, values: Maps, sigma_mm: float) -> list[Array]:
     """Maps smoothed inside their masks."""
     pairs = zip(values, bench.cases, strict=True)

@@ -9,10 +9,11 @@ from functools import partial
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from core.anomaly.detector import spread_over
 from core.anomaly.intensity import log_intensity
 from core.anomaly.normative import fit_once
 from core.anomaly.residual import Array, Mask, volume_z
-from core.evaluation.ablation_trials import Bench, Maps, Row, against, left_out, spread_over
+from core.evaluation.ablation_trials import Bench, Maps, Row, against, left_out
 from core.evaluation.baselines import Cube, fit_components
 from core.preprocess.harmonise import harmonised, landmarks, mean_landmarks
 
@@ -102,7 +103,7 @@ def voxel_rows(bench: Bench, ages: Ages | None) -> Iterator[Row]:
     for sigma in (0.0, 2.0, 3.0):
         maps = against(bench, bench.logs, model, sigma)
         yield "normative z", f"log intensity, normative z, σ {sigma:g} mm", maps
-    some = spread_over(len(bench.training), FEW)
+    some = spread_over(range(len(bench.training)), FEW)
     few = fit_once([bench.training_logs[i] for i in some], [masks[i] for i in some], mm, 0.0)
     name = f"log intensity, normative z of {len(some)} normals, σ 2 mm"
     yield "normative z", name, against(bench, bench.logs, few, 2.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.anomaly.detector import spread_over
 from core.evaluation.ablation_trials import (
     Trial,
     bench_of,
@@ -13,7 +14,6 @@ from core.evaluation.ablation_trials import (
     line_of,
     precisions,
     scaled,
-    spread_over,
     trial_precision,
 )
 from core.evaluation.implants import KINDS
@@ -99,5 +99,5 @@ def test_jobs_change_neither_order_nor_rows(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_spread_takes_both_ends() -> None:
-    assert spread_over(80, 3) == [0, 40, 79]
-    assert spread_over(2, 15) == [0, 1]
+    assert spread_over(range(80), 3) == [0, 40, 79]
+    assert spread_over(range(2), 15) == [0, 1]
