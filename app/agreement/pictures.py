@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from app.cases import Case, read_cases
 from app.feedback.adjudications import Dispute
-from app.review.slices import EDGES, Plane, band_labels, cut, decode, spacing
+from app.review.slices import AXES, EDGES, LETTER, Plane, band_labels, cut, decode, spacing
 from app.viewer.volumes import MAP_KINDS, check_files, read_grid, wire
+from core.anomaly.bands import REGION_BANDS
 from core.anomaly.palette import paint
 from core.config import settings
 from core.io.derivatives import CasePaths, MapName
@@ -21,15 +22,7 @@ HEIGHT = 900  # pixels of the sheet
 GAP = 6
 MARGIN_MM = 5.0  # around the head
 EMPTY = 15  # of 255: what is darker is air
-YELLOW = "#ffd84d"  # of letters and ring
 RING_MM = 12.0
-BANDS = ("2-3", "3-4", "4+")
-STRENGTH = {"2-3": 0, "3-4": 1, "4+": 2}
-AXES: dict[Plane, tuple[int, int, int]] = {
-    "axial": (0, 1, 2),
-    "coronal": (0, 2, 1),
-    "sagittal": (1, 2, 0),
-}  # RAS+ axes across, down, and through the picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +80,7 @@ def shown_of(case: Case, dispute: Dispute) -> Shown:
     voxel = np.rint(np.linalg.inv(read_grid(paths.acquired).affine) @ [*peak, 1.0])[:3].astype(int)
     # A peak lies in the brain, thus in the head's box.
     x, y, z = (int(place) - one.start for place, one in zip(voxel, box, strict=True))
-    bands = frozenset(BANDS[STRENGTH[dispute.region["band"]] :])
+    bands = frozenset(REGION_BANDS[REGION_BANDS.index(dispute.region["band"]) :])
     labels = band_labels(decode(wire(paths, record.model, MAP_KINDS[name])), bands)
     return Shown(base[box], labels[box], size, (x, y, z), ring=True)
 
@@ -110,7 +103,7 @@ def tile(shown: Shown, plane: Plane, room: tuple[int, int]) -> Image.Image:
         x = left + (place + 0.5) * shown.size[across] * scale
         y = top + (shown.base.shape[down] - 0.5 - shown.at[down]) * shown.size[down] * scale
         reach = RING_MM * scale
-        draw.ellipse([x - reach, y - reach, x + reach, y + reach], outline=YELLOW, width=2)
+        draw.ellipse([x - reach, y - reach, x + reach, y + reach], outline=LETTER, width=2)
     font, pad = ImageFont.load_default(HEIGHT // 36), 8
     for letter, where, anchor in zip(
         EDGES[plane],
@@ -118,7 +111,7 @@ def tile(shown: Shown, plane: Plane, room: tuple[int, int]) -> Image.Image:
         ("lm", "rm", "mt", "mb"),
         strict=True,
     ):
-        draw.text(where, letter, fill=YELLOW, font=font, anchor=anchor, stroke_width=2, stroke_fill="black")
+        draw.text(where, letter, fill=LETTER, font=font, anchor=anchor, stroke_width=2, stroke_fill="black")
     return image
 
 

@@ -11,23 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from app.review.slices import EDGES, PLANES, Plane, band_labels, cut, decode, spacing
+from app.review.slices import AXES, EDGES, LETTER, PLANES, Plane, band_labels, cut, decode, spacing
 from app.viewer.volumes import MAP_KINDS, read_grid, wire
+from core.anomaly.bands import REGION_BANDS
 from core.anomaly.palette import OPACITY, PALETTES, rgb
 from core.io.derivatives import CasePaths, MapName
 
-BANDS = frozenset({"2-3", "3-4", "4+"})
 PIXELS = 300  # along the longest side of the brain's box, all planes to one scale
 MARGIN_MM = 4.0  # around the brain
 GREYS = 128  # of the scan where no band lies
 SHADES = 16  # of the scan under each band
-LETTER = "#ffd84d"
 GAP = 9  # pixels left free around the point
-AXES: dict[Plane, tuple[int, int, int]] = {
-    "axial": (0, 1, 2),
-    "coronal": (0, 2, 1),
-    "sagittal": (1, 2, 0),
-}  # RAS+ axes across, down, and through the picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +64,7 @@ def head(paths: CasePaths, model: str, name: MapName) -> Head:
     affine[:3, 3] += affine[:3, :3] @ [low for low, _ in box]
     z = decode(wire(paths, model, MAP_KINDS[name]))
     stored = np.asarray(nib.load(paths.acquired).affine, dtype=np.float64)  # type: ignore[attr-defined]
-    return Head(decode(volume)[part], band_labels(z[part], BANDS), affine, size, stored)
+    return Head(decode(volume)[part], band_labels(z[part], frozenset(REGION_BANDS)), affine, size, stored)
 
 
 def voxel(head: Head, mm: tuple[float, float, float]) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from app.review.slices import band_labels, cut, decode, spacing
+from app.review.slices import LETTER, band_labels, cut, decode, spacing
 from app.viewer.component import map_label
 from app.viewer.volumes import MAP_KINDS, read_grid, wire
 from core.anomaly.palette import PALETTES, paint
@@ -115,5 +115,5 @@ def _letters(
     ):
         figure.add_annotation(
             text=text, x=x, y=y, xanchor=anchor, showarrow=False, row=row, col=column,
-            font={"color": "#ffd84d" if text in "RL" else "#8c9aa1", "size": 13 if text in "RL" else 10},
+            font={"color": LETTER if text in "RL" else "#8c9aa1", "size": 13 if text in "RL" else 10},
         )  # fmt: skip

@@ -17,12 +17,18 @@ from core.io.derivatives import CasePaths, MapName
 
 Plane = Literal["axial", "coronal", "sagittal"]
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
+AXES: dict[Plane, tuple[int, int, int]] = {
+    "axial": (0, 1, 2),
+    "coronal": (0, 2, 1),
+    "sagittal": (1, 2, 0),
+}  # RAS+ axes across, down, and through the picture
 # Letters at the left, right, top and bottom edge, radiological convention.
 EDGES: dict[Plane, tuple[str, str, str, str]] = {
     "axial": ("R", "L", "A", "P"),
     "coronal": ("R", "L", "S", "I"),
     "sagittal": ("P", "A", "S", "I"),
 }
+LETTER = "#ffd84d"  # colour of letters, and of the ring around a region
 # Lower edges of |z| of bands 2–3, 3–4 and 4+, in int8 steps.
 EDGES_Z = tuple(round(edge / Z_STEP) for edge in (2, 3, 4))
 
@@ -94,7 +100,7 @@ def slice_png(
         (top, (width / 2, 4), "mt"),
         (bottom, (width / 2, height - 4), "mb"),
     ):
-        draw.text(at, letter, fill="#ffd84d", font=font, anchor=anchor)
+        draw.text(at, letter, fill=LETTER, font=font, anchor=anchor)
     stream = BytesIO()
     image.save(stream, "PNG")
     return stream.getvalue()
