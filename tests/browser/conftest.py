@@ -141,6 +141,14 @@ class Tab:
         expect(self.viewer).to_have_attribute("data-case", case.case_id)
         expect(self.viewer).to_have_attribute("data-state", "ready")
 
+    def shift_click(self, right: int) -> None:
+        """Shift-click, ``right`` pixels beside the axial tile's middle."""
+        stage = self.viewer.locator(".stage").bounding_box()
+        assert stage is not None
+        self.page.keyboard.down("Shift")
+        self.page.mouse.click(stage["x"] + 0.31 * stage["width"] + right, stage["y"] + stage["height"] / 2)
+        self.page.keyboard.up("Shift")
+
     def settle(self) -> None:
         """Wait until the browser has painted what was asked of it."""
         self.page.evaluate(TWO_FRAMES)

@@ -28,11 +28,7 @@ def test_answers_to_a_server_that_is_gone_are_kept_once(browser: Browser, tmp_pa
     assert time.monotonic() - gone < 3, "a server that refuses at once is noticed within 2.5 s"
     button = page.get_by_role("button", name="Save second read (F)")
     expect(button).to_be_disabled()  # a click could not be kept
-    stage = tab.viewer.locator(".stage").bounding_box()
-    assert stage is not None
-    page.keyboard.down("Shift")
-    page.mouse.click(stage["x"] + 0.31 * stage["width"] + 30, stage["y"] + stage["height"] / 2)
-    page.keyboard.up("Shift")
+    tab.shift_click(30)
     expect(tab.viewer.get_by_text("Not saved: no connection")).to_be_visible()
     for key in "nand":
         page.keyboard.press(key)

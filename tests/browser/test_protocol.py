@@ -38,15 +38,6 @@ def at_address(tab: Tab, case: CaseRecord) -> None:
     expect(tab.page).to_have_url(re.compile(rf"\?case={address(case)[:16]}$"))
 
 
-def mark(tab: Tab) -> None:
-    """Shift-click on the phantom's left, in the axial tile."""
-    stage = tab.viewer.locator(".stage").bounding_box()
-    assert stage is not None
-    tab.page.keyboard.down("Shift")
-    tab.page.mouse.click(stage["x"] + 0.31 * stage["width"] + 30, stage["y"] + stage["height"] / 2)
-    tab.page.keyboard.up("Shift")
-
-
 def test_the_whole_loop_by_keyboard(unaided_server: Server, browser: Browser) -> None:
     fetched: list[str] = []
     with opened(unaided_server, browser) as tab:
@@ -151,7 +142,7 @@ def test_keys_typed_while_the_next_case_comes_wait_for_it(unaided_server: Server
 def test_the_last_mark_is_known_after_a_reload(unaided_server: Server, browser: Browser) -> None:
     with opened(unaided_server, browser) as tab:
         tab.review(unaided_server.cases["RAS"], "Lou")
-        mark(tab)
+        tab.shift_click(30)
         expect(tab.page.get_by_text("finding marked")).to_be_visible()
         tab.review(unaided_server.cases["RAS"], "Lou")
         keys(tab.page, "j 2 4")
@@ -173,7 +164,7 @@ def test_a_mark_is_named_by_digits_and_quick_turns_keep_their_case(
 ) -> None:
     with opened(unaided_server, browser) as tab:
         tab.review(unaided_server.cases["LAS"], "Mia")
-        mark(tab)
+        tab.shift_click(30)
         expect(tab.page.get_by_text("finding marked")).to_be_visible()
         keys(tab.page, "2 3")
         expect(tab.page.get_by_text(re.compile(r"saved \d\d:"))).to_be_visible()

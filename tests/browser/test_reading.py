@@ -87,11 +87,7 @@ def test_a_note_is_written_by_key(tab: Tab) -> None:
 
 def test_missed_here_at_the_cursor(tab: Tab) -> None:
     tab.review(tab.server.cases["RAS"], "Mia")
-    stage = tab.viewer.locator(".stage").bounding_box()
-    assert stage is not None
-    tab.page.keyboard.down("Shift")
-    tab.page.mouse.click(stage["x"] + 0.31 * stage["width"] + 40, stage["y"] + stage["height"] / 2)
-    tab.page.keyboard.up("Shift")
+    tab.shift_click(40)
     expect(tab.page.get_by_label("Note on marked finding")).to_be_visible()
     (x, z), *more = rows(tab.server, "missed_finding", "x_mm, z_mm", "Mia")
     assert more == []
@@ -103,11 +99,7 @@ def test_a_note_by_key_right_after_a_mark_is_the_marks(tab: Tab) -> None:
     tab.review(tab.server.cases["RAS"], "Mona")
     tab.page.keyboard.press("n")
     expect(tab.page.get_by_label("Note", exact=True)).to_be_visible()
-    stage = tab.viewer.locator(".stage").bounding_box()
-    assert stage is not None
-    tab.page.keyboard.down("Shift")
-    tab.page.mouse.click(stage["x"] + 0.31 * stage["width"] + 40, stage["y"] + stage["height"] / 2)
-    tab.page.keyboard.up("Shift")
+    tab.shift_click(40)
     expect(tab.page.get_by_text("finding marked: which is it?")).to_be_visible()
     for key in "35e":
         tab.page.keyboard.press(key)

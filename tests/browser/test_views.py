@@ -436,7 +436,7 @@ def test_a_map_is_fetched_when_it_is_first_asked_for(alone: Alone, view: View) -
     expect(view.viewer.locator(".note")).to_have_text("Loading Normative z…")
     expect(first).to_have_attribute("aria-pressed", "true")
     expect(view.page.get_by_test_id("stCode")).to_contain_text("loaded")  # a rerun later
-    assert {one["map"] for one in view.heard("loaded")} == {"volume"}
+    assert [one["map"] for one in view.heard("loaded")] == ["volume"]
     view.page.unroute_all()
     view.open(alone.cases[0])
     view.page.keyboard.press("m")
