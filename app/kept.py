@@ -9,18 +9,15 @@ from app import state
 from app.feedback.judged import judged_analyses
 from app.jobs import analyze_command
 from core.config import settings
-from core.io.bids import Scan
+from core.io.bids import Scan, labels_in
 from core.io.derivatives import CasePaths, DerivativesError, read_record
 from core.networks.zoo import CONFIG, ModelError, model_info
 
 
 def paths_of(scan: Path) -> CasePaths | None:
     """Where a scan's analyses lie, by its BIDS name; None where the name is none."""
-    subject, _, rest = scan.name.partition("_")
-    session = rest.partition("_")[0]
-    if not subject.startswith("sub-") or not session.startswith("ses-"):
-        return None
-    return CasePaths(settings().derivatives_dir, subject, session)
+    named = labels_in(scan.name)
+    return None if named is None else CasePaths(settings().derivatives_dir, *named)
 
 
 def kept_models(paths: CasePaths, models: Sequence[str]) -> list[str]:

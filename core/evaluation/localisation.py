@@ -49,6 +49,16 @@ class Scored:
         return [*self.normals, *self.abnormals]
 
     @property
+    def named(self) -> dict[str, Any]:
+        """What heads its lines in a table."""
+        return {
+            "method": self.method,
+            "scorer": self.scorer,
+            "map": self.map,
+            "fitted_on": FITTED_ON[self.map],
+        }
+
+    @property
     def method(self) -> str:
         """Name for people."""
         what = SCORES.get(self.scorer, f"residual of {self.scorer}")
@@ -136,10 +146,7 @@ def localisation_table(scored: Sequence[Scored], thresholds: Thresholds, seed: i
     for one in scored:
         threshold = threshold_of(one, thresholds)
         line: dict[str, Any] = {
-            "method": one.method,
-            "scorer": one.scorer,
-            "map": one.map,
-            "fitted_on": FITTED_ON[one.map],
+            **one.named,
             "n_normal": len(one.normals),
             "n_abnormal": len(one.abnormals),
             "lesions": sum(len(row["types"]) for row in one.abnormals),
@@ -229,10 +236,7 @@ def lesion_table(scored: Sequence[Scored], thresholds: Thresholds, seed: int) ->
         for kind, name in [*(("type", name) for name in types), *(("size", name) for name in sizes)]:
             counts, estimates = _class_estimates(one, kind, name, threshold, place, seed)
             line: dict[str, Any] = {
-                "method": one.method,
-                "scorer": one.scorer,
-                "map": one.map,
-                "fitted_on": FITTED_ON[one.map],
+                **one.named,
                 "class": kind,
                 "name": name,
                 **counts,

@@ -124,6 +124,12 @@ def find_scans(bids_root: Path, family_column: str | None = None) -> list[Scan]:
     return sorted(scans, key=lambda scan: (scan.subject, scan.session))
 
 
+def labels_in(name: str) -> tuple[str, str] | None:
+    """Subject and session, with "sub-" and "ses-", of a file called ``sub-…_ses-…_…``; else None."""
+    found = re.match(r"(sub-[A-Za-z0-9]+)_(ses-[A-Za-z0-9]+)_", name, re.ASCII)
+    return None if found is None else (found[1], found[2])
+
+
 def scan_from_file(path: Path, mask: Path | None = None) -> Scan:
     """A ``Scan`` for one file.
 
@@ -144,11 +150,11 @@ def scan_from_file(path: Path, mask: Path | None = None) -> Scan:
             for scan in find_scans(root):
                 if scan.path.resolve() == path.resolve():
                     return scan if mask is None else replace(scan, mask=Path(mask))
-    named = re.match(r"(sub-[A-Za-z0-9]+)_(ses-[A-Za-z0-9]+)_", path.name, re.ASCII)
+    named = labels_in(path.name)
     if named is not None:
-        beside = [path.with_name(f"{named[1]}_{named[2]}{tail}") for tail in _MASKS]
+        beside = [path.with_name(f"{'_'.join(named)}{tail}") for tail in _MASKS]
         found = next((candidate for candidate in beside if candidate.is_file()), None)
-        return Scan(named[1], named[2], path, Path(mask) if mask is not None else found)
+        return Scan(*named, path, Path(mask) if mask is not None else found)
     return Scan(f"sub-{file_hash(path)[:12]}", "ses-01", path, Path(mask) if mask is not None else None)
 
 
