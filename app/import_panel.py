@@ -6,9 +6,9 @@ import shlex
 
 import streamlit as st
 
-from app import identity, imports, jobs, kept
+from app import identity, imports, jobs
 from app.cases import FIRST_MODEL
-from app.feedback.store import SavedReader, StoreError
+from app.feedback.store import SavedReader
 from core.config import settings
 from core.networks.zoo import ModelError, list_models
 
@@ -62,9 +62,8 @@ def start_import() -> None:
     try:
         data = imports.found(str(st.session_state.get("work_import") or ""))
         models = st.session_state["work_import_models"]
-        commands = kept.import_commands(data.path, data.scans, models)
-        job = jobs.submit(settings().jobs_dir, [data.path], models, commands)
-    except (imports.ImportRefused, jobs.JobError, StoreError) as error:
+        job = jobs.submit(settings().jobs_dir, [data.path], models)
+    except (imports.ImportRefused, jobs.JobError) as error:
         st.session_state[IMPORT_FAILED] = str(error)
         return
     st.session_state[IMPORT_JOB] = (job, len(data.scans))

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from app import state
 from app.feedback.judged import judged_analyses
-from app.jobs import analyze_command
 from core.config import settings
-from core.io.bids import Scan, labels_in
+from core.io.bids import labels_in
 from core.io.derivatives import CasePaths, DerivativesError, read_record
 from core.networks.zoo import CONFIG, ModelError, model_info
 
@@ -30,25 +29,6 @@ def kept_models(paths: CasePaths, models: Sequence[str]) -> list[str]:
     """
     judged = judged_analyses(state.feedback(), paths.stem)
     return [model for model in models if _is_judged(paths, _name(model), judged)]
-
-
-def import_commands(path: Path, scans: Sequence[Scan], models: Sequence[str]) -> list[list[str]] | None:
-    """Command lines that analyse a data set but for what readers have judged; None where that is nothing.
-
-    Raises
-    ------
-    StoreError
-        Where it can't be told.
-    """
-    places = [CasePaths(settings().derivatives_dir, one.subject, one.session) for one in scans]
-    held = {place.stem: kept_models(place, models) for place in places}
-    if not any(held.values()):
-        return None
-    lines = []
-    for model in models:
-        words = [word for case, kept in held.items() if model in kept for word in ("--keep", case)]
-        lines.append([*analyze_command([str(path)], model, Path("{progress}")), *words])
-    return lines
 
 
 def sentence(models: Sequence[str]) -> str:

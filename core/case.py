@@ -15,7 +15,7 @@ from core.anomaly.normative import SMOOTH_Z_MM, false_alarms
 from core.anomaly.operating import kept, rates_kept
 from core.anomaly.regions import FLOOR_MM3
 from core.anomaly.score import volume_mse
-from core.folder import Cancel, Cancelled, case_lock, claim, never, staging, whole
+from core.folder import Cancel, Cancelled, Keep, case_lock, claim, keep_nothing, never, spare, staging, whole
 from core.io.bids import Scan
 from core.io.derivatives import (
     MAP_NAMES,
@@ -184,6 +184,7 @@ def analyze(
     progress: Progress = no_progress,
     cancel: Cancel = never,
     replace_scan: bool = False,
+    keep: Keep = keep_nothing,
 ) -> CaseRecord:
     """Analyse one scan and write its derivatives; the same content is never computed twice.
 
@@ -197,6 +198,9 @@ def analyze(
         Where scan, mask, model or settings can't be used; the model may need a T1w that the scan lacks.
     FolderError
         Where another scan of this label has results there, and ``replace_scan`` does not say to remove them.
+    JudgedError
+        Where an analysis would go that ``keep`` says to keep: asked before the work and before writing. The
+        same content made whole again does not count as gone.
     Cancelled
         Where ``cancel`` turns true between two steps.
     """
@@ -216,14 +220,17 @@ def analyze(
 
     with case_lock(paths, cancel):
         inputs = input_hashes(scan)
-        claim(paths, scan, inputs["scan"], replace_scan)
+        claim(paths, scan, inputs["scan"], replace_scan, keep)
         key = case_key(scan, inputs, model, reference, settings)
         if (record := cached_record(paths, model.name, key)) is not None:
             progress("cached", 1.0)
             return record
+        record_path = paths.case_json(model.name)
+        held: Keep = keep if keep == keep_nothing else (lambda one: one.get("key") != key and keep(one))
+        spare(paths, [record_path], held)
         begin("prepare")
         with timed(times, "prepare"):
-            prepared = prepare_locked(scan, inputs, paths, reference, prepare_settings)
+            prepared = prepare_locked(scan, inputs, paths, reference, prepare_settings, held)
         times |= {f"prepare_{step}": seconds for step, seconds in prepared.times.items()}
         begin("reconstruct")
         with timed(times, "reconstruct"):
@@ -238,8 +245,7 @@ def analyze(
             mse = volume_mse(prepared.cube.data, t2w(x_hat))
         begin("write")
         start = time.perf_counter()
-        record_path = paths.case_json(model.name)
-        with staging(paths, record_path.name, record_path) as staged:
+        with staging(paths, record_path.name, record_path, held) as staged:
             save_volume(expected, staged.reconstruction(model.name))
             for name, scored in maps.items():
                 save_volume(scored.scan, staged.z(model.name, name))

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from core.io.derivatives import CasePaths
 from core.io.volume import file_hash
 
 Cancel = Callable[[], bool]
+Keep = Callable[[Mapping[str, Any]], bool]  # told a record: true where it may not be removed
 
 
 class Cancelled(Exception):
@@ -28,9 +29,35 @@ class FolderError(ValueError):
     """A folder that holds the results of another scan."""
 
 
+class JudgedError(FolderError):
+    """Results that stay as they are, since readers have judged them."""
+
+
 def never() -> bool:
     """Go on."""
     return False
+
+
+def keep_nothing(_document: Mapping[str, Any]) -> bool:
+    """Any record may go."""
+    return False
+
+
+def spare(paths: CasePaths, going: Iterable[Path], keep: Keep) -> None:
+    """Refuse to go on where a record of the case among ``going`` may not be removed.
+
+    Raises
+    ------
+    JudgedError
+    """
+    if keep == keep_nothing:
+        return
+    there = documents(paths)
+    held = [there[path] for path in going if path in there and keep(there[path])]
+    if held:
+        raise JudgedError(
+            f"readers have judged its analysis by {', '.join(str(one['model']) for one in held)}"
+        )
 
 
 @contextmanager
@@ -95,7 +122,9 @@ def scan_hash(document: Mapping[str, Any]) -> str:
     return told if isinstance(told, str) else ""
 
 
-def claim(paths: CasePaths, scan: Scan, digest: str, replace_scan: bool = False) -> None:
+def claim(
+    paths: CasePaths, scan: Scan, digest: str, replace_scan: bool = False, keep: Keep = keep_nothing
+) -> None:
     """Make sure, under the lock, that the folder is of the scan with SHA-256 ``digest`` alone.
 
     Two data sets may have one label; scan and mask lie in the folder once, so results of two scans would show
@@ -105,6 +134,8 @@ def claim(paths: CasePaths, scan: Scan, digest: str, replace_scan: bool = False)
     ------
     FolderError
         Where the folder holds another scan's results, and they are not to be replaced.
+    JudgedError
+        Where they are, and ``keep`` says of one that it stays.
     """
     others = {scan_hash(document) for document in documents(paths).values()} - {digest, ""}
     if not others:
@@ -115,6 +146,7 @@ def claim(paths: CasePaths, scan: Scan, digest: str, replace_scan: bool = False)
             f"{min(others)[:12]}…), this one is {digest[:12]}…; write to another folder with --out, or "
             "remove the other scan's results with --replace of prepare or analyze"
         )
+    spare(paths, documents(paths), keep)
     inputs = {path.resolve() for path in (scan.path, scan.mask) if path is not None}
     patterns = ("model-*_case.json", "space-cube*.json", "model-*", "space-cube*")
     old = [path for pattern in patterns for path in paths.folder.glob(f"{paths.stem}_{pattern}")]
@@ -123,23 +155,30 @@ def claim(paths: CasePaths, scan: Scan, digest: str, replace_scan: bool = False)
             path.unlink(missing_ok=True)
 
 
-def disown(paths: CasePaths, files: Mapping[str, str]) -> None:
-    """Remove records and sidecars that count on another content of ``files`` (name to SHA-256)."""
+def disowned(paths: CasePaths, files: Mapping[str, str]) -> list[Path]:
+    """Records and sidecars that count on another content of ``files`` (name to SHA-256)."""
+    found = []
     for path, document in documents(paths).items():
         recorded = document.get("files")
         if not isinstance(recorded, dict) or any(
             name in recorded and recorded[name] != digest for name, digest in files.items()
         ):
-            path.unlink()
+            found.append(path)
+    return found
 
 
 @contextmanager
-def staging(paths: CasePaths, name: str, last: Path) -> Iterator[CasePaths]:
+def staging(paths: CasePaths, name: str, last: Path, keep: Keep = keep_nothing) -> Iterator[CasePaths]:
     """The same case in a folder of its own, whose files replace those of ``paths`` if the block succeeds.
 
     ``last`` is the file whose presence says that the rest is whole: an older one is removed first, the new
     one moved after all others. Records and sidecars that count on a file as it was go too: under another
     brain mask, other models' results are results no more.
+
+    Raises
+    ------
+    JudgedError
+        Where ``keep`` says of one of those that it stays; then nothing is replaced.
     """
     place = paths.folder / f".{name}.part"
     staged = replace(paths, root=place)
@@ -147,8 +186,10 @@ def staging(paths: CasePaths, name: str, last: Path) -> Iterator[CasePaths]:
     try:
         yield staged
         written = sorted(staged.folder.iterdir(), key=lambda file: (file.name == last.name, file.name))
-        disown(paths, {file.name: file_hash(file) for file in written})
-        last.unlink(missing_ok=True)
+        going = disowned(paths, {file.name: file_hash(file) for file in written})
+        spare(paths, [*going, last], keep)
+        for path in [*going, last]:
+            path.unlink(missing_ok=True)
         for file in written:
             os.replace(file, paths.folder / file.name)
     finally:

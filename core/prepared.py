@@ -12,7 +12,7 @@ from typing import Any
 
 from core import __version__
 from core.config import settings as environment
-from core.folder import case_lock, claim, staging, whole
+from core.folder import Keep, case_lock, claim, keep_nothing, staging, whole
 from core.io.atomic import write_bytes
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
@@ -147,13 +147,18 @@ def is_prepared(paths: CasePaths, cube: int, key: str, channel: str = "T2w") -> 
 
 
 def prepare_locked(
-    scan: Scan, inputs: Mapping[str, str], paths: CasePaths, reference: Reference, settings: PrepareSettings
+    scan: Scan,
+    inputs: Mapping[str, str],
+    paths: CasePaths,
+    reference: Reference,
+    settings: PrepareSettings,
+    keep: Keep = keep_nothing,
 ) -> Prepared:
     """As ``prepare_scan``, for a caller that holds the case's lock and claimed its folder."""
     key = prepared_key(scan, inputs, reference, settings)
     keys = channel_keys(scan, key, settings)  # a scan that lacks a channel is refused before any work
-    prepared = _t2w_locked(scan, inputs, paths, reference, replace(settings, channels=ONE_CHANNEL), key)
-    extra = (_channel_locked(scan, name, paths, prepared, settings, key) for name, key in keys.items())
+    prepared = _t2w_locked(scan, inputs, paths, reference, replace(settings, channels=ONE_CHANNEL), key, keep)
+    extra = (_channel_locked(scan, name, paths, prepared, settings, key, keep) for name, key in keys.items())
     return replace(prepared, extra=tuple(extra))
 
 
@@ -164,6 +169,7 @@ def _t2w_locked(
     reference: Reference,
     settings: PrepareSettings,
     key: str,
+    keep: Keep,
 ) -> Prepared:
     cube = settings.cube
     if is_prepared(paths, cube, key):
@@ -181,7 +187,7 @@ def _t2w_locked(
         "settings": settings_to_dict(settings),
         "synthetic": scan.synthetic,
     }
-    with staging(paths, "prepared", paths.prepared_json(cube)) as staged:
+    with staging(paths, "prepared", paths.prepared_json(cube), keep) as staged:
         write_prepared(prepared, staged, cube, extra)
         sidecar = staged.prepared_json(cube)
         files = {path.name: file_hash(path) for path in sorted(staged.folder.iterdir()) if path != sidecar}
@@ -191,7 +197,13 @@ def _t2w_locked(
 
 
 def _channel_locked(
-    scan: Scan, name: str, paths: CasePaths, prepared: Prepared, settings: PrepareSettings, key: str
+    scan: Scan,
+    name: str,
+    paths: CasePaths,
+    prepared: Prepared,
+    settings: PrepareSettings,
+    key: str,
+    keep: Keep,
 ) -> Volume:
     cube = settings.cube
     if is_prepared(paths, cube, key, name):
@@ -208,7 +220,7 @@ def _channel_locked(
         "synthetic": scan.synthetic,
         "versions": versions("numpy", *PACKAGES),
     }
-    with staging(paths, f"prepared-{name}", paths.prepared_json(cube, name)) as staged:
+    with staging(paths, f"prepared-{name}", paths.prepared_json(cube, name), keep) as staged:
         save_volume(made.cube, staged.prepared(cube, name))
         write_bytes(staged.qc(cube, name), made.qc)
         own = {path.name: file_hash(path) for path in sorted(staged.folder.iterdir())}
@@ -220,7 +232,12 @@ def _channel_locked(
 
 
 def prepare_scan(
-    scan: Scan, reference: Reference, root: Path, settings: PrepareSettings, replace_scan: bool = False
+    scan: Scan,
+    reference: Reference,
+    root: Path,
+    settings: PrepareSettings,
+    replace_scan: bool = False,
+    keep: Keep = keep_nothing,
 ) -> Prepared:
     """Prepare a scan below the derivatives ``root``, or read it back where that was done.
 
@@ -230,9 +247,11 @@ def prepare_scan(
         Where the scan or its mask can't be used.
     FolderError
         Where another scan of this label has results there, and ``replace_scan`` does not say to remove them.
+    JudgedError
+        Where an analysis would go that ``keep`` says to keep: one on another brain mask, say.
     """
     paths = CasePaths(root, scan.subject, scan.session)
     with case_lock(paths):
         inputs = input_hashes(scan)
-        claim(paths, scan, inputs["scan"], replace_scan)
-        return prepare_locked(scan, inputs, paths, reference, settings)
+        claim(paths, scan, inputs["scan"], replace_scan, keep)
+        return prepare_locked(scan, inputs, paths, reference, settings, keep)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-
 from app.feedback.database import Store, transaction
-from app.feedback.models import Adjudication, CaseRead, MissedFinding, Verdict
+from core.judged import judged_in
 
 
 def judged_analyses(store: Store, case_id: str) -> frozenset[tuple[str, str]]:
@@ -18,9 +16,5 @@ def judged_analyses(store: Store, case_id: str) -> frozenset[tuple[str, str]]:
     StoreError
         Where the database can't be read.
     """
-    found: set[tuple[str, str]] = set()
     with transaction(store, write=False) as session:
-        for table in (Verdict, MissedFinding, CaseRead, Adjudication):
-            query = select(table.model, table.case_key).where(table.case_id == case_id).distinct()
-            found |= {(model, key) for model, key in session.execute(query) if model != ""}
-    return frozenset(found)
+        return judged_in(session.connection(), case_id)

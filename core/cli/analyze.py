@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from core.anomaly.normative import SMOOTH_Z_MM
 from core.anomaly.regions import FLOOR_MM3
 from core.case import AnalyzeSettings, analyze, cached_record, case_key
 from core.cli.batch import line, work_off
-from core.cli.console import ProgressFile, bar, exit_code, say, say_json
+from core.cli.console import REDO_JUDGED, ProgressFile, bar, exit_code, kept_of, say, say_json, say_kept
 from core.cli.prepare import STEP as PREPARE
 from core.cli.sources import model_named, predictor_of, reference_of_model, scans_of
 from core.cluster import remote, stopping
@@ -22,6 +22,7 @@ from core.config import settings
 from core.io import ledger
 from core.io.bids import Scan
 from core.io.derivatives import MAP_NAMES, CasePaths, CaseRecord, read_regions
+from core.judged import keep_of, known_to_workers
 from core.networks.zoo import ModelInfo
 from core.prepared import Progress, input_hashes
 from core.preprocess.pipeline import PrepareError
@@ -38,6 +39,8 @@ class Task:
     out: Path
     settings: AnalyzeSettings
     replace_scan: bool = False
+    redo_judged: bool = False
+    known: frozenset[tuple[str, str]] | None = None  # judged, for a cluster's worker
 
     @property
     def paths(self) -> CasePaths:
@@ -49,7 +52,10 @@ def run(task: Task, progress: Progress | None = None) -> CaseRecord:
     model = predictor_of(task.model, task.device)
     reference = reference_of_model(task.model, task.reference)
     tell = progress if progress is not None else (lambda step, fraction: None)
-    return analyze(task.scan, model, reference, task.out, task.settings, tell, stopping, task.replace_scan)
+    keep = keep_of(task)
+    return analyze(
+        task.scan, model, reference, task.out, task.settings, tell, stopping, task.replace_scan, keep
+    )
 
 
 def name_of(task: Task) -> str:
@@ -126,10 +132,21 @@ def tasks_of(
     out: Path,
     options: AnalyzeSettings,
     replace_scan: bool = False,
+    redo_judged: bool = False,
 ) -> list[Task]:
-    """One task a scan; the reference is made first, so that workers find it."""
+    """One task a scan; the reference is made first, so that workers find it.
+
+    Raises
+    ------
+    JudgedUnknown
+        Where a cluster does the work and it can't be told what readers have judged.
+    """
     reference_of_model(model.folder, model.reference)
-    return [Task(scan, model.folder, model.reference, device, out, options, replace_scan) for scan in scans]
+    tasks = [
+        Task(scan, model.folder, model.reference, device, out, options, replace_scan, redo_judged)
+        for scan in scans
+    ]
+    return [replace(task, known=known_to_workers(task)) for task in tasks]
 
 
 def summary(task_root: Path, record: CaseRecord) -> dict[str, Any]:
@@ -148,23 +165,28 @@ def summary(task_root: Path, record: CaseRecord) -> dict[str, Any]:
 
 
 def report(records: Sequence[CaseRecord], errors: dict[str, BaseException], out: Path, as_json: bool) -> None:
-    """Say what came out; exit code 1 where a case failed, 2 where all were refused as bad input."""
+    """Say what came out; exit code 1 where a case failed, 2 where all were refused as bad input.
+
+    What was kept since readers have judged it is no failure.
+    """
+    kept, errors = kept_of(errors)
     cases = [summary(out, record) for record in records]
     failed = [
         {"case": case, "error": f"{error}" or type(error).__name__, "type": type(error).__name__}
         for case, error in errors.items()
     ]
     if as_json:
-        say_json({"cases": cases, "errors": failed})
+        say_json({"cases": cases, "kept": kept, "errors": failed})
     else:
         for case in cases:
             percentile = case["scores"].get("mse_percentile")
             rank = "" if percentile is None else f" (percentile {percentile:.0f} of validation normals)"
             flags = ", ".join(f"{count} {name}" for name, count in case["regions"].items())
             print(f"{case['case']}  MSE {case['scores']['mse']:.5f}{rank}  regions: {flags}")
+    say_kept(kept)
     for failure in failed:
         say(f"error: {failure['case']}: {failure['error']}")
-    if code := exit_code(errors.values(), len(records)):
+    if code := exit_code(errors.values(), len(records) + len(kept)):
         raise typer.Exit(code)
 
 
@@ -183,19 +205,18 @@ def command(
         str, typer.Option(help="Where the mask comes from: auto, given, stripped, bet, command")
     ] = "auto",
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "",
-    replace: Annotated[
+    replace_scan: Annotated[
         bool, typer.Option("--replace", help="Remove results of another scan with the same label")
     ] = False,
-    keep: Annotated[
-        list[str] | None, typer.Option("--keep", help="Case (sub-…_ses-…) whose results stay as they are")
-    ] = None,
+    redo_judged: Annotated[bool, typer.Option("--redo-judged", help=REDO_JUDGED)] = False,
     progress_file: Annotated[Path | None, typer.Option(help="JSON file that follows the progress")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
 ) -> None:
     """Analyse scans with one model and write their derivatives.
 
-    What was analysed before with the same scan, model and settings is not computed again. A bad scan does not
-    stop the others: it is reported, and the exit code is 1; 2 where all scans are bad.
+    What was analysed before with the same scan, model and settings is not computed again. What readers have
+    judged in the app is kept as they saw it, whatever has changed since, and the output says so. A bad scan
+    does not stop the others: it is reported, and the exit code is 1; 2 where all scans are bad.
 
     Example: python -m core analyze data/demo --model vae_8x8_512 --jobs 2
     """
@@ -205,9 +226,8 @@ def command(
         options = AnalyzeSettings(tuple(maps.split(",")), floor_mm3, smooth_z_mm, mask)  # type: ignore[arg-type]
         root = out if out is not None else settings().derivatives_dir
         chosen = model_named(model)
-        kept = set(keep or ())
-        scans = [one for one in scans_of(inputs, brain_mask) if f"{one.subject}_{one.session}" not in kept]
-        tasks = tasks_of(scans, chosen, device or settings().device, root, options, replace)
+        scans = scans_of(inputs, brain_mask)
+        tasks = tasks_of(scans, chosen, device or settings().device, root, options, replace_scan, redo_judged)
         records, errors = run_all(tasks, jobs, file)
     except (KeyboardInterrupt, SystemExit):
         file.write("cancelled", "cancelled", 0.0)
@@ -215,8 +235,8 @@ def command(
     except (ValueError, OSError) as error:
         file.write("failed", "failed", 0.0, message=str(error))
         raise
-    if errors:
-        first = next(iter(errors.items()))
+    if failed := kept_of(errors)[1]:
+        first = next(iter(failed.items()))
         file.write("failed", "failed", 1.0, first[0], str(first[1]))
     else:
         file.write("done", "done", 1.0, records[-1].case_id if records else "")

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Protocol, TypeVar
 
 from core.cluster import outcomes, remote
-from core.folder import sweep
+from core.folder import JudgedError, sweep
 from core.io import ledger
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
@@ -66,7 +66,8 @@ def work_off(
                     results[case] = future.result()
                 else:
                     errors[case] = error
-                    ledger.record(root, [line(task, *steps[0], error)])
+                    if not isinstance(error, JudgedError):  # what is there holds
+                        ledger.record(root, [line(task, *steps[0], error)])
                 tell(len(results) + len(errors), case)
         finished = True
     finally:

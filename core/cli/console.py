@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
+from core.folder import JudgedError
 from core.io.atomic import write_bytes
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 REFRESH_S = 0.2  # of the progress file
+REDO_JUDGED = "Do anew what readers have judged too: their answers then point at nothing"
 
 
 class UsageError(ValueError):
@@ -29,6 +31,20 @@ def exit_code(errors: Collection[BaseException], done: int) -> int:
     if not errors:
         return 0
     return 2 if done == 0 and all(isinstance(error, ValueError | OSError) for error in errors) else 1
+
+
+def kept_of(errors: Mapping[str, BaseException]) -> tuple[dict[str, str], dict[str, BaseException]]:
+    """Cases that are kept since readers have judged them, with the words for it; and those that failed."""
+    kept = {case: str(error) for case, error in errors.items() if isinstance(error, JudgedError)}
+    return kept, {case: error for case, error in errors.items() if case not in kept}
+
+
+def say_kept(kept: Mapping[str, str]) -> None:
+    """Say which cases are kept and what would do them anew."""
+    for case, why in kept.items():
+        say(f"kept: {case}: {why}")
+    if kept:
+        say("--redo-judged does what is kept anew; readers' answers then point at nothing")
 
 
 def say(text: str) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from core.case import AnalyzeSettings
 from core.cli.analyze import report, run_all, tasks_of
-from core.cli.console import ProgressFile, UsageError, bar, say, say_json
+from core.cli.console import REDO_JUDGED, ProgressFile, UsageError, bar, say, say_json
 from core.cli.sources import demo_reference, model_named, scans_of
 from core.config import settings
 from core.io.derivatives import CaseRecord
@@ -21,9 +21,12 @@ def command(
     out: Annotated[Path | None, typer.Option(help="BIDS folder; the data folder's demo by default")] = None,
     t1w: Annotated[bool, typer.Option("--t1w", help="A T1w beside each T2w")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes")] = 2,
+    redo_judged: Annotated[bool, typer.Option("--redo-judged", help=REDO_JUDGED)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
 ) -> None:
     """Make the synthetic cohort. What is there already is kept, so a second call takes seconds.
+
+    An analysis that readers have judged in the app is kept even where scan, model or code have changed.
 
     Example: python -m core demo --which test --analyze restorer,vae_8x8_512
     """
@@ -51,11 +54,11 @@ def command(
         return
     tests = [scan for scan in scans_of([folder]) if scan.split == "test"]
     root = settings().derivatives_dir
-    # The labels are the demo's own: of an older recipe nothing is kept.
+    # The labels are the demo's own: of an older recipe nothing is kept but what readers have judged.
     records: list[CaseRecord] = []
     errors: dict[str, BaseException] = {}
     for model in chosen:
-        tasks = tasks_of(tests, model, settings().device, root, AnalyzeSettings(), replace_scan=True)
+        tasks = tasks_of(tests, model, settings().device, root, AnalyzeSettings(), True, redo_judged)
         done, failed = run_all(tasks, jobs, ProgressFile(None))
         records += done
         errors |= {f"{case} by {model.name}": error for case, error in failed.items()}

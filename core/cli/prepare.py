@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from core.cli.batch import work_off
-from core.cli.console import UsageError, bar, exit_code, say, say_json
+from core.cli.console import REDO_JUDGED, UsageError, bar, exit_code, kept_of, say, say_json, say_kept
 from core.cli.sources import (
     DEMO,
     REFERENCE,
@@ -23,6 +23,7 @@ from core.cli.sources import (
 from core.config import settings
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
+from core.judged import keep_of, known_to_workers
 from core.prepared import channel_keys, input_hashes, is_prepared, prepare_scan, prepared_key
 from core.preprocess.pipeline import PrepareError, PrepareSettings, Reference, settings_from_dict
 
@@ -53,6 +54,8 @@ class Task:
     out: Path
     settings: PrepareSettings
     replace_scan: bool = False
+    redo_judged: bool = False
+    known: frozenset[tuple[str, str]] | None = None  # judged, for a cluster's worker
 
     @property
     def paths(self) -> CasePaths:
@@ -61,7 +64,8 @@ class Task:
 
 def run(task: Task) -> dict[str, Any]:
     """Prepare one scan, or find it prepared; what ``--json`` says of it."""
-    prepared = prepare_scan(task.scan, task.reference.load(), task.out, task.settings, task.replace_scan)
+    reference = task.reference.load()
+    prepared = prepare_scan(task.scan, reference, task.out, task.settings, task.replace_scan, keep_of(task))
     return {
         "case": task.paths.stem,
         "prepared": str(task.paths.prepared(task.settings.cube)),
@@ -75,6 +79,7 @@ def prepare_all(tasks: Sequence[Task], jobs: int) -> tuple[list[dict[str, Any]],
     """Prepare many; summaries in order, and the error of each case that failed."""
     if not tasks:
         return [], {}
+    tasks = [replace(task, known=known_to_workers(task)) for task in tasks]
     with bar("prepare", len(tasks)) as shown:
         steps = [(STEP, f"cube{tasks[0].settings.cube}")]
         done, errors = work_off(run, tasks, jobs, steps, shown.at)
@@ -136,6 +141,7 @@ def command(
     replace_scan: Annotated[
         bool, typer.Option("--replace", help="Remove results of another scan with the same label")
     ] = False,
+    redo_judged: Annotated[bool, typer.Option("--redo-judged", help=REDO_JUDGED)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout")] = False,
 ) -> None:
     """Prepare scans: brain mask, bias field, registration, cube, intensity. Done once per scan and settings.
@@ -151,17 +157,20 @@ def command(
         source = source_of(reference, reference_mask)
     source.load()
     root = out if out is not None else settings().derivatives_dir
-    tasks = [Task(scan, source, root, options, replace_scan) for scan in scans_of(inputs, brain_mask)]
-    done, errors = prepare_all(tasks, jobs)
+    scans = scans_of(inputs, brain_mask)
+    tasks = [Task(scan, source, root, options, replace_scan, redo_judged) for scan in scans]
+    done, refused = prepare_all(tasks, jobs)
+    kept, errors = kept_of(refused)
     if as_json:
         failed = [{"case": case, "error": str(error)} for case, error in errors.items()]
-        say_json({"cases": done, "errors": failed})
+        say_json({"cases": done, "kept": kept, "errors": failed})
     else:
         for one in done:
             print(
                 f"{one['case']}  mask {one['mask_source']}  overlap {one['overlap']:.3f}  {one['prepared']}"
             )
+    say_kept(kept)
     for case, error in errors.items():
         say(f"error: {case}: {error}")
-    if code := exit_code(errors.values(), len(done)):
+    if code := exit_code(errors.values(), len(done) + len(kept)):
         raise typer.Exit(code)

@@ -147,20 +147,6 @@ def test_analyze_tells_people_and_machines(run: Run, network: CountingNetwork, t
     assert out.startswith("sub-one_ses-01  MSE 0.000")
 
 
-def test_analyze_leaves_kept_cases_as_they_are(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
-    write_scan(tmp_path / "bids")
-    given = ("analyze", tmp_path / "bids", "--out", tmp_path / "out")
-    assert run(*given)[0] == 0
-    record = CasePaths(tmp_path / "out", "sub-one", "ses-01").case_json("vae_8x8_512")
-    before, progress = record.read_bytes(), tmp_path / "progress.json"
-    changed = (*given, "--floor-mm3", "600", "--progress-file", progress)
-    assert run(*changed, "--keep", "sub-one_ses-01")[:2] == (0, "")
-    assert record.read_bytes() == before
-    assert json.loads(progress.read_text())["state"] == "done"
-    assert run(*changed, "--keep", "sub-two_ses-01")[0] == 0
-    assert record.read_bytes() != before
-
-
 def test_analyze_goes_on_past_a_bad_scan(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
     bad, good = write_scan(tmp_path / "bids"), write_scan(tmp_path / "other")
     good_path = good.path.with_name("sub-two_ses-01_T2w.nii.gz")

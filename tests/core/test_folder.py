@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from core.folder import FolderError, claim, disown, staging
+from core.folder import FolderError, JudgedError, claim, disowned, staging
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
 
@@ -58,8 +59,37 @@ def test_disown_takes_what_counts_on_other_contents(paths: CasePaths) -> None:
     other = put(paths.case_json("vae_8x8_512"), {"files": {mask: "0"}})
     apart = put(paths.prepared_json(32), {"files": {"cube": "3"}})
     unsaid = put(paths.prepared_json(64), {"key": "k"})
-    disown(paths, {mask: "1"})
-    assert [path.exists() for path in (same, other, apart, unsaid)] == [True, False, True, False]
+    assert same not in (found := disowned(paths, {mask: "1"}))
+    assert apart not in found
+    assert set(found) == {other, unsaid}
+
+
+def test_a_record_that_is_kept_stops_what_would_remove_it(paths: CasePaths) -> None:
+    scan = Scan("sub-one", "ses-01", paths.file("T2w.nii.gz"))
+    paths.mask.write_bytes(b"old")
+    judged = put(
+        paths.case_json("vae_8x8_512"),
+        {"input_hash": "b" * 64, "model": "vae_8x8_512", "files": {paths.mask.name: "0"}},
+    )
+    names: list[object] = []
+
+    def keep(document: Mapping[str, object]) -> bool:
+        names.append(document["model"])
+        return document["model"] == "vae_8x8_512"
+
+    why = "^readers have judged its analysis by vae_8x8_512$"
+    with pytest.raises(JudgedError, match=why):
+        claim(paths, scan, "a" * 64, replace_scan=True, keep=keep)
+    other = paths.case_json("std_8x8")
+    with pytest.raises(JudgedError, match=why), staging(paths, "case", other, keep) as staged:
+        staged.mask.write_bytes(b"new")
+    assert (paths.mask.read_bytes(), judged.exists(), other.exists()) == (b"old", True, False)
+    with staging(paths, "case", other, keep) as staged:  # touches nothing of the judged one
+        staged.acquired.write_bytes(b"scan")
+    assert judged.exists()
+    claim(paths, scan, "a" * 64, replace_scan=True)
+    assert not judged.exists()
+    assert names == ["vae_8x8_512"] * 2
 
 
 def test_staged_files_appear_together_or_not_at_all(paths: CasePaths) -> None:

@@ -393,11 +393,9 @@ def test_an_import_is_queued_as_a_job(
     monkeypatch.setenv("FONTANELLE_IMPORT_ROOT", str(tmp_path / "in"))
     settings.cache_clear()
     asked: list[tuple[list[Path], list[str]]] = []
-    lines: list[list[list[str]] | None] = []
 
-    def submit(folder: Path, inputs: list[Path], models: list[str], commands: list[list[str]] | None) -> str:
+    def submit(folder: Path, inputs: list[Path], models: list[str]) -> str:
         asked.append((inputs, models))
-        lines.append(commands)
         return "no-such-job"
 
     monkeypatch.setattr("app.jobs.submit", submit)
@@ -406,12 +404,6 @@ def test_an_import_is_queued_as_a_job(
     import_panel.start_import()
     assert asked == [([tmp_path / "in" / "site-b"], ["vae_8x8_512"])]
     assert session["work_import_job"] == ("no-such-job", 1)
-    # What readers have judged is left as it is.
-    finish(write_case(root(), "sub-x"))
-    import_panel.start_import()
-    assert lines[0] is None
-    assert lines[1] is not None
-    assert lines[1][0][-2:] == ["--keep", "sub-x_ses-01"]
 
 
 def test_name_is_asked_for_when_left_empty(data_dir: Path) -> None:
