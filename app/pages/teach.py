@@ -19,7 +19,8 @@ from app.teach.results import overview, results, results_csv, told
 from app.teach.snapshot import DAMAGED, Follower
 
 # Names in the page's own address. A learner's and a lesson's id are random, and known to their browser only.
-LEARNER, LESSON, PROJECTOR, CODE = "learner", "lesson", "projector", "code"
+LEARNER, LESSON, PROJECTOR, CODE, TAB = "learner", "lesson", "projector", "code", "tab"
+JOIN, TEACH = "Join", "Teach"
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.6rem 1.25rem 1rem; max-width: none;}
 </style>"""
@@ -93,7 +94,7 @@ def leading(store: Store, lesson: SavedLesson) -> None:
     """The teacher's lesson, with its results below."""
     back, name, wall = st.columns([0.14, 0.62, 0.24], vertical_alignment="center")
     if back.button("All lessons", icon=":material/arrow_back:", key="lesson_back", type="tertiary"):
-        go()
+        go(**{TAB: TEACH})
     name.caption(
         "The scan is shown as the class sees it, without its answer until you reveal it."
         + (f" Random order, seed {lesson.seed}." if lesson.seed is not None else "")
@@ -206,12 +207,13 @@ def page() -> None:
             if lesson is None:
                 st.warning("There is no such lesson of yours.")
                 if st.button("All lessons", key="lesson_back"):
-                    go()
+                    go(**{TAB: TEACH})
                 return
             leading(store, lesson)
         else:
             st.title("Teaching", anchor=False)
-            learn, teach = st.tabs(["Join", "Teach"])
+            # From a lesson of one's own the way back leads to the list of them.
+            learn, teach = st.tabs([JOIN, TEACH], default=TEACH if asked.get(TAB) == TEACH else JOIN)
             with learn:
                 joining(store)
             with teach:

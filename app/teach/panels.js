@@ -208,7 +208,7 @@ function truthLines(v, truth) {
   if (truth.lesions.length === 0) return [el("p", {}, "Normal: made without a lesion.")];
   return truth.lesions.map((lesion) => el("button", { type: "button", class: "row lesion", title: "Show this lesion", onclick: () => v.stage.go(lesion.mm) },
     el("span", { class: "number" }, `L${lesion.label}`), el("span", { class: "grow" }, lesion.type, el("span", { class: "volume" }, ` ${volumeText(lesion.volume_mm3)}`)),
-    el("span", { class: "outcome", title: "Learners who found it" }, `${lesion.found} of ${truth.of} found it`)));
+    ...(truth.of > 0 ? [el("span", { class: "outcome", title: "Learners who found it" }, `${lesion.found} of ${truth.of} found it`)] : [])));
 }
 
 const volumeText = (mm3) => (mm3 < 1000 ? `${Math.round(mm3)} mm³` : `${(mm3 / 1000).toFixed(1)} mL`);

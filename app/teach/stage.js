@@ -137,7 +137,8 @@ function openStage(on) {
       if (answer?.marks && state.layers.class) for (const mm of answer.marks) drawDot(ctx, tile, mm, dpr);
       if (answer?.readers && state.layers.readers) for (const found of answer.readers.findings) drawFound(ctx, tile, found, answer.readers.readers, dpr);
       spots.forEach((spot, i) => drawOwn(ctx, tile, spot, i + 1, dpr));
-      drawLetters(ctx, tile, state.radiological, dpr);
+      // As large as the picture asks for, but never so large that a tile has no room for all four.
+      drawLetters(ctx, tile, state.radiological, Math.max(nv.uiData.dpr || 1, Math.min(dpr, Math.min(...tile.leftTopWidthHeight.slice(2)) / 190)));
       if (pointer) drawLaser(ctx, tile, pointer, dpr);
     }
   }

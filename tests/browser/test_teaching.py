@@ -15,12 +15,24 @@ from unittest import mock
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 
+from core.demo.lesions import SIGN
 from tests.app.teach.cohort import LEFT_MM, NORMAL, SICK, write_cohort
 from tests.browser.conftest import PATIENCE_MS
 from tests.browser.serving import served_app
 
 # Answers to the unaided scan, by the addresses that carry them.
 ANSWERS = re.compile(r"/z-|/truth-|/reconstruction")
+
+
+LONGEST_WORD = """(node, name) => {
+  node.firstChild.textContent = name;
+  const word = name.split(" ").sort((a, b) => b.length - a.length)[0], range = document.createRange();
+  range.setStart(node.firstChild, name.indexOf(word));
+  range.setEnd(node.firstChild, name.indexOf(word) + word.length);
+  const tops = new Set([...range.getClientRects()].map((box) => Math.round(box.top)));
+  const [one, row] = [range, node.closest(".row")].map((shown) => shown.getBoundingClientRect());
+  return { lines: tops.size, inside: one.right <= row.right };
+}"""
 
 
 @dataclass
@@ -314,4 +326,11 @@ def test_the_wall_shows_code_and_pointer_and_no_names(browser: Browser, tmp_path
         teacher.button("Reveal").click()
         expect(wall.page.locator(".answer")).to_contain_text("0 of 1 found it")
         assert "Annabel" not in wall.lesson.inner_text()
+        # The longest words that a lesion's name can have, in both sizes: each stands on one line, in its box.
+        name = wall.page.locator(".row.lesion .grow").first
+        for width, height in ((1280, 800), (2560, 1440)):
+            wall.page.set_viewport_size({"width": width, "height": height})
+            for kind in SIGN:
+                box = name.evaluate(LONGEST_WORD, kind.replace("_", " "))
+                assert (box["lines"], box["inside"]) == (1, True), (kind, width, box)
         assert wall.errors == []

@@ -158,6 +158,9 @@ def test_another_s_lesson_is_not_entered(data_dir: Path) -> None:
     at.text_input(key="who_typed").set_value("Ada")
     press(at, "Continue")
     assert at.warning[0].value == "There is no such lesson of yours."
+    press(at, "All lessons")
+    assert at.query_params["tab"] in ("Teach", ["Teach"])
+    assert at.get("tab_container")[0].proto.tab_container.default_tab_index == 1
 
 
 def test_joining_by_code(data_dir: Path) -> None:
