@@ -35,8 +35,8 @@ KEYS: dict[str, str] = {"agree": "A", "disagree": "D", "unsure": "S"} | {
     str(name): digit for name, digit in DIGITS.items()
 }
 SAY = {
-    "agree": "Agree: a finding",
-    "disagree": "Disagree: false alarm",
+    "agree": "Agree: yes",
+    "disagree": "Disagree: no",
     "unsure": "Unsure",
     "normal": "Normal",
     "inadequate": "Inadequate",

@@ -6,24 +6,26 @@ import pandas as pd
 import streamlit as st
 
 from app import state
-from app.agreement import deciding
+from app.agreement import deciding, look
 from app.agreement.deciding import CHOICE, KEYS, SAID, SAY, SHOWN, Desk, desk, reason_key, type_key, values
 from app.agreement.pictures import case_of, sheet
+from app.cases import Case
 from app.feedback.adjudications import Dispute, named
 from app.feedback.remarks import said_of_scan
 from app.feedback.store import StoreError
 from app.feedback.vocabulary import terms
 from app.identity import is_coordinator, require_reader
 from app.review.table import BAND_LABELS
+from app.routes import AssetMissing
 from core.io.derivatives import DerivativesError
 
-REVIEW = "pages/review.py"
 # Density: the page is a workplace, not an article.
 PER_ROW = 3  # buttons
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.6rem 1.5rem 1rem; max-width: 1900px;}
 .stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .6rem;}
 .stMainBlockContainer h1 {padding: 0 0 1rem;}
+.stMainBlockContainer button kbd {opacity: 1;}
 </style>"""
 
 
@@ -39,8 +41,8 @@ def heading(dispute: Dispute) -> str:
     )
 
 
-def draw_scan(dispute: Dispute) -> None:
-    """Slices of the scan as its readers saw it, and the way into Review."""
+def draw_scan(dispute: Dispute, at: Desk) -> None:
+    """The scan to scroll through, or slices of it where the browser can't show the viewer."""
     case = case_of(dispute)
     if case is None:
         st.warning(
@@ -50,31 +52,46 @@ def draw_scan(dispute: Dispute) -> None:
         )
         return
     try:
-        drawn = sheet(case, dispute)
-    except (DerivativesError, ValueError) as error:
+        if not look.can_look():
+            draw_sheet(case, dispute)
+            return
+        marked = look.spots(dispute, at.answers)
+        place = marked_row(dispute, at) if marked and dispute.subject == "class" else None
+        lacking = look.look(case, dispute, marked, place)
+    except (AssetMissing, DerivativesError, ValueError, TypeError) as error:
         st.warning(f"No picture: {error}", icon=":material/warning:")
         return
-    st.image(drawn, width="stretch", alt=f"{dispute.case_id}: axial, coronal and sagittal plane")
+    for line in lacking:
+        st.warning(line, icon=":material/warning:")
+    said, go = st.columns([0.74, 0.26], vertical_alignment="center")
+    shown = [
+        "The ring is around the flag in question." if dispute.subject == "region" else "",
+        "Spheres with a number are readers' marks." if marked else "",
+        "For looking only: no reading begins here, and nothing is kept but your decision.",
+    ]
+    said.caption(" ".join(line for line in shown if line))
+    if dispute.subject == "region" or marked:
+        go.button(
+            "Back to the flag" if dispute.subject == "region" else "Back to the mark",
+            key="adjudicate_back_to",
+            icon=":material/my_location:",
+            width="stretch",
+            on_click=look.back,
+        )
+
+
+def draw_sheet(case: Case, dispute: Dispute) -> None:
+    """Three planes drawn by the server."""
+    st.image(
+        sheet(case, dispute), width="stretch", alt=f"{dispute.case_id}: axial, coronal and sagittal plane"
+    )
     marks = [
+        "Slices drawn by the server: this browser or this process can't show the viewer",
         "radiological: image right is patient left",
         f"{dispute.model}, {dispute.map} z" if dispute.subject == "region" else "middle slices, no flags",
         *(["SYNTHETIC"] if case.record.synthetic else []),
     ]
-    said, go = st.columns([0.7, 0.3], vertical_alignment="center")
-    said.caption(" · ".join(marks))
-    if go.button(
-        "Open in Review",
-        key="adjudicate_review",
-        icon=":material/visibility:",
-        width="stretch",
-        help="The whole scan, to scroll through. It opens as a reading of your own: an unaided read comes "
-        "first, and what you save there counts as yours. Look, and save nothing.",
-    ):
-        state.select_case(case)
-        st.session_state["reading_region"] = dispute.region_id or None
-        if dispute.map != "":
-            st.session_state["reading_map"] = dispute.map
-        st.switch_page(REVIEW)
+    st.caption(" · ".join(marks))
 
 
 def votes(dispute: Dispute, at: Desk) -> None:
@@ -119,24 +136,49 @@ def remarks(dispute: Dispute, at: Desk) -> None:
     shown = pd.DataFrame(
         {
             "Reader": [one.label for one in given],
-            "Read": [one.phase for one in given],
-            "What": [
-                "note on the scan"
-                if one.place is None
-                else "mark, x {:.0f}, y {:.0f}, z {:.0f} mm".format(*one.place)
-                for one in given
-            ],
-            "Radius (mm)": [one.radius_mm for one in given],
+            "What": ["scan" if one.place is None else "mark" for one in given],
             "Finding": [labels.get(one.finding_type, one.finding_type) for one in given],
-            "Sure (1–5)": [one.confidence for one in given],
             "Note": [one.note for one in given],
+            "Sure (1–5)": [one.confidence for one in given],
+            "Read": [one.phase for one in given],
+            "x, y, z (mm)": ["" if one.place is None else place_words(one.place) for one in given],
+            "Radius (mm)": [one.radius_mm for one in given],
         }
     )
     filled = [name for name in shown.columns if shown[name].replace("", None).notna().any()]
     st.markdown("**Notes on the scan, and marks**")
-    st.dataframe(shown[filled], hide_index=True, placeholder="–")
+    st.dataframe(
+        shown[filled],
+        key=remarks_key(dispute),
+        on_select="rerun",
+        selection_mode="single-cell",
+        hide_index=True,
+        placeholder="–",
+    )
     if any(one.place is not None for one in given):
-        st.caption("Positions: x to the patient's right, y to the front, z up, in the scan's millimetres.")
+        st.caption(
+            "A click on a mark moves the viewer there. "
+            "Positions: x to the patient's right, y to the front, z up, in the scan's millimetres."
+        )
+
+
+def place_words(place: tuple[float, float, float]) -> str:
+    """A position in whole mm."""
+    return ", ".join(str(round(value)) for value in place).replace("-", "−")
+
+
+def remarks_key(dispute: Dispute) -> str:
+    """Widget key of the table of notes and marks: each question has its own."""
+    return f"adjudicate_remarks_{look.question(dispute)}"
+
+
+def marked_row(dispute: Dispute, at: Desk) -> int:
+    """Which of the scan's marks was clicked in the table of ``remarks``; else the first."""
+    chosen = (st.session_state.get(remarks_key(dispute)) or {}).get("selection", {}).get("cells", [])
+    given = said_of_scan(dispute, at.answers)
+    if not chosen or not chosen[0][0] < len(given) or given[chosen[0][0]].place is None:
+        return 0
+    return sum(one.place is not None for one in given[: chosen[0][0]])
 
 
 def form(dispute: Dispute, following: Dispute | None) -> None:
@@ -258,9 +300,9 @@ def draw() -> None:
         dispute = listed[place]
         bar(at, listed, place)
         st.subheader(heading(dispute), anchor=False)
-        left, right = st.columns([0.6, 0.4], gap="medium")
+        left, right = st.columns([0.64, 0.36], gap="small")
         with left:
-            draw_scan(dispute)
+            draw_scan(dispute, at)
         with right:
             votes(dispute, at)
             remarks(dispute, at)

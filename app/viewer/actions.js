@@ -15,7 +15,7 @@ function actions(v) {
   const stale = (...names) => { for (const name of names) v.stale.add(name); };
   const refresh = (...names) => { stale(...names); redraw(); sync(v); };
   const weak = () => state.on[2] || state.on[3];
-  const listed = () => (state.map === v.data.map ? v.data.regions ?? [] : []); // none while Python has yet to send those of a map just chosen
+  const listed = () => (state.map === v.data.map && !v.data.look ? v.data.regions ?? [] : []); // none while Python has yet to send those of a map just chosen
 
   // Bands as `change` leaves them; Python hears when the bands 2–3 came or went.
   function setBands(change) {

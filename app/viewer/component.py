@@ -65,10 +65,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Spot:
-    """A finding that the reader marked as missed: a sphere around ``mm``, RAS+, radius in mm."""
+    """A finding that a reader marked as missed: a sphere around ``mm``, RAS+, radius in mm.
+
+    ``label`` stands beside it; never a name where names are hidden.
+    """
 
     mm: tuple[float, float, float]
     radius: float
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,11 @@ class Scene:
         Name of the read that active seconds count for, as "unaided" or "aided"; "" counts nothing. A second
         counts while the tab is visible and the reader has moved, clicked or typed within 30 s. Reported as
         ``active``, see ``viewer``.
+    look
+        The question that is looked at, for ``looking``: nothing is answered, marked or counted; keys act with
+        the pointer over the viewer only, without those that the page may have (n, p, 0). Another question
+        moves to its ``jump`` and shows its ``map``, with colours where a region is ``selected``. "" is a
+        viewer to read with.
     """
 
     address: str  # of the analysis: changes with case, model and content
@@ -105,7 +114,10 @@ class Scene:
     blind: bool = False
     phase: str = ""
     health: str = ""  # address that answers while the server does; "" watches none
-    heard: bool = True  # whether Python knows what is on screen; a server that was started anew does not
+    heard: dict[str, Any] | bool = (
+        True  # what Python knows to be on screen, for the viewer to mend; True: no matter
+    )
+    look: str = ""
 
 
 def visible(kinds: Iterable[str], blind: bool) -> list[str]:
@@ -184,6 +196,21 @@ def _component() -> Callable[..., Any]:
 
 def _unheard() -> None:
     """For an event that nobody asked for."""
+
+
+def looking(scene: Scene, *, key: str, on_unsupported: Callable[[], None]) -> Any:
+    """Mount the viewer for looking only, ``scene.look``: of all that ``viewer`` says, ``unsupported`` alone.
+
+    Raises
+    ------
+    ValueError
+        Where the scene says no question, or counts seconds.
+    """
+    if scene.look == "" or scene.phase != "":
+        raise ValueError(
+            f"look is {scene.look!r} and phase {scene.phase!r}; expected a question and no phase"
+        )
+    return _component()(key=key, data=payload(scene), on_unsupported_change=on_unsupported)
 
 
 def viewer(

@@ -5,16 +5,17 @@ const VIEWS = [
   ["mosaic", "Mosaic"], ["panes", "Panes"], ["render", "3D"],
 ];
 const VIEW_TITLES = { panes: "Scan, expected, residual and flags side by side", mosaic: "Many slices at once", render: "3D render" };
+// Those of class "reading" belong to who reads: a viewer for looking has none of them.
 const KEYS = [
   ["↑ ↓ · wheel", "slice (pointer over the viewer)"], ["PgUp PgDn", "five slices"], ["drag", "move crosshair"],
   ["right drag", "window / level"], ["Ctrl wheel", "zoom"], ["Ctrl drag", "pan"],
-  ["n p", "next, previous region"], ["click", "select flagged region"], ["Shift click", "missed here"],
-  ["Shift drag · Shift wheel", "its radius"],
+  ["n p", "next, previous region", "reading"], ["click", "select flagged region", "reading"], ["Shift click", "missed here", "reading"],
+  ["Shift drag · Shift wheel", "its radius", "reading"],
   ["Shift 1 2 3", "bands 2–3, 3–4, 4+"], ["+ = −", "brighter (+ or =), darker"], ["o", "outlines with digits, or colours"],
   ["Space", "hold: hide overlay"], ["b", "hold: scan ↔ reconstruction"], ["w", "swipe scan | expected"], ["[ ]", "move the swipe"],
   ["m", "next z map"], ["v", "next view"], ["t", "next plane of mosaic or panes"], ["l", "swap left and right"], ["x", "crosshair"],
-  ["i", "smooth or nearest voxel"], ["0", "reset window and zoom"], ["g", "save the picture (PNG)"],
-  ["? Esc", "these keys, close them"],
+  ["i", "smooth or nearest voxel"], ["0", "reset window and zoom", "reading"], ["g", "save the picture (PNG)"],
+  ["? Esc", "these keys, close them"], ["", "Keys act with the pointer over the viewer", "looking"],
 ];
 
 function build(v) {
@@ -78,6 +79,7 @@ function fill(v) {
   ui.box.dataset.case = data.case;
   ui.box.dataset.map = data.map; // whose regions the table lists
   ui.box.dataset.blind = !!data.blind;
+  ui.box.dataset.look = !!data.look;
   ui.legend.hidden = ui.mapGroup.hidden = !!data.blind;
   ui.unaided.hidden = !data.blind;
 }

@@ -35,7 +35,7 @@ function listen(v) {
     if (event.button === 0 && event.shiftKey) {
       event.stopPropagation();
       event.preventDefault();
-      const frac = tileAt(event) && fracAt(event);
+      const frac = !v.data.look && tileAt(event) && fracAt(event);
       if (frac) { v.spot = { mm: toMM(v.nv, frac), radius: state.radius }; drawMarks(v); }
     } else if (grip) {
       pressed.tile = grip;
@@ -77,12 +77,15 @@ function listen(v) {
     if (event.ctrlKey || event.shiftKey) { event.stopPropagation(); event.preventDefault(); }
     const up = (event.deltaY || event.deltaX) < 0; // Shift turns a wheel sideways in some browsers
     if (event.ctrlKey) act.zoom(up ? 1.1 : 1 / 1.1);
-    else if (event.shiftKey) act.setRadius(state.radius + (up ? 1 : -1));
+    else if (event.shiftKey && !v.data.look) act.setRadius(state.radius + (up ? 1 : -1));
   }, { capture: true, passive: false });
   on(ui.stage, "dblclick", (event) => event.stopPropagation(), { capture: true });
   on(ui.canvas, "contextmenu", (event) => event.preventDefault());
   for (const type of ["dragenter", "dragover", "drop"]) on(ui.stage, type, (event) => event.stopPropagation(), { capture: true });
-  for (const type of ["keydown", "keyup"]) on(ui.canvas, type, (event) => event.stopImmediatePropagation(), { capture: true });
+  for (const type of ["keydown", "keyup"]) {
+    on(ui.canvas, type, (event) => event.stopImmediatePropagation(), { capture: true });
+    on(ui.box, type, (event) => { if (typing(event)) event.stopPropagation(); }); // a letter in a list of ours is no key of the page
+  }
 
   // ---- keys
   const near = () => ui.box.matches(":hover") || ui.box.contains(root.activeElement ?? null);
@@ -97,10 +100,12 @@ function listen(v) {
   };
   const scrolls = { ArrowUp: 1, ArrowDown: -1, PageUp: 5, PageDown: -5 };
   const once = " bg";
+  // For looking: the page around has keys of its own, these among them, and its buttons their Space.
+  const notMine = (event) => v.data.look && ("np0".includes(event.key) || !near() || (event.key === " " && event.composedPath()[0]?.closest?.("button, [role]")));
   on(window, "keydown", (event) => {
     const target = event.composedPath()[0];
     // What the desk beside the viewer claims (app/review/desk.js) it hears itself.
-    if (!v.base || event.ctrlKey || event.metaKey || event.altKey || typing(event) || globalThis.fontanelleClaims?.has(event.key)) return;
+    if (!v.base || event.ctrlKey || event.metaKey || event.altKey || typing(event) || globalThis.fontanelleClaims?.has(event.key) || notMine(event)) return;
     // A button of the viewer reached by Tab is pressed by Space, as everywhere.
     if (event.key === " " && target?.tagName === "BUTTON" && ui.box.contains(target)) return;
     if (event.key in scrolls && near()) { event.preventDefault(); act.scroll(scrolls[event.key]); return; }

@@ -67,8 +67,8 @@ function drawHair(ctx, nv, tile, mm, dpr) {
   ctx.stroke();
 }
 
-// A marked finding: its sphere where this slice cuts it, and a cross near its middle.
-function drawSpot(ctx, nv, tile, { mm, radius }, dpr) {
+// A marked finding: its sphere where this slice cuts it, a cross near its middle, and whose it is, if that is said.
+function drawSpot(ctx, nv, tile, { mm, radius, label }, dpr) {
   const at = project(nv, tile, mm);
   if (!at || at.off > Math.max(radius, 2.5)) return;
   const r = 5 * dpr, cut = Math.sqrt(Math.max(0, radius * radius - at.off * at.off)) * at.scale;
@@ -83,6 +83,11 @@ function drawSpot(ctx, nv, tile, { mm, radius }, dpr) {
     }
     ctx.stroke();
   }
+  if (!label) return;
+  ctx.font = `600 ${12 * dpr}px system-ui, "DejaVu Sans", sans-serif`;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "bottom";
+  outlined(ctx, label, at.x + Math.max(r, cut) * 0.75, at.y - Math.max(r, cut) * 0.75, "#5ef2c2", dpr);
 }
 
 // Where a swipe parts the two images of a tile.

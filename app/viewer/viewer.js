@@ -4,7 +4,8 @@
 // reader does while looking stays here. Python hears of decisions only: `loaded` (what is on screen, by
 // content hash, and which map), `selected` (a region), `missed` (a point overlooked), `map`, `weak` (bands 2–3
 // on or off, which the region table follows), `active` (seconds at work), `unsupported`. Verdicts are not the
-// viewer's: whoever hears them asks `fontanelleOnScreen` what they speak of.
+// viewer's: whoever hears them asks `fontanelleOnScreen` what they speak of. A viewer for looking (`data.look`,
+// the question that is looked at) tells nothing but `unsupported`.
 
 export default lasting("fontanelle", mount);
 
@@ -30,6 +31,7 @@ function mount(root) {
   v.do = actions(v);
   v.ui = build(v);
   root.append(v.ui.box);
+  v.insists = insisting(() => !known(v), () => reportLoaded(v));
   v.clock = activeClock((so) => v.component.setTriggerValue("active", so), v.end.signal);
   listen(v);
   // What is on screen now, for whoever hears keys in the viewer's stead, as app/review/desk.js.
@@ -181,16 +183,24 @@ function settleViews(v) {
   if (v.state.view === "panes") v.state.view = "planes";
 }
 
+// For looking: Python hears nothing of what is seen or done.
+const mute = (component) => ({
+  setTriggerValue: () => {},
+  setStateValue: (name, value) => { if (name === "unsupported") component.setStateValue(name, value); },
+});
+
 async function update(v, next) {
-  v.component = next;
+  v.component = next.data.look ? mute(next) : next;
   if (v.telling) { clearTimeout(v.telling.timer); v.telling.next(); }
   const { state, data: old } = v;
+  const asked = !!next.data.look && next.data.look !== old.look; // another question
   // Another case or model opens with the map that its table lists, as does the end of an unaided read; while one is open, the reader chooses.
-  if (old.address !== next.data.address || old.blind !== next.data.blind) state.map = next.data.map || state.map;
+  if (asked || old.address !== next.data.address || old.blind !== next.data.blind) state.map = next.data.map || state.map;
   const before = [state.map, ...state.on].join();
-  if (v.weakTold !== undefined) { if (next.data.weak === v.weakTold) v.weakTold = undefined; } // an older answer changes nothing
+  if (next.data.look) { if (asked) state.on = [true, true, next.data.weak, next.data.weak, true, true].map((on) => on && !!next.data.selected); } // no flag, no colours
+  else if (v.weakTold !== undefined) { if (next.data.weak === v.weakTold) v.weakTold = undefined; } // an older answer changes nothing
   else if (!next.data.blind && next.data.weak !== v.do.weak()) state.on[2] = state.on[3] = next.data.weak;
-  const repaint = before !== [state.map, ...state.on].join() || old.address !== next.data.address;
+  const repaint = asked || before !== [state.map, ...state.on].join() || old.address !== next.data.address;
   const late = old.address === next.data.address && next.data.pick < v.pick;
   v.data = { ...next.data, selected: late ? old.selected : next.data.selected };
   v.pick = Math.max(v.pick, v.data.pick);
@@ -215,18 +225,31 @@ async function update(v, next) {
   }
 }
 
+// Whether Python knows what is on screen: a server that was started anew does not, nor one that missed the word.
+function known(v) {
+  const { heard } = v.data;
+  return heard === true || (!!heard && loadedText(heard) === v.report);
+}
+
+const loadedText = ({ case: name, map, hashes }) => JSON.stringify([name, map, Object.entries(hashes).sort()]);
+
 function reportLoaded(v) {
-  const now = JSON.stringify({ case: v.data.case, map: v.data.blind ? "" : v.state.map, hashes: v.hashes });
-  if (now === v.report && v.data.heard) return;
-  // A server that was started anew is told again, with the time: it hears of what differs only.
-  const again = now === v.report ? { told: Date.now() } : {};
-  v.report = now;
+  const now = { case: v.data.case, map: v.data.blind ? "" : v.state.map, hashes: v.hashes }, again = loadedText(now) === v.report;
+  v.report = loadedText(now);
+  v.insists.heard();
+  if (again && v.data.heard) { // at once to a server that knows nothing, else when it had time to answer
+    if (!known(v)) v.insists.told();
+    return;
+  }
   v.ui.box.dataset.hash = v.hashes.base;
-  v.component.setStateValue("loaded", { ...JSON.parse(now), ...again });
+  // With the time where it is told again: Python hears of what differs only.
+  v.component.setStateValue("loaded", { ...now, hashes: { ...v.hashes }, ...(again ? { told: Date.now() } : {}) });
+  v.insists.told();
 }
 
 function destroy(v) {
   v.end.abort();
+  v.insists.end();
   v.undialog?.remove();
   v.generation += 1;
   v.nv?.gl?.getExtension("WEBGL_lose_context")?.loseContext();

@@ -104,7 +104,8 @@ def test_a_class_comes_with_notes_and_marks_by_number(
     said = at.dataframe[1].value
     assert said["Reader"].tolist() == [numbers["2A"]] * 2
     assert said["Note"].tolist() == ["watershed on both sides", "small, bright"]
-    assert said["What"].tolist() == ["note on the scan", "mark, x 7, y -3, z 5 mm"]
+    assert said["What"].tolist() == ["scan", "mark"]
+    assert said["x, y, z (mm)"].tolist() == ["", "7, −3, 5"]
     assert "Infarct" in said["Finding"].tolist()
     assert "Ada Adler" not in said.to_string()
     at.button(key="adjudicate_next").click().run()
@@ -171,11 +172,12 @@ def test_next_and_previous(store: Store, ada: SavedReader) -> None:
     assert "which class" in at.subheader[0].value
 
 
-def test_pictures_of_the_flag_and_the_way_into_review(store: Store, ada: SavedReader) -> None:
+def test_without_the_viewer_the_server_draws_the_flag(store: Store, ada: SavedReader) -> None:
     at = open_page(ada)
     at.button(key="adjudicate_next").click().run()
     assert len(at.get("image")) == 1
     assert any("SYNTHETIC" in one.value and "radiological" in one.value for one in at.caption)
+    assert not [one.label for one in at.button if "Review" in one.label], "no way into a read of one's own"
 
 
 def test_without_the_analysis_a_decision_can_still_be_made(

@@ -82,7 +82,7 @@ def test_an_unaided_read_sends_nothing_that_the_model_found(region: Region) -> N
     text = json.dumps(sent)
     for word in ("reconstruction", "z-volume", "normative", region.id, "20 mm³", "#"):
         assert word not in text
-    assert list(sent["missed"]) == [{"mm": (4.0, 5.0, 6.0), "radius": 7.5}]
+    assert list(sent["missed"]) == [{"mm": (4.0, 5.0, 6.0), "radius": 7.5, "label": ""}]
     assert sent["phase"] == "unaided"
     assert visible(["z-volume", "base", "mask"], blind=True) == ["base", "mask"]
 
