@@ -10,6 +10,7 @@ from app.feedback.vocabulary import terms
 from app.review import marks, said
 from app.review.bar import bar
 from app.review.findings import findings
+from app.review.finished import way_back
 from app.review.reading import Open
 from app.review.regions import regions
 from app.review.scan import scan
@@ -24,6 +25,7 @@ def panel(now: Open, weak: bool, ready: bool, drawn_here: bool, elsewhere: str) 
         vocabulary = terms(state.feedback())
         given = {} if now.blind else said.verdicts(now)
         mine = marks.marks(now)
+        way_back(now)
         if now.blind:
             _unaided()
         else:

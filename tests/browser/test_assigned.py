@@ -111,8 +111,8 @@ def test_two_readers_work_through_their_lists(study: Server, browser: Browser) -
         for tab in tabs.values():
             read(tab, "1 2")
             expect(tab.page.get_by_text("That was the last case")).to_be_visible()
-        ada.page.goto(study.url)
-        ada.name("Ada")
+            expect(tab.page.get_by_text("All your assigned cases are read.")).to_be_visible()
+        ada.page.get_by_role("button", name="Back to Worklist").click()
         expect(ada.page.get_by_text("All your assigned cases are read")).to_be_visible()
     for reader in READERS:
         reads = rows(study, "case_read", "case_id, pass_number, phase, classification, confidence", reader)

@@ -169,8 +169,10 @@ def test_save_goes_on_round_the_list_and_says_when_all_is_read(case: CaseRecord)
         record = at.session_state["reading"].record
         opened.append(record.case_id)
         keyed(at, record, ("class", "normal"), ("finish", ""), ("finish", ""))
+        assert ("**All read.**" in text(at)) == (len(opened) == 3)
     assert opened == ["sub-a_ses-01", "sub-b_ses-01", "sub-c_ses-01"]
     assert "That was the last case" in text(at)
+    assert at.button(key="review_over").label == "Back to Worklist"
 
 
 def test_a_reader_may_stay_with_a_saved_case(case: CaseRecord) -> None:
