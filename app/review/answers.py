@@ -23,8 +23,6 @@ from core.io.derivatives import CasePaths, DerivativesError, read_regions
 
 TURN = "reading_turn"  # cases to go on by, asked for by key
 ANSWERED = "reading_answered"
-AGAIN = "reading_again"  # whether the browser must send its answers again
-LEFT = "reading_note_left"  # when the note was left that was seen to last
 SKIPPING = "reading_skipping"  # whether the reader is asked why
 REMEMBERED = 100
 
@@ -40,11 +38,10 @@ def on_answers() -> None:
     Keys come faster than runs of the script: what is selected or open by now is not asked.
     """
     sent = (st.session_state.get(desk.DESK) or {}).get("answers") or []
-    st.session_state[AGAIN] = False
     try:
         over = _heard_before([answer["id"] for answer in sent])
     except StoreError as error:
-        _try_again(error)
+        failed("Not saved", error)
         return
     new = [(at, answer) for at, answer in enumerate(sent) if answer["id"] not in answered()]
     for at, answer in new:
@@ -66,21 +63,10 @@ def _over(answer: dict[str, Any], last: bool) -> bool:
         kept = failed("Not saved", ValueError(f"the answer can't be read ({error}); reload the page"))
     text, wrong, count = st.session_state.get(said.SAID, ("", False, 0))
     if not kept and not said.refused_for_good():
-        st.session_state[AGAIN] = True
         return False
     if not kept or (wrong and count > before and not last and text.startswith(PREFIXES)):
         refuse(answer, text)
     return True
-
-
-def _try_again(error: StoreError) -> None:
-    """Nothing could be asked: the browser sends its answers again by itself."""
-    st.session_state[AGAIN] = not failed("Not saved", error)
-
-
-def again() -> bool:
-    """Whether answers wait in the browser for a database that could not be asked."""
-    return bool(st.session_state.get(AGAIN, False))
 
 
 def _heard_before(ids: list[str]) -> int:
@@ -255,13 +241,14 @@ def _reading_at(answer: dict[str, Any]) -> Open | None:
     return replace(base, name=name, regions=regions)
 
 
-def on_texts(key: str) -> None:
+def on_typed(key: str) -> None:
     """Keep the notes that the reader types, as drafts: a reload must not lose them.
 
     A note that the reader has left goes to the answer that stands there.
     """
     now = open_now()
-    texts = (st.session_state.get(key) or {}).get("texts") or {}
+    typed = (st.session_state.get(key) or {}).get("typed") or {}
+    texts, left = typed.get("texts") or {}, typed.get("left") or {}
     for place, text in texts.items():
         reader, _, rest = str(place).partition(".")
         at, _, what = rest.partition(".")
@@ -284,10 +271,11 @@ def on_texts(key: str) -> None:
             return
         desk.remember_kept(place, text)
         say("draft kept")
-    left, at = texts.get("left"), f"{key} {texts.get('at')}"
-    new = left in texts and st.session_state.get(LEFT) != at
-    if new and _answered_note(now, str(left), str(texts[left])[:2000]):
-        st.session_state[LEFT] = at
+    for place, id in left.items():
+        if place not in texts or desk.given(place) == id:
+            continue
+        if _answered_note(now, str(place), str(texts[place])[:2000]) or said.refused_for_good():
+            desk.remember_given(place, str(id))
 
 
 def _answered_note(now: Open, place: str, note: str) -> bool:

@@ -43,7 +43,6 @@ def bar(now: Open, drawn_here: bool, vocabulary: list[Term], mine: dict[str, Mis
             "fresh": bool(st.session_state.pop(marks.FRESH, False)),
             "said": {"text": text, "failed": failed, "count": count},
             "refused": refused(),
-            "again": answers.again(),
         },
         answers.on_answers,
     )

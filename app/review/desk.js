@@ -11,7 +11,6 @@ const DIGITS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "h", "q", "r", "y",
 const VERDICTS = { a: "agree", d: "disagree", s: "unsure" };
 const OWN = [...Object.keys(VERDICTS), "u", "k", "j", "f", "e", "E", "N", "P", "S"];
 const SURE = [["0", "", "not said"], ["1", "1", "a guess"], ["2", "2", ""], ["3", "3", ""], ["4", "4", ""], ["5", "5", "certain"]];
-const RETRY_MS = 3000; // after the database could not be asked
 const SHEET = [
   ["Shift click", "mark a finding in the viewer; its digits follow"],
   ["k, digit, digit", "class of the scan, then how sure"],
@@ -44,7 +43,7 @@ function mount(root) {
   // A note that Python has yet to open: what is typed for it, and the keys after its Enter, wait.
   let wanted; // { text, over, after, until }
   // Digits after a key that opened no row: they answer nothing, and are nobody else's either.
-  let deaf = false, waits, retry;
+  let deaf = false, waits;
   let passed; // the mark after which a region was answered
   const claimed = new Set(OWN);
   const claims = (globalThis.fontanelleClaims = {
@@ -154,7 +153,9 @@ function mount(root) {
     // After a lost connection Python may hold this very list, unheard: it hears of one that differs only.
     const told = Date.now();
     component.setStateValue("answers", answers.map((one) => ({ ...one, told })));
+    again.told();
   }
+  const again = insisting(() => answers.length > 0, send);
 
   // ---- rows: [key, value, label]
   const rows = {
@@ -299,8 +300,7 @@ function mount(root) {
     if (anew && answers.some((one) => !data.answered.includes(one.id))) setTimeout(send);
     const left = answers.filter((one) => !data.answered.includes(one.id));
     if (left.length < answers.length) { answers = left; localStorage.setItem(STORED + data.reader, JSON.stringify(answers)); }
-    clearTimeout(retry);
-    if (data.again && left.length > 0) retry = setTimeout(send, RETRY_MS);
+    again.heard();
     refused.show(data.refused);
     if (before.said?.count !== data.said.count || before.scan !== data.scan) say(data.said.text, data.said.failed);
     if (armed && (before.scan !== data.scan || before.phase !== data.phase)) armed = undefined;
@@ -321,7 +321,7 @@ function mount(root) {
   function destroy() {
     listeners.abort();
     clearTimeout(waits);
-    clearTimeout(retry);
+    again.end();
     if (globalThis.fontanelleClaims === claims) globalThis.fontanelleClaims = { has: holds };
     ui.box.remove();
   }

@@ -14,6 +14,7 @@ from app.viewer.component import script
 HERE = Path(__file__).resolve().parent
 DESK = "reading_desk"
 KEPT = "reading_kept"  # notes by place that the database holds, so that the browser can forget them
+GIVEN = "reading_given"  # by place, the id of the leaving of which the answer there has the note
 KEPT_COUNT = 20
 
 
@@ -43,14 +44,15 @@ def note(
     title: str = "",
     rows: int = 2,
     disabled: bool = False,
-    on_texts: Callable[[], None],
+    on_typed: Callable[[], None],
 ) -> None:
-    """A note's field. What was typed comes as ``{"texts": {place: text}}`` in ``st.session_state[key]``."""
+    """A note's field. What was typed comes as ``{"typed": …}``, see note.js, in ``st.session_state[key]``."""
     data = {
         **{"role": role, "place": place, "value": value, "label": label, "placeholder": placeholder},
         **{"title": title, "rows": rows, "disabled": disabled, "kept": st.session_state.get(KEPT, {})},
+        "given": st.session_state.get(GIVEN, {}),
     }
-    _component("note")(key=key, data=data, height=14 + 18 * rows, on_texts_change=on_texts)
+    _component("note")(key=key, data=data, height=14 + 18 * rows, on_typed_change=on_typed)
 
 
 def kept(place: str) -> str | None:
@@ -61,5 +63,20 @@ def kept(place: str) -> str | None:
 
 def remember_kept(place: str, text: str) -> None:
     """The database holds this text now."""
-    every = {**st.session_state.get(KEPT, {}), place: text}
-    st.session_state[KEPT] = dict(list(every.items())[-KEPT_COUNT:])
+    _remember(KEPT, place, text)
+
+
+def given(place: str) -> str | None:
+    """Which leaving of a place was seen to last."""
+    found = st.session_state.get(GIVEN, {}).get(place)
+    return None if found is None else str(found)
+
+
+def remember_given(place: str, id: str) -> None:
+    """The answer that stands there has the note of this leaving, or there is none."""
+    _remember(GIVEN, place, id)
+
+
+def _remember(what: str, place: str, value: str) -> None:
+    every = {name: one for name, one in st.session_state.get(what, {}).items() if name != place}
+    st.session_state[what] = dict(list((every | {place: value}).items())[-KEPT_COUNT:])

@@ -66,7 +66,7 @@ def _mark(now: Open, root: str, mark: Missed, vocabulary: list[Term]) -> None:
         label="Note on marked finding",
         placeholder="What is it? (e)",
         rows=1,
-        on_texts=lambda: answers.on_texts(f"mark_note_{root}"),
+        on_typed=lambda: answers.on_typed(f"mark_note_{root}"),
     )
 
 

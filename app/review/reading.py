@@ -29,9 +29,10 @@ SEATED = "reading_seated"  # id of the reader at the desk
 LEFT = [
     f"reading_{name}"
     for name in (
-        *("said", "form", "mark", "fresh", "confirm", "turn", "skipping", "next", "refused", "again"),
+        *("said", "form", "mark", "fresh", "confirm", "turn", "skipping", "next", "refused"),
         "shown",  # the draft of a read
         "kept",  # notes as the database holds them
+        "given",
     )
 ]
 WEAK = "review_weak"  # whether regions of 2–3 SD are listed too

@@ -126,11 +126,11 @@ def _verdict(now: Open, ready: bool, given: dict[str, SavedVerdict], vocabulary:
         title="Kept as you type, saved with the verdict",
         disabled=region is None,
         rows=1,
-        on_texts=lambda: answers.on_texts("reading_note"),
+        on_typed=lambda: answers.on_typed("reading_note"),
     )
 
 
 def _save(verdict: VerdictValue, region_id: str) -> None:
     # The note may have come with this very click: first it, then the verdict that carries it.
-    answers.on_texts("reading_note")
+    answers.on_typed("reading_note")
     said.save(verdict, region_id)

@@ -50,10 +50,10 @@ def scan(now: Open, ready: bool) -> None:
         label="Note on the scan",
         placeholder="Note on the scan (Shift E)",
         rows=1,
-        on_texts=lambda: answers.on_texts("reading_remark"),
+        on_typed=lambda: answers.on_typed("reading_remark"),
     )
 
 
 def _finish(id: str) -> None:
-    answers.on_texts("reading_remark")
+    answers.on_typed("reading_remark")
     whole.finish_here(id)

@@ -115,7 +115,7 @@ def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> 
             blind=now.blind,
             phase=now.clock,
             health=health_url(),
-            heard=st.session_state.get("reading_loaded") is not None,
+            heard=st.session_state.get("reading_loaded") or False,
         ),
         key=VIEWER,
         on_loaded=on_loaded,

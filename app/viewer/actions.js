@@ -28,7 +28,9 @@ function actions(v) {
   function select(region) {
     v.data.selected = region.id;
     v.do.jump(region.mm);
-    v.component.setTriggerValue("selected", { id: region.id, case: v.data.case, pick: ++v.pick });
+    v.picked = { id: region.id, case: v.data.case, pick: ++v.pick };
+    v.component.setTriggerValue("selected", v.picked);
+    v.insists.told();
   }
 
   return {

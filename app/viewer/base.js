@@ -53,6 +53,27 @@ function newId() {
     .replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, "$1-$2-4$3-8$4-$5");
 }
 
+const INSIST_MS = [3000, 30_000]; // first and longest wait
+
+// Says a thing again, ever later, until Python has answered for it: what is sent while a connection comes up, or
+// to a run that is cut off, may never be heard of. `left()`: whether anything waits; `say()` sends it so that it
+// counts as new, and calls `told()`. `heard()` belongs after each update of Python.
+function insisting(left, say) {
+  let timer, wait = INSIST_MS[0];
+  function told() {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (!left()) return;
+      if (globalThis.fontanelleOnScreen?.()?.lost) { told(); return; }
+      wait = Math.min(2 * wait, INSIST_MS[1]);
+      say();
+    }, wait);
+  }
+  function end() { clearTimeout(timer); }
+  function heard() { if (!left()) { end(); wait = INSIST_MS[0]; } }
+  return { told, heard, end };
+}
+
 // ---- NiiVue and volumes
 function loadNiivue(url) {
   globalThis.fontanelleNiivue ??= new Promise((resolve, reject) => {

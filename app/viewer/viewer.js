@@ -24,14 +24,17 @@ function mount(root) {
     stale: new Set(), contours: new Map(), head: undefined,
     hashes: {}, coming: {}, starting: undefined, asked: "", generation: 0, drawn: undefined, jumped: undefined, report: "",
     weakTold: undefined, // the last `weak` said, until Python's answer has it
-    pick: 0, // counts selections made here: what Python says of an earlier one is out of date
+    pick: 0, picked: undefined, // counts selections made here: what Python says of an earlier one is out of date
     marked: [], telling: undefined, // missed findings on their way to Python
     spot: undefined, // a missed finding while its radius is drawn
   };
   v.do = actions(v);
   v.ui = build(v);
   root.append(v.ui.box);
-  v.insists = insisting(() => !known(v), () => reportLoaded(v));
+  v.insists = insisting(() => !known(v) || unheard(v), () => {
+    if (unheard(v)) v.component.setTriggerValue("selected", v.picked);
+    reportLoaded(v);
+  });
   v.clock = activeClock((so) => v.component.setTriggerValue("active", so), v.end.signal);
   listen(v);
   // What is on screen now, for whoever hears keys in the viewer's stead, as app/review/desk.js.
@@ -231,6 +234,9 @@ function known(v) {
   return heard === true || (!!heard && loadedText(heard) === v.report);
 }
 
+// Whether the region selected here last is still news to Python.
+const unheard = ({ picked, data }) => picked !== undefined && picked.case === data.case && picked.pick > data.pick;
+
 const loadedText = ({ case: name, map, hashes }) => JSON.stringify([name, map, Object.entries(hashes).sort()]);
 
 function reportLoaded(v) {
@@ -238,7 +244,7 @@ function reportLoaded(v) {
   v.report = loadedText(now);
   v.insists.heard();
   if (again && v.data.heard) { // at once to a server that knows nothing, else when it had time to answer
-    if (!known(v)) v.insists.told();
+    if (!known(v) || unheard(v)) v.insists.told();
     return;
   }
   v.ui.box.dataset.hash = v.hashes.base;

@@ -34,6 +34,7 @@ stuff = material(paths, case.record)
 blind = st.toggle("Blind", value=st.query_params.get("blind") == "1")
 phase = st.text_input("Phase", st.query_params.get("phase", ""))
 name = stuff.maps[0]
+heard = st.session_state.get("heard", [])
 viewer(
     Scene(
         address=address(case.record),
@@ -49,6 +50,7 @@ viewer(
         map=name,
         weak=False,
         regions=[mark(one) for one in read_regions(paths.regions(case.record.model)) if one.map == name],
+        pick=max((said["pick"] for event, said in heard if event == "selected" and said), default=0),
         missed=tuple(st.session_state.get("spots", ())),
         threshold=threshold(case.record),
         blind=blind,

@@ -93,8 +93,8 @@ def typed(at: AppTest, role: str, words: str, left: bool = False) -> AppTest:
     key = {"region": "note", "case": "remark"}.get(role, role)
     place = components(at)[key]["place"]
     name = f"reading_{key}" if key in ("note", "remark") else f"mark_note_{key}"
-    texts = {place: words, "left": place if left else "", "at": new_id()}
-    return call(at, lambda: answers.on_texts(name), **{name: {"texts": texts}})
+    sent = {"texts": {place: words}, "left": {place: new_id()} if left else {}, "told": 0}
+    return call(at, lambda: answers.on_typed(name), **{name: {"typed": sent}})
 
 
 def keyed(at: AppTest, case: CaseRecord, *keys: tuple[str, str], **more: Any) -> AppTest:
