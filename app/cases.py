@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,10 +19,15 @@ from core.io.derivatives import (
     read_record,
     read_regions,
 )
+from core.networks.zoo import NAMES
 
 # Offered first where they are there, in this order; `make app` analyses with both.
 FIRST_MODEL = "restorer"
 PAPER_MODEL = "vae_8x8_512"  # of the paper's eight, the one that stands for them
+DEFAULT_HELP = (
+    f"Where nothing is chosen, {FIRST_MODEL} on every page, since its fused map found most in the "
+    f"evaluation; {PAPER_MODEL} stands for the paper's eight"
+)
 # Of an address in the page's own: enough that no two analyses share them.
 ADDRESS_CHARACTERS = 16
 
@@ -50,6 +56,19 @@ class Case:
     def flagged(self, name: MapName) -> frozenset[str]:
         """Regions that Review lists at first: those of 3 SD and more."""
         return self.regions.get((name, "3-4"), frozenset()) | self.regions.get((name, "4+"), frozenset())
+
+
+def models_of(cases: Iterable[Case]) -> list[str]:
+    """Models with results, the default first: the first choice, the paper's in their order, then the rest."""
+    have = {case.record.model for case in cases}
+    known = [name for name in (FIRST_MODEL, PAPER_MODEL, *NAMES) if name in have]
+    return list(dict.fromkeys([*known, *sorted(have)]))
+
+
+def model_label(name: str) -> str:
+    """A model in a list of them; says which is the default, and which stands for the paper."""
+    notes = {FIRST_MODEL: "default", PAPER_MODEL: "paper"}
+    return f"{name} · {notes[name]}" if name in notes else name
 
 
 @dataclass(frozen=True)

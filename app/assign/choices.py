@@ -6,8 +6,8 @@ import streamlit as st
 
 from app import identity
 from app.agreement.known import known_classes
-from app.assign.candidates import SCORES, STATES, Wanted, candidates, states
-from app.cases import FIRST_MODEL, PAPER_MODEL, Case
+from app.assign.candidates import SCORES, STATES, Wanted, candidates, scan_of, states
+from app.cases import DEFAULT_HELP, Case, model_label, models_of
 from app.facts import Facts, facts
 from app.feedback.assignments import KNOWN
 from app.feedback.blinding import Course
@@ -29,12 +29,14 @@ def fresh(name: str) -> str:
 
 def filtered(everything: list[Case], now: Course) -> tuple[Wanted, list[Case]]:
     """Filters, and the cases that they leave."""
-    names = {case.record.model for case in everything}
-    models = sorted(names, key=lambda one: (one != FIRST_MODEL, one != PAPER_MODEL, one))
     known = facts()
     box, part, how, by = st.columns(4)
     model = box.selectbox(
-        "Model", models, key="assign_model", help="Whose flags readers are shown at their second read"
+        "Model",
+        models_of(everything),
+        key="assign_model",
+        format_func=model_label,
+        help=f"Whose flags readers are shown at their second read. {DEFAULT_HELP}.",
     )
     mine = [case for case in everything if case.record.model == model]
     found = states(mine, now)
@@ -73,6 +75,10 @@ def filtered(everything: list[Case], now: Course) -> tuple[Wanted, list[Case]]:
                 key=f"assign_span_{model}_{score}",
                 format="%.4g",
             )
+    lacking = len({scan_of(case) for case in everything} - {scan_of(case) for case in mine})
+    if lacking:
+        many = "1 scan is" if lacking == 1 else f"{lacking} scans are"
+        st.caption(f"{many} not offered: {model} has not analysed {'it' if lacking == 1 else 'them'}.")
     wanted = Wanted(model, tuple(split), tuple(status), score or "", span)
     return wanted, candidates(everything, wanted, known, found)
 

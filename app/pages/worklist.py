@@ -15,7 +15,7 @@ import streamlit as st
 from app import identity, state
 from app.assign import mine as own_list
 from app.assign.section import assigned
-from app.cases import FIRST_MODEL, PAPER_MODEL, BrokenCase, Case, read_cases
+from app.cases import DEFAULT_HELP, BrokenCase, Case, model_label, models_of, read_cases
 from app.facts import Facts
 from app.feedback.store import SavedReader, StoreError
 from app.import_panel import import_panel
@@ -38,7 +38,6 @@ from app.review.progress import (
 )
 from core.config import settings
 from core.io.derivatives import MapName
-from core.networks.zoo import NAMES
 
 REVIEW = "pages/review.py"
 
@@ -76,13 +75,6 @@ def row(case: Case, where: Standing, known: Facts) -> dict[str, Any]:
 def broken_row(broken: BrokenCase) -> dict[str, Any]:
     """A line for an analysis that can't be shown."""
     return {"Case": broken.name, "Status": "can't be read", "Note": broken.reason}
-
-
-def model_names(cases: list[Case]) -> list[str]:
-    """Models with results: the first choice, the paper's others in their order, then the rest."""
-    have = {case.record.model for case in cases}
-    known = [name for name in (FIRST_MODEL, PAPER_MODEL, *NAMES) if name in have]
-    return list(dict.fromkeys([*known, *sorted(have)]))
 
 
 def open_case(case: Case) -> None:
@@ -213,10 +205,16 @@ def table(
     known = facts_told(whole, where)
     search, model, status, order, go = st.columns([0.2, 0.22, 0.24, 0.18, 0.16], vertical_alignment="bottom")
     words = search.text_input("Search", key="work_search", placeholder="Case id or label").strip().lower()
-    name = model.selectbox("Model", model_names(whole), key="work_model")
+    name = model.selectbox(
+        "Model",
+        models_of(whole),
+        key="work_model",
+        format_func=model_label,
+        help=f"Whose flags you are shown once your first read is locked. {DEFAULT_HELP}.",
+    )
     status.multiselect("Status", STATUSES, key="work_status", placeholder="Any")
     # Scans without results of that model are listed by another: none drops out of the list.
-    mine = one_a_scan(whole, [str(name), *model_names(whole)])
+    mine = one_a_scan(whole, [str(name), *models_of(whole)])
     others = {case.address for case in mine if case.record.model != name}
     with order:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import state
-from app.cases import FIRST_MODEL, Case, address
+from app.cases import DEFAULT_HELP, Case, address, model_label, models_of
 from app.feedback.blinding import Scan
 from app.feedback.lesson_rows import SHOWN, LessonCase, LessonInput, SavedLesson
 from app.feedback.lessons import create_lesson
@@ -80,8 +80,14 @@ def composer(store: Store, teacher: SavedReader) -> SavedLesson | None:
         st.page_link("pages/upload.py", label="Upload a scan", icon=":material/upload_file:")
         return None
     title = st.text_input("Title", key="lesson_title", max_chars=200, placeholder="e.g. Cysts and bleeds")
-    models = sorted({case.record.model for case in cases}, key=lambda name: (name != FIRST_MODEL, name))
-    model = st.selectbox("Model whose flags can be revealed", models, key="lesson_model", width=420)
+    model = st.selectbox(
+        "Model whose flags can be revealed",
+        models_of(cases),
+        key="lesson_model",
+        format_func=model_label,
+        help=f"{DEFAULT_HELP}.",
+        width=420,
+    )
     st.info(SPOILS, icon=":material/visibility_off:")
     also = st.checkbox("Also offer scans that readers still have to read", key="lesson_owed")
     everything = st.checkbox("Show what is known of each scan", key="lesson_known")

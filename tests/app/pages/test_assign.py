@@ -352,3 +352,21 @@ def test_a_list_by_score_shows_no_score(records: list[CaseRecord]) -> None:
     assert isinstance(own, pd.DataFrame)
     assert list(own.columns) == ["No.", "Status"]
     assert not any("score" in word.lower() for word in _words(at) if "Order" not in word)
+
+
+def test_every_list_of_models_has_the_same_default_and_says_so(data_dir: Path) -> None:
+    root = settings().derivatives_dir
+    for model in ("std_8x8", "vae_8x8_512", "restorer", "own"):
+        write_case(root, "sub-a", model=model)
+    write_case(root, "sub-b", model="std_8x8")
+    shown = {
+        page: run(page, "Cora").selectbox(key=key)
+        for page, key in (("worklist", "work_model"), ("assign", "assign_model"), ("teach", "lesson_model"))
+    }
+    for page, box in shown.items():
+        assert box.value == "restorer", page
+        assert box.options == ["restorer · default", "vae_8x8_512 · paper", "std_8x8", "own"], page
+        assert "restorer on every page" in box.help
+    assert "1 scan is not offered: restorer has not analysed it." in [
+        one.value for one in run("assign", "Cora").caption
+    ]
