@@ -128,11 +128,13 @@ def offer_answers(reader: SavedReader) -> None:
             "Replace readers' names",
             key="export_hide",
             disabled=short,
-            help=f"Needs FONTANELLE_SECRET of {LEAST_SECRET} characters or more: the same secret gives the "
-            "same names"
-            if short
-            else "Stable random names; notes stay as they were written",
+            help="Stable random names; notes stay as they were written",
         )
+        if short:
+            st.caption(
+                f"Off: random names need `FONTANELLE_SECRET`, {LEAST_SECRET} characters or more, set where the "
+                "server starts. The same secret gives the same names each time."
+            )
         st.button(
             "Prepare the export", key="export_all", on_click=make, args=("all",), icon=":material/groups:"
         )

@@ -84,10 +84,14 @@ def test_names_are_replaced_by_the_secret(
 ) -> None:
     ada = reader_for(store, "Ada", "typed")
     first(store, ada.id, record=record)
-    assert page(ada).checkbox("export_hide").disabled, "no secret, no stable names"
+    why = "Off: random names need `FONTANELLE_SECRET`, 16 characters or more"
+    off = page(ada)
+    assert off.checkbox("export_hide").disabled, "no secret, no stable names"
+    assert any(one.value.startswith(why) for one in off.caption)
     monkeypatch.setenv("FONTANELLE_SECRET", "s" * 32)
     settings.cache_clear()
     at = page(ada)
+    assert not any(one.value.startswith("Off:") for one in at.caption)
     at.checkbox("export_hide").check().run()
     at.button("export_all").click().run()
     assert [row["name"][:7] for row in made(at)["reader"]] == ["reader-"]
