@@ -32,6 +32,7 @@ STYLE = """<style>
 .st-key-reading_panel [class*="st-key-row_"] button {padding: 0 .5rem;}
 .st-key-reading_panel [data-baseweb="select"] > div {min-height: 1.9rem;}
 .st-key-reading_panel [data-baseweb="select"] div {padding-top: 0; padding-bottom: 0;}
+.st-key-region_row {position: absolute;}
 .st-key-reading_panel p {font-size: .875rem;}
 .st-key-reading_panel [data-testid="stCaptionContainer"] p {font-size: .8rem; line-height: 1.3;}
 </style>"""

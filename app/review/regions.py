@@ -9,6 +9,7 @@ from app.feedback.vocabulary import Term
 from app.review import answers, desk, reading, said
 from app.review.choices import sure_row, type_box
 from app.review.reading import Open
+from app.review.row import HEAD_PX, ROW_PX, in_sight
 from app.review.table import describe, expectation, nothing_listed, region_frame
 from core.anomaly.palette import PALETTES
 
@@ -57,8 +58,8 @@ def _table(now: Open, given: dict[str, SavedVerdict]) -> None:
         on_select=reading.on_row,
         selection_mode="single-cell",
         hide_index=True,
-        row_height=28,
-        height=38 + 28 * min(TABLE_ROWS, len(rows)),
+        row_height=ROW_PX,
+        height=HEAD_PX + 3 + ROW_PX * min(TABLE_ROWS, len(rows)),  # with its borders
         column_config={
             "": st.column_config.TextColumn(width=32, help="Your verdict"),
             "Band": st.column_config.TextColumn(width=58, help="▲ brighter, ▼ darker than expected, in SD"),
@@ -69,6 +70,7 @@ def _table(now: Open, given: dict[str, SavedVerdict]) -> None:
             "Slice": number(width=46, format="%d", help="Axial slice of largest extent"),
         },
     )
+    in_sight(reading.table_key(), rows, selected)
 
 
 def _verdict(now: Open, ready: bool, given: dict[str, SavedVerdict], vocabulary: list[Term]) -> None:

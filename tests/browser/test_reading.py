@@ -9,6 +9,7 @@ from contextlib import closing
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Server, Tab
+from tests.casefactory import Block, write_case
 
 # In the browser: every answer by key is kept, or was refused.
 NOTHING_WAITS = (
@@ -151,3 +152,30 @@ def test_an_answer_refused_for_good_is_shown_until_it_was_seen(tab: Tab) -> None
     expect(refused).to_be_hidden()
     tab.page.wait_for_function(NOTHING_WAITS)
     assert rows(tab.server, "verdict", "region_id, verdict", "Ref")[-1][1] == "disagree"
+
+
+def test_the_table_scrolls_to_the_row_that_n_and_p_choose(tab: Tab) -> None:
+    """Seven flags in a list of four rows: each chosen one is in sight; page and focus stay."""
+    blocks = tuple(Block(f"r{at:02d}", (4 + at, 8 + at, 10), (5 + at, 9 + at, 11), 5.0) for at in range(7))
+    tab.review(write_case(tab.server.root, "sub-many", blocks=blocks), "Max")
+    page = tab.page
+    expect(page.get_by_text("0 of 7 regions read")).to_be_visible()
+    look = """() => {
+      const list = document.querySelector('[class*=st-key-region_table] .dvn-scroller');
+      const main = document.querySelector('[data-testid=stMain]');
+      return [list.scrollTop, list.clientHeight, main.scrollTop, document.activeElement === document.body];
+    }"""
+    tops = []
+    for row in (0, 1, 2, 3, 4, 5, 6, 0):
+        page.keyboard.press("n")
+        shown = f"""() => {{
+          const list = document.querySelector('[class*=st-key-region_table] .dvn-scroller');
+          if (!list) return false;
+          const top = 35 + 28 * {row} - list.scrollTop;
+          return top >= 35 && top + 28 <= list.clientHeight;
+        }}"""
+        page.wait_for_function(shown)
+        top, _, moved, free = page.evaluate(look)
+        assert (moved, free) == (0, True)
+        tops.append(top)
+    assert tops[0] == tops[-1] == 0 < tops[6]
