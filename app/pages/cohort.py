@@ -8,10 +8,10 @@ from typing import Any
 
 import streamlit as st
 
-from app import state
+from app import masked, state
 from app.agreement.figures import FONT, INK
 from app.cases import Case, stamp
-from app.feedback.rows import SavedReader
+from app.feedback.store import SavedReader, StoreError
 from app.identity import current_reader, is_coordinator, source
 from core.config import settings
 from core.evaluation.readable import readable
@@ -36,10 +36,35 @@ def read(folder: Path, changed: tuple[int, int]) -> Evaluation:
     return read_evaluation(folder)
 
 
+def appointed() -> bool:
+    """True where somebody says who coordinates; else everybody does, and reads too."""
+    return settings().coordinators.strip() != "" or source() != "typed"
+
+
 def withheld(reader: SavedReader | None) -> bool:
     """True for whoever may still have to read these scans without the models' opinion."""
-    named = settings().coordinators.strip() != "" or source() != "typed"
-    return settings().unaided_read and named and not is_coordinator(reader)
+    return settings().unaided_read and appointed() and not is_coordinator(reader)
+
+
+def told(evaluation: Evaluation) -> Evaluation:
+    """The evaluation as the reader may see it, and a word on what is hidden of it."""
+    try:
+        unread = masked.unread_by(state.cases(), state.feedback(), current_reader(), appointed())
+    except StoreError as error:
+        st.error(str(error), icon=":material/error:")
+        unread = masked.unread_by(state.cases(), None, None, appointed())
+    shown, count = masked.masked(evaluation, unread)
+    if count:
+        many = "1 scan that you have" if count == 1 else f"{count} scans that you have"
+        gone = " Pictures of theirs are left out." if len(shown.sheets) < len(evaluation.sheets) else ""
+        st.info(
+            f"{many} still to read stands here without a name, since its group tells what it is."
+            if count == 1
+            else f"{many} still to read stand here without names, since their groups tell what they are.",
+            icon=":material/visibility_off:",
+        )
+        st.caption(f"Lock your first read of a scan in Review, and its point is named and opens it.{gone}")
+    return shown
 
 
 def picked(event: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -145,7 +170,9 @@ def show(evaluation: Evaluation, name: str) -> None:
             theme=None,
         )
         subject = picked(event)
-        if subject is not None:
+        if subject is not None and subject[0].startswith(masked.UNREAD):
+            st.info("This scan is still to be read by you: it is named once your first read is locked.")
+        elif subject is not None:
             open_subject(*subject)
 
 
@@ -163,7 +190,6 @@ def draw() -> None:
     if not folders:
         nothing_yet()
         return
-    st.caption("Points name the test scans that are abnormal: read them first if you want to read blind.")
     folder = folders[0]
     if len(folders) > 1:
         names = {one.name: one for one in folders}
@@ -173,7 +199,7 @@ def draw() -> None:
     except EvaluationError as error:
         st.error(str(error), icon=":material/error:")
         return
-    show(evaluation, folder.name)
+    show(told(evaluation), folder.name)
 
 
 draw()

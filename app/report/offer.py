@@ -132,8 +132,8 @@ def offer_answers(reader: SavedReader) -> None:
         )
         if short:
             st.caption(
-                f"Off: random names need `FONTANELLE_SECRET`, {LEAST_SECRET} characters or more, set where the "
-                "server starts. The same secret gives the same names each time."
+                f"Off: random names need `FONTANELLE_SECRET`, {LEAST_SECRET} characters or more, set where "
+                "the server starts. The same secret gives the same names each time."
             )
         st.button(
             "Prepare the export", key="export_all", on_click=make, args=("all",), icon=":material/groups:"

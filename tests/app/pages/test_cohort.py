@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from app import masked
 from app.cases import address
+from app.feedback.store import SavedReader, open_store, reader_for
 from core.config import ROOT, settings
 from core.evaluation.report import write_evaluation
 from core.evaluation.wording import COHORTS_DIFFER
+from tests.app.feedback.readings import assign, first
 from tests.app.pages.test_worklist import MAIN
 from tests.casefactory import write_case
 from tests.core.evaluation.fakes import evaluation
 
+MODELS = ("std_8x8", "vae_8x8_512")
 PAGE = str(ROOT / "app" / "pages" / "cohort.py")
 
 
@@ -51,7 +56,7 @@ def test_it_shows_figures_words_and_what_was_left_out(evaluated: Path) -> None:
     at = run()
     assert "no newborn was scanned" in at.warning[0].value
     assert COHORTS_DIFFER in [element.value for element in at.markdown]
-    assert "4 train, 3 validation, 3 test normal, 3 test abnormal" in at.caption[1].value
+    assert "4 train, 3 validation, 3 test normal, 3 test abnormal" in at.caption[0].value
     assert any(element.label == "1 left out" for element in at.expander)
     drawn = figures(at)
     assert len(drawn) == 2
@@ -159,6 +164,64 @@ def test_page_with_an_evaluation_does_not_import_torch(evaluated: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def words(at: AppTest) -> str:
+    """All that the page sent to the browser, figures too."""
+    told = [one.value for one in [*at.markdown, *at.caption, *at.info, *at.text]]
+    return "\n".join([*told, *(one.value.to_string() for one in at.dataframe), *figures(at)])
+
+
+def test_scans_that_the_reader_has_still_to_read_are_not_named(
+    evaluated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = settings().derivatives_dir
+    made = evaluation()
+    sheet = go.Figure(layout={"title": {"text": "Figure 7: test abnormal scan: sub-11_ses-01, std_8x8"}})
+    write_evaluation(replace(made, sheets={"figure_7": sheet}), evaluated)
+    records = [write_case(root, name, model=model) for name in ("sub-10", "sub-11") for model in MODELS]
+    store = open_store(settings().store_url)
+    ada, ben = (reader_for(store, name, "typed") for name in ("Ada", "Ben"))
+    first(store, ada.id, record=records[0])
+
+    def seen(who: SavedReader | None, everywhere: bool = False) -> str:
+        at = AppTest.from_file(PAGE, default_timeout=30)
+        at.session_state["reader"] = who
+        at.run()
+        pages = [words(at)]
+        for section in at.segmented_control(key="cohort_section").options if everywhere else ():
+            at.segmented_control(key="cohort_section").set_value(section).run()
+            assert not at.exception, at.exception
+            pages.append(words(at))
+        return "".join(pages)
+
+    for who, everywhere in ((ben, True), (None, False)):
+        shown = seen(who, everywhere)
+        assert "sub-10_ses-01" not in shown
+        assert "sub-11_ses-01" not in shown
+        assert "sub-12_ses-01" in shown, "not on disk: nobody has it to read"
+        assert "2 scans that you have still to read stand here without names" in shown
+        assert masked.UNREAD in figures(run())[0]
+    shown = seen(ada)
+    assert "sub-10_ses-01" in shown
+    assert "sub-11_ses-01" not in shown
+    assert "1 scan that you have still to read stands here without a name" in shown
+    # A coordinator who was appointed need not read: but what they have begun is theirs to read.
+    monkeypatch.setenv("FONTANELLE_COORDINATORS", "Ben")
+    settings.cache_clear()
+    assert "sub-11_ses-01" in seen(ben)
+    assign(store, [ben.id], "sub-11_ses-01", input_hash=records[-1].input_hash)
+    shown = seen(ben)
+    assert "sub-11_ses-01" not in shown
+    assert "sub-10_ses-01" in shown
+    monkeypatch.setenv("FONTANELLE_UNAIDED_READ", "false")
+    settings.cache_clear()
+    assert "sub-11_ses-01" in seen(ben)
+
+
+def test_a_click_on_a_nameless_point_says_why(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    click(monkeypatch, [f"{masked.UNREAD} (1)", "std_8x8"])
+    assert "named once your first read is locked" in run().info[-1].value
 
 
 def test_readers_who_read_unaided_first_do_not_see_it(
