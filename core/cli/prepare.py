@@ -106,6 +106,12 @@ def waiting(tasks: Sequence[Task]) -> list[Task]:
     return [task for task in tasks if not there(task)]
 
 
+def grid_of(options: PrepareSettings, model: str) -> str:
+    """What the command says of its cube: whose choice it was, and how wide a voxel is."""
+    whose = f"as {model} wants it" if model else "by --cube"
+    return f"grid: {options.cube}³ voxels of {options.fov_mm / options.cube:g} mm, {whose}"
+
+
 def source_of(reference: Path | None, reference_mask: Path | None) -> Source:
     """The reference of ``--reference`` and ``--reference-mask``; the demo's without.
 
@@ -156,6 +162,7 @@ def command(
         options = settings_from_dict({"cube": cube, "bias": bias, "intensity": intensity, "mask": mask})
         source = source_of(reference, reference_mask)
     source.load()
+    say(grid_of(options, model))
     root = out if out is not None else settings().derivatives_dir
     scans = scans_of(inputs, brain_mask)
     tasks = [Task(scan, source, root, options, replace_scan, redo_judged) for scan in scans]

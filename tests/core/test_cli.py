@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from core.cli.console import UsageError
+from core.cli.prepare import grid_of
 from core.cli.sources import reference_of_model
 from core.cli.train import alone, check_target
 from core.config import ROOT
@@ -165,6 +166,12 @@ def test_analyze_goes_on_past_a_bad_scan(run: Run, network: CountingNetwork, tmp
     assert json.loads(progress.read_text())["state"] == "failed"
 
 
+def test_prepare_names_the_grid_of_its_model() -> None:
+    options = settings_from_dict({"cube": 64})
+    assert grid_of(options, "vae_8x8_512") == "grid: 64³ voxels of 2 mm, as vae_8x8_512 wants it"
+    assert grid_of(settings_from_dict({"cube": 256}), "") == "grid: 256³ voxels of 0.5 mm, by --cube"
+
+
 @pytest.mark.parametrize("command", ["analyze", "prepare"])
 def test_exit_code_is_2_where_all_scans_are_bad(
     run: Run, network: CountingNetwork, tmp_path: Path, command: str
@@ -220,8 +227,8 @@ def test_brain_mask_belongs_to_one_file(run: Run, network: CountingNetwork, tmp_
 
 def test_prepare(run: Run, network: CountingNetwork, tmp_path: Path) -> None:
     scan = write_scan(tmp_path / "bids")
-    code, out, _ = run("prepare", scan.path, "--cube", "32", "--json")
-    assert code == 0
+    code, out, err = run("prepare", scan.path, "--cube", "32", "--json")
+    assert (code, err.splitlines()[0]) == (0, "grid: 32³ voxels of 4 mm, by --cube")
     (case,) = json.loads(out)["cases"]
     assert Path(case["prepared"]).is_file()
     assert (case["mask_source"], case["overlap"]) == ("given", 1.0)
