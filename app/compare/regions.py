@@ -11,7 +11,7 @@ from app.compare import view
 from app.compare.analyses import Analyses
 from app.compare.downloads import witnesses_csv
 from app.compare.witnesses import drawn, witnesses
-from app.review.table import describe, shown_regions
+from app.review.table import describe, peak_slices, shown_regions
 from app.viewer.component import BAND_LABELS
 from core.anomaly.consensus import Witness
 from core.io.derivatives import MapName, Region
@@ -24,15 +24,15 @@ def arrow(sign: int, band: str) -> str:
     return f"{'▲' if sign > 0 else '▼'} {BAND_LABELS[band]}"
 
 
-def region_frame(regions: list[Region]) -> pd.DataFrame:
-    """Rows as the reader sees them, one a region."""
+def region_frame(regions: list[Region], slices: Mapping[str, int]) -> pd.DataFrame:
+    """Rows as the reader sees them, one a region; ``slices`` as of ``peak_slices``."""
     return pd.DataFrame(
         {
             "Band": [arrow(r.sign, r.band) for r in regions],
             "Side": [r.side for r in regions],
             "mm³": [r.volume_mm3 for r in regions],
             "Peak": [r.peak_z for r in regions],
-            "Slice": [r.slice_axial + 1 for r in regions],
+            "Slice": [slices[r.id] for r in regions],
         }
     )
 
@@ -113,7 +113,7 @@ def panel(analyses: Analyses, name: MapName, chosen: tuple[str, Region] | None) 
         listing = (name, model, st.session_state.get(WEAK, False), st.session_state.get(view.PICKED, 0))
         key = st.session_state[view.TABLE] = "_".join((view.TABLE, *map(str, listing)))
         st.dataframe(
-            region_frame(regions),
+            region_frame(regions, peak_slices(regions, analyses.paths.acquired)),
             key=key,
             on_select=on_row,
             selection_mode="single-cell",
@@ -123,7 +123,7 @@ def panel(analyses: Analyses, name: MapName, chosen: tuple[str, Region] | None) 
             column_config={
                 "mm³": st.column_config.NumberColumn(format="%.0f"),
                 "Peak": st.column_config.NumberColumn(format="%+.1f", help="Signed z"),
-                "Slice": st.column_config.NumberColumn(help="Axial slice of largest extent"),
+                "Slice": st.column_config.NumberColumn(help="Axial slice of the peak voxel"),
             },
         )
     if chosen is None:
@@ -133,7 +133,8 @@ def panel(analyses: Analyses, name: MapName, chosen: tuple[str, Region] | None) 
     with st.spinner("Looking at all models …"):
         found = witnesses(analyses, name, of, region.id)
     agree = sum(one.flagged for one in found.values())
-    st.markdown(f"**{agree} of {len(found)} models flag it.** {of}: {describe(region)}")
+    at = peak_slices([region], analyses.paths.acquired)[region.id]
+    st.markdown(f"**{agree} of {len(found)} models flag it.** {of}: {describe(region, at)}")
     st.dataframe(
         witness_frame(found, region, of),
         hide_index=True,

@@ -113,7 +113,7 @@ def _card(content: Content, head: Head, at: int, region: Region) -> str:
             ("Mean z", number(region.mean_z, 2, sign=True)),
             ("Peak, mm", _place(head, peak)),
             ("Centre, mm", _place(head, (region.x_mm, region.y_mm, region.z_mm))),
-            ("Slice", str(region.slice_axial + 1)),
+            ("Largest in slice", str(region.slice_axial + 1)),
             ("Region", f"<code>{esc(region.id)}</code>"),
         ]
     )

@@ -7,6 +7,7 @@ import streamlit as st
 from app.review import reading
 from app.review.reading import Open
 from app.review.slices import PLANES, decode, slice_png
+from app.review.table import peak_slices
 from app.viewer.volumes import wire
 from core.io.derivatives import CasePaths
 
@@ -19,8 +20,10 @@ def drawn_slices(now: Open, paths: CasePaths, weak: bool) -> None:
     plane = plane or "axial"
     count = decode(wire(paths, now.record.model, "base")).shape[2 - PLANES.index(plane)]
     region = reading.selected_region()
-    start = region.slice_axial if region is not None and plane == "axial" else count // 2
-    index = st.slider("Slice", 1, count, start + 1, key=f"drawn_{plane}_{region.id if region else ''}")
+    start = count // 2 + 1
+    if region is not None and plane == "axial":
+        start = peak_slices([region], paths.acquired)[region.id]
+    index = st.slider("Slice", 1, count, start, key=f"drawn_{plane}_{region.id if region else ''}")
     bands = frozenset({"2-3", "3-4", "4+"} if weak else {"3-4", "4+"})
     shown = None if now.blind else now.name
     st.image(slice_png(paths, now.record.model, shown, plane, index - 1, bands, 520))

@@ -10,11 +10,17 @@ from app.review import answers, desk, reading, said
 from app.review.choices import sure_row, type_box
 from app.review.reading import Open
 from app.review.row import HEAD_PX, ROW_PX, in_sight
-from app.review.table import describe, expectation, nothing_listed, region_frame
+from app.review.table import describe, expectation, nothing_listed, peak_slices, region_frame
 from core.anomaly.palette import PALETTES
+from core.config import settings
+from core.io.derivatives import CasePaths
 
 INK = dict(zip(("▼ 4+", "▼ 3–4", "▼ 2–3", "▲ 2–3", "▲ 3–4", "▲ 4+"), PALETTES["paper"], strict=True))
 TABLE_ROWS = 4
+BAND_HELP = (
+    "▲ brighter, ▼ darker than expected, in SD: the highest band in which the region still has the smallest "
+    "volume that counts. Its peak voxel, where the viewer goes, may lie in a higher band."
+)
 
 
 def regions(
@@ -39,11 +45,18 @@ def regions(
     _verdict(now, ready, given, vocabulary)
 
 
+def slices_of(now: Open) -> dict[str, int]:
+    """By region id the axial slice of its peak."""
+    record = now.record
+    scan = CasePaths(settings().derivatives_dir, record.subject, record.session).acquired
+    return peak_slices(now.regions, scan)
+
+
 def _table(now: Open, given: dict[str, SavedVerdict]) -> None:
     """One row a region; a click anywhere in it moves the viewer there."""
     selected = st.session_state.get("reading_region")
     rows = [region.id for region in now.regions]
-    style = region_frame(now.regions, given).style
+    style = region_frame(now.regions, given, slices_of(now)).style
     style = style.map(lambda band: f"color: {INK[band]}; font-weight: 600", subset=["Band"])
     if selected in rows:
         style = style.apply(
@@ -62,12 +75,14 @@ def _table(now: Open, given: dict[str, SavedVerdict]) -> None:
         height=HEAD_PX + 3 + ROW_PX * min(TABLE_ROWS, len(rows)),  # with its borders
         column_config={
             "": st.column_config.TextColumn(width=32, help="Your verdict"),
-            "Band": st.column_config.TextColumn(width=58, help="▲ brighter, ▼ darker than expected, in SD"),
+            "Band": st.column_config.TextColumn(width=58, help=BAND_HELP),
             "Side": st.column_config.TextColumn(width=62),
             "mm³": number(width=58, format="%.0f"),
-            "Peak": number(width=54, format="%+.1f", help="Signed z of the peak"),
+            "Peak": number(width=54, format="%+.1f", help="Signed z of the peak voxel"),
             "Mean": number(width=54, format="%+.1f", help="Signed mean z"),
-            "Slice": number(width=46, format="%d", help="Axial slice of largest extent"),
+            "Slice": number(
+                width=46, format="%d", help="Axial slice of the peak voxel, where the viewer goes"
+            ),
         },
     )
     in_sight(reading.table_key(), rows, selected)
@@ -80,7 +95,9 @@ def _verdict(now: Open, ready: bool, given: dict[str, SavedVerdict], vocabulary:
         st.markdown(":gray[Verdicts wait until the viewer shows this case.]")
     else:
         st.markdown(
-            f"**{describe(region)}**" if region else ":gray[Select a region: click a row, or press n.]"
+            f"**{describe(region, slices_of(now)[region.id])}**"
+            if region
+            else ":gray[Select a region: click a row, or press n.]"
         )
     standing = given.get(region.id) if region is not None else None
     choices: tuple[tuple[str, str, VerdictValue], ...] = (

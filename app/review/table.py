@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pandas as pd
 
 from app.feedback.store import SavedVerdict
@@ -50,17 +53,42 @@ def nothing_listed(record: CaseRecord, name: MapName, weak: bool) -> str:
     return f"This map flags no region{size} at {lowest} SD and more."
 
 
-def describe(region: Region) -> str:
-    """One line on a region."""
+def peak_slices(regions: Iterable[Region], scan: Path) -> dict[str, int]:
+    """By region id the axial slice of its peak voxel, counted from 1 below, as the viewer does.
+
+    ``scan`` is the image whose world the regions' mm are of; only its header is read.
+    """
+    image = nib.load(scan)
+    assert isinstance(image, nib.spatialimages.SpatialImage)
+    assert image.affine is not None
+    turned = nib.orientations.inv_ornt_aff(nib.orientations.io_orientation(image.affine), image.shape)
+    to_voxel = np.linalg.inv(image.affine @ turned)
+    return {
+        one.id: round(float((to_voxel @ (one.peak_x_mm, one.peak_y_mm, one.peak_z_mm, 1.0))[2])) + 1
+        for one in regions
+    }
+
+
+def peak_words(region: Region) -> str:
+    """Signed z of the peak, with its band where that is not the region's own."""
+    size = abs(region.peak_z)
+    band = "4+" if size >= 4 else "3-4" if size >= 3 else "2-3"
+    return f"peak {region.peak_z:+.1f}" + ("" if band == region.band else f" (band {BAND_LABELS[band]})")
+
+
+def describe(region: Region, at: int) -> str:
+    """One line on a region whose peak lies in the axial slice ``at``, counted from 1."""
     direction = "brighter" if region.sign > 0 else "darker"
     return (
         f"{direction} {BAND_LABELS[region.band]} · {region.side} · {region.volume_mm3:,.0f} mm³ · "
-        f"peak {region.peak_z:+.1f} · slice {region.slice_axial + 1}"
+        f"{peak_words(region)} in slice {at}"
     ).replace("-", "−")
 
 
-def region_frame(regions: list[Region], verdicts: Mapping[str, SavedVerdict]) -> pd.DataFrame:
-    """Rows as the reader sees them, one a region, in the given order."""
+def region_frame(
+    regions: list[Region], verdicts: Mapping[str, SavedVerdict], slices: Mapping[str, int]
+) -> pd.DataFrame:
+    """Rows as the reader sees them, one a region, in the given order; ``slices`` as of ``peak_slices``."""
     return pd.DataFrame(
         {
             "": [VERDICTS[verdicts[r.id].verdict] if r.id in verdicts else "" for r in regions],
@@ -69,7 +97,7 @@ def region_frame(regions: list[Region], verdicts: Mapping[str, SavedVerdict]) ->
             "mm³": [r.volume_mm3 for r in regions],
             "Peak": [r.peak_z for r in regions],
             "Mean": [r.mean_z for r in regions],
-            "Slice": [r.slice_axial + 1 for r in regions],
+            "Slice": [slices[r.id] for r in regions],
         }
     )
 

@@ -62,9 +62,9 @@ def test_an_unknown_region(analyses: Analyses) -> None:
 
 def test_rows(analyses: Analyses) -> None:
     one = drawn(analyses.paths, "std_8x8", "volume")
-    frame = region_frame(list(one.regions))
+    frame = region_frame(list(one.regions), {"vr01": 13, "vr02": 8})
     assert list(frame["Band"]) == ["▲ 4+", "▼ 3–4"]
-    assert list(frame["Slice"]) == [BRIGHT_LEFT.start[2] + 1, DARK_RIGHT.start[2] + 1]
+    assert list(frame["Slice"]) == [13, 8]
     found = witnesses(analyses, "volume", "std_8x8", "vr01")
     seen = witness_frame(found, one.regions[0], "std_8x8")
     assert list(seen["Model"]) == ["▸ std_8x8", "vae_8x8_512", "vae_16x16_1024"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from app.review.table import (
     describe,
@@ -13,12 +14,13 @@ from app.review.table import (
     nothing_listed,
     ordinal,
     other_map,
+    peak_slices,
     region_frame,
     score_lines,
     shown_regions,
 )
 from core.io.derivatives import CasePaths, Region, read_regions
-from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, Block, write_case
+from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, ORIENTATIONS, Block, write_case
 
 WEAK = Block("r03", (10, 10, 10), (12, 12, 12), 2.5)
 
@@ -37,7 +39,8 @@ def test_strongest_band_first_then_largest(tmp_path: Path) -> None:
 
 
 def test_rows(tmp_path: Path) -> None:
-    frame = region_frame(shown_regions(regions(tmp_path), "volume", weak=True), {})
+    found = shown_regions(regions(tmp_path), "volume", weak=True)
+    frame = region_frame(found, {}, {"vr01": 13, "vr02": 8, "vr03": 11})
     assert frame["Band"].tolist() == ["▲ 4+", "▼ 3–4", "▲ 2–3"]
     assert frame["Side"].tolist() == ["left", "right", "midline"]
     # 4·4·4, 2·3·2 and 2·2·2 voxels of 2 × 2 × 2.5 mm.
@@ -47,12 +50,25 @@ def test_rows(tmp_path: Path) -> None:
 
 
 def test_no_regions_is_an_empty_table() -> None:
-    assert len(region_frame([], {})) == 0
+    assert len(region_frame([], {}, {})) == 0
 
 
 def test_a_region_in_words(tmp_path: Path) -> None:
     dark = shown_regions(regions(tmp_path), "volume", weak=False)[1]
-    assert describe(dark) == "darker 3–4 · right · 120 mm³ · peak −3.5 · slice 8"
+    assert describe(dark, 8) == "darker 3–4 · right · 120 mm³ · peak −3.5 in slice 8"
+    # A few voxels over 4, too few for a region there: the crosshair shows the peak's own band.
+    higher = describe(replace(dark, peak_z=-4.25), 8)
+    assert higher == "darker 3–4 · right · 120 mm³ · peak −4.2 (band 4+) in slice 8"
+
+
+@pytest.mark.parametrize("stored", ORIENTATIONS)
+def test_the_slice_is_the_peaks_in_every_orientation(tmp_path: Path, stored: tuple[str, str, str]) -> None:
+    record = write_case(tmp_path, stored=stored)
+    paths = CasePaths(tmp_path, record.subject, record.session)
+    found = [one for one in read_regions(paths.regions(record.model)) if one.map == "volume"]
+    # The blocks' first voxels lie in slices 12 and 7 from below; where they are largest plays no part.
+    far = [replace(one, slice_axial=0) for one in found]
+    assert peak_slices(far, paths.acquired) == {"vr01": 13, "vr02": 8}
 
 
 def test_false_alarms_of_the_shown_bands(tmp_path: Path) -> None:
