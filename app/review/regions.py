@@ -97,7 +97,7 @@ def _verdict(now: Open, ready: bool, given: dict[str, SavedVerdict], vocabulary:
         st.markdown(
             f"**{describe(region, slices_of(now)[region.id])}**"
             if region
-            else ":gray[Select a region: click a row, or press n.]"
+            else ":gray[Select a region: n or a row. Till then the view stays.]"
         )
     standing = given.get(region.id) if region is not None else None
     choices: tuple[tuple[str, str, VerdictValue], ...] = (

@@ -52,8 +52,14 @@ def test_the_whole_loop_by_keyboard(unaided_server: Server, browser: Browser) ->
         tab.page.keyboard.press("Enter")
         assert not [url for url in fetched if re.search(r"/(z-\w+|reconstruction)\.nii", url)]
         base = [url for url in fetched if "/base.nii" in url]
+        tab.viewer.locator(".stage").hover(position={"x": 120, "y": 200})
+        keys(tab.page, "ArrowUp ArrowUp ArrowUp")
+        left_at = tab.viewer.get_attribute("data-mm")
         keys(tab.page, "f")
         aided(tab)
+        # What the reader looked at, not what the model found, is on screen; nothing is selected.
+        assert tab.viewer.get_attribute("data-mm") == left_at
+        expect(tab.page.get_by_text("Till then the view stays")).to_be_visible()
         assert [url for url in fetched if "/z-volume.nii" in url]
         assert [url for url in fetched if "/base.nii" in url] == base, "the scan is not loaded again"
         # Verdict, finding, confidence; next region; verdict without more.
