@@ -21,14 +21,18 @@ def nothing(text: str) -> None:
     st.info(text, icon=":material/info:")
 
 
+def short(value: float) -> str:
+    """A number to three digits with a real minus."""
+    return f"{float(f'{value:.3g}'):g}".replace("-", "−")
+
+
 def table(frame: pd.DataFrame, name: str) -> None:
     """The numbers, to read and to download; the download keeps the data's own keys."""
     if frame.empty:
         return
     shown = worded(frame)
-    for column in shown.select_dtypes("float").columns:
-        shown[column] = shown[column].map(lambda value: float(f"{value:.3g}"))
-    st.dataframe(shown, hide_index=True, placeholder="–")
+    floats = list(shown.select_dtypes("float").columns)
+    st.dataframe(shown.style.format(short, subset=floats, na_rep="–"), hide_index=True, placeholder="–")
     st.download_button(
         "Download CSV",
         csv_text(frame),

@@ -199,7 +199,7 @@ def downloads_row(analyses: Analyses, name: MapName, everything: list[Measure]) 
         on_click="ignore",
     )
     st.download_button(
-        f"Consensus, |z| ≥ {threshold:g} (NIfTI)",
+        f"Consensus, |z| ≥ {threshold:g} (NIfTI in a .zip)",
         lambda: downloads.consensus_zip(analyses, name, threshold),
         f"{analyses.case_id}_map-{name}_consensus.zip",
         "application/zip",
@@ -210,7 +210,7 @@ def downloads_row(analyses: Analyses, name: MapName, everything: list[Measure]) 
         "threshold",
     )
     st.download_button(
-        "Difference (NIfTI)",
+        "Difference (NIfTI in a .zip)",
         lambda: downloads.difference_zip(analyses, name, pair),
         f"{analyses.case_id}_map-{name}_difference.zip",
         "application/zip",

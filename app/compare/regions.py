@@ -11,7 +11,7 @@ from app.compare import view
 from app.compare.analyses import Analyses
 from app.compare.downloads import witnesses_csv
 from app.compare.witnesses import drawn, witnesses
-from app.review.table import describe, peak_slices, shown_regions
+from app.review.table import describe, peak_slices, shown_regions, signed
 from app.viewer.component import BAND_LABELS
 from core.anomaly.consensus import Witness
 from core.io.derivatives import MapName, Region
@@ -113,7 +113,9 @@ def panel(analyses: Analyses, name: MapName, chosen: tuple[str, Region] | None) 
         listing = (name, model, st.session_state.get(WEAK, False), st.session_state.get(view.PICKED, 0))
         key = st.session_state[view.TABLE] = "_".join((view.TABLE, *map(str, listing)))
         st.dataframe(
-            region_frame(regions, peak_slices(regions, analyses.paths.acquired)),
+            region_frame(regions, peak_slices(regions, analyses.paths.acquired)).style.format(
+                {"Peak": signed, "mm³": "{:.0f}"}
+            ),
             key=key,
             on_select=on_row,
             selection_mode="single-cell",
@@ -121,8 +123,7 @@ def panel(analyses: Analyses, name: MapName, chosen: tuple[str, Region] | None) 
             height=min(38 + 28 * len(regions), 214),
             row_height=28,
             column_config={
-                "mm³": st.column_config.NumberColumn(format="%.0f"),
-                "Peak": st.column_config.NumberColumn(format="%+.1f", help="Signed z"),
+                "Peak": st.column_config.NumberColumn(help="Signed z of the peak voxel"),
                 "Slice": st.column_config.NumberColumn(help="Axial slice of the peak voxel"),
             },
         )
@@ -136,7 +137,7 @@ def panel(analyses: Analyses, name: MapName, chosen: tuple[str, Region] | None) 
     at = peak_slices([region], analyses.paths.acquired)[region.id]
     st.markdown(f"**{agree} of {len(found)} models flag it.** {of}: {describe(region, at)}")
     st.dataframe(
-        witness_frame(found, region, of),
+        witness_frame(found, region, of).style.format({"Peak z": signed}),
         hide_index=True,
         height=38 + 28 * len(found),
         row_height=28,
@@ -149,7 +150,6 @@ def panel(analyses: Analyses, name: MapName, chosen: tuple[str, Region] | None) 
             ),
             "Peak z": st.column_config.NumberColumn(
                 width=56,
-                format="%+.1f",
                 help="Most extreme signed z of the model among the region's voxels",
             ),
             "Covers": st.column_config.NumberColumn(

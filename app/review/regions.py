@@ -10,7 +10,7 @@ from app.review import answers, desk, reading, said
 from app.review.choices import sure_row, type_box
 from app.review.reading import Open
 from app.review.row import HEAD_PX, ROW_PX, in_sight
-from app.review.table import describe, expectation, nothing_listed, peak_slices, region_frame
+from app.review.table import describe, expectation, nothing_listed, peak_slices, region_frame, signed
 from core.anomaly.palette import PALETTES
 from core.config import settings
 from core.io.derivatives import CasePaths
@@ -57,6 +57,7 @@ def _table(now: Open, given: dict[str, SavedVerdict]) -> None:
     selected = st.session_state.get("reading_region")
     rows = [region.id for region in now.regions]
     style = region_frame(now.regions, given, slices_of(now)).style
+    style = style.format(signed, subset=["Peak", "Mean"]).format("{:.0f}", subset=["mm³"])
     style = style.map(lambda band: f"color: {INK[band]}; font-weight: 600", subset=["Band"])
     if selected in rows:
         style = style.apply(
@@ -77,9 +78,9 @@ def _table(now: Open, given: dict[str, SavedVerdict]) -> None:
             "": st.column_config.TextColumn(width=32, help="Your verdict"),
             "Band": st.column_config.TextColumn(width=58, help=BAND_HELP),
             "Side": st.column_config.TextColumn(width=62),
-            "mm³": number(width=58, format="%.0f"),
-            "Peak": number(width=54, format="%+.1f", help="Signed z of the peak voxel"),
-            "Mean": number(width=54, format="%+.1f", help="Signed mean z"),
+            "mm³": number(width=58),
+            "Peak": number(width=54, help="Signed z of the peak voxel"),
+            "Mean": number(width=54, help="Signed mean z"),
             "Slice": number(
                 width=46, format="%d", help="Axial slice of the peak voxel, where the viewer goes"
             ),

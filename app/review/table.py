@@ -69,6 +69,11 @@ def peak_slices(regions: Iterable[Region], scan: Path) -> dict[str, int]:
     }
 
 
+def signed(value: float) -> str:
+    """A signed z with a real minus, as everywhere on screen."""
+    return f"{value:+.1f}".replace("-", "−")
+
+
 def peak_words(region: Region) -> str:
     """Signed z of the peak, with its band where that is not the region's own."""
     size = abs(region.peak_z)

@@ -308,7 +308,7 @@ def test_downloads(tab: Tab, tmp_path: Path) -> None:
         assert near(legend, color, 4).sum() >= 12 * 12
     assert near(pixels, "#ffd84d", 40).sum() > 200  # letters
     assert near(pixels[: int(0.1 * height)], "#f2f6f7", 40).sum() > 500  # case, map, convention
-    button = tab.page.get_by_role("button", name="Consensus, |z| ≥ 3.5 (NIfTI)")
+    button = tab.page.get_by_role("button", name="Consensus, |z| ≥ 3.5 (NIfTI in a .zip)")
     with zipfile.ZipFile(save(tab.page, button, tmp_path)) as archive:
         name = next(one for one in archive.namelist() if one.endswith("Brighter_dseg.nii.gz"))
         archive.extract(name, tmp_path)

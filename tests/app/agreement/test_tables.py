@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from app.agreement import tables
+from app.agreement.sections import short
 from app.agreement.tables import EVERY
 from app.feedback.adjudications import CLASSES, decide, decisions, disputes
 from app.feedback.agreement import Rows, class_ratings, fits, region_ratings, repeated, rows_of
@@ -280,3 +281,7 @@ def test_800_scans_of_three_readers_in_seconds(store: Store) -> None:
     assert all(len(one) for one in found[:4])
     assert len(rows.verdicts) == 14_400
     assert end - start < 10  # 2 s on an idle machine; a busy one takes longer
+
+
+def test_numbers_are_short_and_have_a_real_minus() -> None:
+    assert [short(value) for value in (-0.04567, 12340.0, 3.0)] == ["−0.0457", "12300", "3"]

@@ -18,6 +18,7 @@ from app.review.table import (
     region_frame,
     score_lines,
     shown_regions,
+    signed,
 )
 from core.io.derivatives import CasePaths, Region, read_regions
 from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, ORIENTATIONS, Block, write_case
@@ -59,6 +60,10 @@ def test_a_region_in_words(tmp_path: Path) -> None:
     # A few voxels over 4, too few for a region there: the crosshair shows the peak's own band.
     higher = describe(replace(dark, peak_z=-4.25), 8)
     assert higher == "darker 3–4 · right · 120 mm³ · peak −4.2 (band 4+) in slice 8"
+
+
+def test_a_signed_z_has_a_real_minus() -> None:
+    assert [signed(value) for value in (-5.0, 4.26, 0.0)] == ["−5.0", "+4.3", "+0.0"]
 
 
 @pytest.mark.parametrize("stored", ORIENTATIONS)
