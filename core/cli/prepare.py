@@ -162,10 +162,10 @@ def command(
         options = settings_from_dict({"cube": cube, "bias": bias, "intensity": intensity, "mask": mask})
         source = source_of(reference, reference_mask)
     source.load()
-    say(grid_of(options, model))
     root = out if out is not None else settings().derivatives_dir
     scans = scans_of(inputs, brain_mask)
     tasks = [Task(scan, source, root, options, replace_scan, redo_judged) for scan in scans]
+    say(grid_of(options, model))
     done, refused = prepare_all(tasks, jobs)
     kept, errors = kept_of(refused)
     if as_json:
