@@ -156,7 +156,8 @@ def _preparation(content: Content) -> str:
     path = None if cube is None else content.paths.qc(int(cube))
     line = (
         f"<p>Brain mask: {esc(record.mask_source)}. Overlap with the reference after registration: "
-        f"{number(record.overlap, 2)} (Dice). In its picture the front is on the left of sagittal slices.</p>"
+        f"{number(record.overlap, 2)} (Dice). Letters in its picture say where right, left, "
+        "front (A) and back (P) are.</p>"
     )
     if path is None or not path.is_file():
         return f"<h2 id=prepared>Preparation</h2>{line}<p class=soft>The picture of it is missing.</p>"

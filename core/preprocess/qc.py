@@ -18,8 +18,8 @@ TILE = 220  # pixels
 _BAR = 22
 _OUTLINE = (255, 196, 0)
 # (horizontal axis, vertical axis, letters left and right on screen); radiological: the patient's right is
-# on the left of the screen, the nose points left.
-_PLANES = {"axial": (0, 1, "R", "L"), "coronal": (0, 2, "R", "L"), "sagittal": (1, 2, "A", "P")}
+# on the left of the screen, and as in the viewer the nose points right.
+_PLANES = {"axial": (0, 1, "R", "L"), "coronal": (0, 2, "R", "L"), "sagittal": (1, 2, "P", "A")}
 
 
 def qc_picture(rows: list[tuple[str, Volume, np.ndarray]], caption: str) -> bytes:
@@ -78,11 +78,12 @@ def _tile(volume: Volume, mask: np.ndarray, plane: str) -> Image.Image:
     extent = np.array(volume.shape) * volume.spacing
     scale = TILE / max(extent.max(), 1e-6)
     size = (max(round(extent[across] * scale), 1), max(round(extent[up] * scale), 1))
-    # Rows run down and columns right on screen: both are the flipped axes.
-    picture = Image.fromarray(np.rint(255 * grey[::-1, ::-1].T).astype(np.uint8)).resize(
+    # Rows run down on screen, against the axis; columns too where the patient's right is on the left.
+    step = 1 if plane == "sagittal" else -1
+    picture = Image.fromarray(np.rint(255 * grey[::step, ::-1].T).astype(np.uint8)).resize(
         size, Image.Resampling.BILINEAR
     )
-    shape = Image.fromarray((255 * plane_mask[::-1, ::-1].T).astype(np.uint8))
+    shape = Image.fromarray((255 * plane_mask[::step, ::-1].T).astype(np.uint8))
     solid = np.asarray(shape.resize(size, Image.Resampling.BILINEAR)) > 127
     pixels = np.repeat(np.asarray(picture)[..., None], 3, axis=2)
     pixels[solid & ~ndimage.binary_erosion(solid)] = _OUTLINE

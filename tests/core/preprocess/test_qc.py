@@ -45,7 +45,7 @@ def test_patient_right_front_top_is_where_the_letters_say() -> None:
     assert row < TILE / 2 - 20
     sagittal = pixels((slice(15, 25), slice(44, 50), slice(36, 42)))[:, 2 * TILE :]
     row, column = bright(sagittal)
-    assert column < TILE / 2 - 20  # nose to the left
+    assert column > TILE / 2 + 20  # nose to the right, as in the viewer
     assert row < TILE / 2 - 20
 
 
