@@ -55,7 +55,7 @@ function showValues(v, frac) {
   const raw = v.z[v.state.map]?.[at], value = (volume, digits) => (volume ? (volume.inter + volume.slope * volume.img[at]).toFixed(digits) : "–");
   const cells = {
     T2: value(v.scan, v.scan.slope < 0.05 ? 2 : 0), expected: value(v.reconstruction, 2), z: raw === undefined ? "–" : formatZ(raw),
-    band: bandText(bandOf(raw ?? 0)), mm: mm.map((one) => one.toFixed(1)).join(", "), voxel: storedVoxel(base, voxel, v.data.stored).join(", "),
+    band: bandText(bandOf(raw ?? 0)), mm: mm.map((one) => one.toFixed(1)).join(", ").replaceAll("-", "−"), voxel: storedVoxel(base, voxel, v.data.stored).join(", "),
   };
   for (const [name, text] of Object.entries(cells)) ui.values[name].textContent = text;
   const cross = toMM(nv, nv.scene.crosshairPos), slice = voxelAt(base, nv.scene.crosshairPos);
