@@ -154,7 +154,7 @@ function describe(v, dpr) {
   const { state, data, base, ui } = v, at = offsetIn(base, state.cross), steps = state.threshold / Z_STEP, all = mapsOf(v);
   const [brighter, darker] = [1, -1].map((sign) => countAt(all, at, steps, sign)), mm = voxelToMM(base, state.cross);
   const cells = {
-    T2: (base.inter + base.slope * base.img[at]).toFixed(base.slope < 0.05 ? 2 : 0), mm: mm.map((one) => one.toFixed(1)).join(", "),
+    T2: (base.inter + base.slope * base.img[at]).toFixed(base.slope < 0.05 ? 2 : 0), mm: mm.map((one) => one.toFixed(1)).join(", ").replaceAll("-", "−"),
     voxel: storedVoxel({ dimsRAS: [3, ...base.dims] }, state.cross, data.stored).join(", "),
     agree: `brighter ${brighter} of ${all.length} · darker ${darker} of ${all.length}`, slice: `${state.cross[2] + 1}/${base.dims[2]}`,
   };
