@@ -132,7 +132,7 @@ def offer_answers(reader: SavedReader) -> None:
         )
         if short:
             st.caption(
-                f"Off: random names need `FONTANELLE_SECRET`, {LEAST_SECRET} characters or more, set where "
+                f"Off: random names need FONTANELLE_SECRET, {LEAST_SECRET} characters or more, set where "
                 "the server starts. The same secret gives the same names each time."
             )
         st.button(

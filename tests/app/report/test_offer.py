@@ -84,7 +84,7 @@ def test_names_are_replaced_by_the_secret(
 ) -> None:
     ada = reader_for(store, "Ada", "typed")
     first(store, ada.id, record=record)
-    why = "Off: random names need `FONTANELLE_SECRET`, 16 characters or more"
+    why = "Off: random names need FONTANELLE_SECRET, 16 characters or more"
     off = page(ada)
     assert off.checkbox("export_hide").disabled, "no secret, no stable names"
     assert any(one.value.startswith(why) for one in off.caption)
