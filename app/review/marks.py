@@ -19,8 +19,9 @@ from app.feedback.store import (
     new_id,
     retract_missed,
 )
+from app.feedback.writing import kept_ids
 from app.review.reading import Open, open_now, viewer_said
-from app.review.said import failed, say
+from app.review.said import failed, refused_for_good, say
 from app.viewer.volumes import VolumeMissing, in_brain
 from core.config import settings
 from core.io.derivatives import CasePaths
@@ -28,6 +29,8 @@ from core.io.derivatives import CasePaths
 RADIUS_MM = 5.0
 MARK = "reading_mark"  # root of the mark set last: what is typed next names it
 FRESH = "reading_fresh"  # whether it was set just now
+MARKED = "reading_marked"  # ids that the viewer need not tell again
+REMEMBERED = 20
 
 
 def marks(now: Open) -> dict[str, Missed]:
@@ -54,23 +57,39 @@ def note_of(now: Open, root: str, mark: Missed) -> str:
 
 
 def on_missed() -> None:
-    """Keep a point that the reader marked; what it is can follow."""
-    said, now = viewer_said("missed") or {}, open_now()
-    if said.get("case") != now.record.case_id:
-        return
-    x, y, z = (float(value) for value in said["mm"])
+    """Keep a point that the reader marked, once; what it is can follow. One that must wait is told again."""
+    said = viewer_said("missed")
+    if said is not None and said["id"] not in marked() and _keep(open_now(), said):
+        st.session_state[MARKED] = (*marked(), said["id"])[-REMEMBERED:]
+
+
+def marked() -> tuple[str, ...]:
+    """Ids of the marks that were told, and are kept or refused for good."""
+    return tuple(st.session_state.get(MARKED, ()))
+
+
+def _keep(now: Open, said: dict[str, Any]) -> bool:
+    """Whether a mark is settled; False where the database could not be asked."""
     record = now.record
+    if said["case"] != record.case_id or said["blind"] != now.blind:
+        say("Not saved: the mark belongs to another scan or step. Mark it again.", failed=True)
+        return True
+    x, y, z = (float(value) for value in said["mm"])
     try:
+        if kept_ids(state.feedback(), [said["id"]]):
+            return True
         inside = in_brain(CasePaths(settings().derivatives_dir, record.subject, record.session), (x, y, z))
     except VolumeMissing as error:
         say(f"Not saved: {error}", failed=True)
-        return
+        return True
+    except StoreError as error:
+        return failed("Not saved", error) or refused_for_good()
     if not inside:
         say("Not marked: this point lies outside the brain.", failed=True)
-        return
+        return True
     given = missed_input(
         record,
-        id=new_id(),
+        id=said["id"],
         reader_id=now.reader.id,
         map=now.name,
         point_mm=(x, y, z),
@@ -79,8 +98,10 @@ def on_missed() -> None:
         phase=now.phase,
         pass_number=now.pass_number,
     )
-    if _append(given, "finding marked: which is it?"):
-        st.session_state[MARK], st.session_state[FRESH] = given.id, True
+    if not _append(given, "finding marked: which is it?"):
+        return refused_for_good()
+    st.session_state[MARK], st.session_state[FRESH] = given.id, True
+    return True
 
 
 def change(now: Open, root: str, id: str, **values: Any) -> bool:

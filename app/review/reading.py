@@ -29,7 +29,7 @@ SEATED = "reading_seated"  # id of the reader at the desk
 LEFT = [
     f"reading_{name}"
     for name in (
-        *("said", "form", "mark", "fresh", "confirm", "turn", "skipping", "next", "refused"),
+        *("said", "form", "mark", "fresh", "confirm", "turn", "skipping", "next", "refused", "marked"),
         "shown",  # the draft of a read
         "kept",  # notes as the database holds them
         "given",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app.cases import address
-from app.review.marks import on_missed
+from app.review.marks import marked, on_missed
 from app.review.reading import VIEWER, Open, on_loaded, on_map, on_selected, on_unsupported, on_weak
 from app.review.whole import on_active
 from app.routes import health_url, niivue_url, volume_url
@@ -111,6 +111,7 @@ def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> 
             pick=st.session_state.get("reading_pick", 0),
             jump=st.session_state.get("reading_jump"),
             missed=tuple(missed),
+            marked=marked(),
             threshold=threshold(now.record),
             blind=now.blind,
             phase=now.clock,

@@ -2,12 +2,12 @@
 
 const RADIUS_MM = { least: 1, first: 5, most: 40 }; // of a missed finding
 
-// Marks go to Python one by one: of two events sent at once it would hear the last only.
+// Marks go to Python one by one, the next when it has answered for the one before: of two events sent at once it
+// would hear the last only.
 function tellMarked(v) {
-  if (v.telling || v.marked.length === 0) return;
-  v.component.setTriggerValue("missed", v.marked.shift());
-  const next = () => { v.telling = undefined; tellMarked(v); }; // `update` calls it, once Python has answered
-  v.telling = { next, timer: setTimeout(next, 10_000) };
+  if (v.marked.length === 0) return;
+  v.component.setTriggerValue("missed", v.marked[0]);
+  v.insists.told();
 }
 
 function actions(v) {
@@ -173,8 +173,8 @@ function actions(v) {
         tell(v, "Outside the brain: nothing marked");
         return;
       }
-      v.marked.push({ mm: spot.mm, radius: spot.radius, case: v.data.case });
-      tellMarked(v);
+      v.marked.push({ id: newId(), mm: spot.mm, radius: spot.radius, case: v.data.case, blind: !!v.data.blind });
+      if (v.marked.length === 1) tellMarked(v);
     },
     setRadius(radius) {
       state.radius = Math.min(RADIUS_MM.most, Math.max(RADIUS_MM.least, radius));

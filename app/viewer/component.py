@@ -110,6 +110,7 @@ class Scene:
     pick: int = 0  # number of the selection in the viewer that ``selected`` takes into account
     jump: dict[str, Any] | None = None  # {"mm": (x, y, z), "nonce": changes with each jump}
     missed: tuple[Spot, ...] = ()
+    marked: tuple[str, ...] = ()  # ids of the marks told as ``missed`` that need not be told again
     threshold: str = ""  # what makes a region of flagged voxels, in words, for the picture
     blind: bool = False
     phase: str = ""
@@ -229,8 +230,8 @@ def viewer(
 
     ``loaded`` is ``{"case", "map", "hashes": {kind: sha256}}`` once drawn, and when the map changes;
     ``selected`` ``{"id", "case", "pick"}``;
-    ``missed`` ``{"mm", "radius", "case"}``; ``map`` a map's name; ``weak`` ``{"on"}`` when the bands of
-    2–3 SD come or go; ``unsupported`` true without WebGL2.
+    ``missed`` ``{"id", "mm", "radius", "case", "blind"}``; ``map`` a map's name; ``weak`` ``{"on"}`` when the
+    bands of 2–3 SD come or go; ``unsupported`` true without WebGL2.
 
     ``active`` is ``{"address", "phase", "run", "seconds"}``: active seconds so far of one phase of one case
     in one ``run`` of the viewer (an id, new with each mount). Seconds of a run only grow, so a report that is

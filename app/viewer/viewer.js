@@ -25,13 +25,14 @@ function mount(root) {
     hashes: {}, coming: {}, starting: undefined, asked: "", generation: 0, drawn: undefined, jumped: undefined, report: "",
     weakTold: undefined, // the last `weak` said, until Python's answer has it
     pick: 0, picked: undefined, // counts selections made here: what Python says of an earlier one is out of date
-    marked: [], telling: undefined, // missed findings on their way to Python
+    marked: [], // missed findings on their way to Python
     spot: undefined, // a missed finding while its radius is drawn
   };
   v.do = actions(v);
   v.ui = build(v);
   root.append(v.ui.box);
-  v.insists = insisting(() => !known(v) || unheard(v), () => {
+  v.insists = insisting(() => !known(v) || unheard(v) || v.marked.length > 0, () => {
+    tellMarked(v);
     if (unheard(v)) v.component.setTriggerValue("selected", v.picked);
     reportLoaded(v);
   });
@@ -41,7 +42,7 @@ function mount(root) {
   const onScreen = () => ({
     address: v.data.address, case: v.data.case, region: v.data.selected ?? null, map: v.state.map, hash: v.hashes.base,
     blind: v.data.blind, active: v.clock.now(), ready: v.ui.box.dataset.state === "ready", lost: !v.ui.lost.hidden,
-    marking: v.telling !== undefined || v.marked.length > 0,
+    marking: v.marked.length > 0,
   });
   globalThis.fontanelleOnScreen = onScreen;
   v.end.signal.addEventListener("abort", () => { if (globalThis.fontanelleOnScreen === onScreen) delete globalThis.fontanelleOnScreen; });
@@ -78,12 +79,7 @@ async function start(v) {
 function connection(v, there) {
   v.ui.lost.hidden = there;
   v.ui.lost.textContent = there ? "" : "The server does not answer. You can go on; answers by key wait here until it is back. Findings can't be marked till then.";
-  if (!there && (v.telling || v.marked.length > 0)) {
-    v.ui.lost.textContent += " The finding marked just now may be lost: look, and mark it again.";
-    clearTimeout(v.telling?.timer);
-    v.telling = undefined;
-    v.marked = [];
-  }
+  if (!there && v.marked.length > 0) v.ui.lost.textContent += " The one marked just now waits here, too.";
   // Streamlit's own word on it is a dialog that covers the scan.
   v.undialog ??= el("style", {}, '[data-baseweb="modal"] { display: none !important; }');
   if (there) v.undialog.remove();
@@ -194,7 +190,6 @@ const mute = (component) => ({
 
 async function update(v, next) {
   v.component = next.data.look ? mute(next) : next;
-  if (v.telling) { clearTimeout(v.telling.timer); v.telling.next(); }
   const { state, data: old } = v;
   const asked = !!next.data.look && next.data.look !== old.look; // another question
   // Another case or model opens with the map that its table lists, as does the end of an unaided read; while one is open, the reader chooses.
@@ -207,6 +202,9 @@ async function update(v, next) {
   const late = old.address === next.data.address && next.data.pick < v.pick;
   v.data = { ...next.data, selected: late ? old.selected : next.data.selected };
   v.pick = Math.max(v.pick, v.data.pick);
+  const told = v.marked[0];
+  while (v.marked.length > 0 && v.data.marked.includes(v.marked[0].id)) v.marked.shift();
+  if (v.marked[0] !== told) tellMarked(v);
   v.clock.turn(v.data.address, v.data.phase ?? "");
   fill(v);
   sync(v);
@@ -244,7 +242,7 @@ function reportLoaded(v) {
   v.report = loadedText(now);
   v.insists.heard();
   if (again && v.data.heard) { // at once to a server that knows nothing, else when it had time to answer
-    if (!known(v) || unheard(v)) v.insists.told();
+    if (!known(v) || unheard(v) || v.marked.length > 0) v.insists.told();
     return;
   }
   v.ui.box.dataset.hash = v.hashes.base;

@@ -51,6 +51,7 @@ viewer(
         weak=False,
         regions=[mark(one) for one in read_regions(paths.regions(case.record.model)) if one.map == name],
         pick=max((said["pick"] for event, said in heard if event == "selected" and said), default=0),
+        marked=tuple(said["id"] for event, said in heard if event == "missed" and said),
         missed=tuple(st.session_state.get("spots", ())),
         threshold=threshold(case.record),
         blind=blind,

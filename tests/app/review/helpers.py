@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from app.cases import address
 from app.feedback.reads import SavedRead, current_reads
 from app.feedback.store import Missed, Store, list_missed, new_id, open_store, reader_for
-from app.review import answers, desk
+from app.review import answers, desk, marks
 from app.viewer.volumes import kinds as kinds_of
 from app.viewer.volumes import wire
 from core.config import ROOT, settings
@@ -95,6 +95,13 @@ def typed(at: AppTest, role: str, words: str, left: bool = False) -> AppTest:
     name = f"reading_{key}" if key in ("note", "remark") else f"mark_note_{key}"
     sent = {"texts": {place: words}, "left": {place: new_id()} if left else {}, "told": 0}
     return call(at, lambda: answers.on_typed(name), **{name: {"typed": sent}})
+
+
+def mark_at(at: AppTest, case: CaseRecord, /, *mm: float, **more: Any) -> AppTest:
+    """Mark a finding in the viewer, in the step that is under way."""
+    blind = components(at)["desk"]["phase"] == "first"
+    said = {"id": new_id(), "case": case.case_id, "mm": list(mm), "radius": 5.0, "blind": blind, **more}
+    return call(at, marks.on_missed, reading_viewer={"missed": said})
 
 
 def keyed(at: AppTest, case: CaseRecord, *keys: tuple[str, str], **more: Any) -> AppTest:

@@ -22,6 +22,7 @@ from tests.app.review.helpers import (
     flags_at_once,
     keyed,
     loaded,
+    mark_at,
     marked,
     page,
     ran,
@@ -122,7 +123,7 @@ def test_answers_changed_since_and_sent_again_hold_up_nothing(case: CaseRecord) 
 def test_an_undo_sent_again_takes_back_nothing_more(case: CaseRecord) -> None:
     at = page(reading_loaded=loaded(case), reading_region="vr01")
     keyed(at, case, ("agree", ""))
-    call(at, marks.on_missed, reading_viewer={"missed": {"case": case.case_id, "mm": [0.0, 0.0, 0.0]}})
+    mark_at(at, case, 0.0, 0.0, 0.0)
     assert len(marked(case)) == 1
     undo = queued(at, case, ("undo", ""))
     call(at, answers.on_answers, **{desk.DESK: {"answers": undo}})
@@ -134,7 +135,7 @@ def test_an_undo_sent_again_takes_back_nothing_more(case: CaseRecord) -> None:
 
 def test_undo_takes_the_newest_answer_whatever_map_it_was_on(case: CaseRecord) -> None:
     at = page(reading_loaded=loaded(case), reading_region="vr01")
-    call(at, marks.on_missed, reading_viewer={"missed": {"case": case.case_id, "mm": [0.0, 0.0, 0.0]}})
+    mark_at(at, case, 0.0, 0.0, 0.0)
     paths = CasePaths(settings().derivatives_dir, case.subject, case.session)
     other = next(one for one in read_regions(paths.regions(case.model)) if one.map == "normative")
     keyed(at, case, ("agree", ""), region=other.id, map="normative")
@@ -324,7 +325,7 @@ def test_a_note_as_typed_comes_with_the_end_of_the_read(case: CaseRecord) -> Non
 def test_a_mark_keeps_a_note_when_it_is_left_and_is_the_last_after_a_reload(case: CaseRecord) -> None:
     at = page(reading_loaded=loaded(case))
     for x in (0.0, 2.0):
-        call(at, marks.on_missed, reading_viewer={"missed": {"case": case.case_id, "mm": [x, 0.0, 0.0]}})
+        mark_at(at, case, x, 0.0, 0.0)
     first, last = (one.id for one in marked(case))
     typed(at, first, "small", left=True)
     assert [one.note for one in marked(case) if one.x_mm == 0.0] == ["small"]
@@ -440,7 +441,7 @@ def test_what_another_tab_changed_is_not_locked_unseen(case: CaseRecord, redrawn
 def test_a_mark_is_what_is_spoken_of_until_a_region_is_chosen(case: CaseRecord) -> None:
     at = page(reading_loaded=loaded(case), reading_region="vr01")
     assert components(at)["desk"]["newest"] is False
-    call(at, marks.on_missed, reading_viewer={"missed": {"case": case.case_id, "mm": [0.0, 0.0, 0.0]}})
+    mark_at(at, case, 0.0, 0.0, 0.0)
     (mark,) = marked(case)
     now = components(at)["desk"]
     assert (now["mark"], now["region"], now["newest"]) == (mark.id, "vr01", True)
@@ -452,7 +453,7 @@ def test_a_mark_is_what_is_spoken_of_until_a_region_is_chosen(case: CaseRecord) 
 
 def test_what_failed_on_one_case_is_not_said_of_the_next(case: CaseRecord) -> None:
     at = page(reading_loaded=loaded(case))
-    call(at, marks.on_missed, reading_viewer={"missed": {"case": case.case_id, "mm": [0.0, 0.0, 0.0]}})
+    mark_at(at, case, 0.0, 0.0, 0.0)
     root, scan = marked(case)[0].id, at.session_state["reading"].scan
     keyed(at, case, ("undo", ""))
     keyed(at, case, ("type", "cyst"), mark=root)

@@ -14,11 +14,11 @@ from app.review import marks, protocol
 from core.config import settings
 from core.io.derivatives import CasePaths, CaseRecord, read_regions
 from tests.app.review.helpers import (
-    call,
     components,
     flags_at_once,
     keyed,
     loaded,
+    mark_at,
     marked,
     page,
     ran,
@@ -165,8 +165,7 @@ def test_the_button_waits_for_the_viewer(case: CaseRecord) -> None:
 
 def test_marks_of_the_unaided_read_are_named_and_locked(case: CaseRecord) -> None:
     at = page(reading_loaded=loaded(case, blind=True))
-    point = {"case": case.case_id, "mm": [1.0, -2.0, 3.5], "radius": 7.0}
-    call(at, marks.on_missed, reading_viewer={"missed": point})
+    mark_at(at, case, 1.0, -2.0, 3.5, radius=7.0)
     root = components(at)["desk"]["mark"]
     assert components(at)["desk"]["fresh"] is True
     keyed(at, case, ("type", "cyst"), ("sure", "2"), mark=root)
@@ -188,8 +187,7 @@ def test_marks_of_the_unaided_read_are_named_and_locked(case: CaseRecord) -> Non
 def test_undo_takes_back_the_last_mark(case: CaseRecord) -> None:
     at = page(reading_loaded=loaded(case, blind=True))
     for x in (1.0, 2.0):
-        point = {"case": case.case_id, "mm": [x, -2.0, 3.5], "radius": 5.0}
-        call(at, marks.on_missed, reading_viewer={"missed": point})
+        mark_at(at, case, x, -2.0, 3.5)
     keyed(at, case, ("undo", ""))
     assert [mark.x_mm for mark in marked(case)] == [1.0]
     keyed(at, case, ("undo", ""))

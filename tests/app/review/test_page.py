@@ -22,7 +22,7 @@ from app.feedback.store import (
     reader_for,
 )
 from app.jobs import JobError
-from app.review import marks, reading
+from app.review import reading
 from core.config import ROOT, settings
 from core.io.derivatives import (
     MAP_NAMES,
@@ -36,10 +36,10 @@ from core.io.derivatives import (
 from tests.app.review.helpers import (
     MAIN,
     PAGE,
-    call,
     components,
     flags_at_once,
     loaded,
+    mark_at,
     marked,
     page,
     ran,
@@ -297,10 +297,18 @@ def test_missed_finding_is_kept_with_its_note(case: CaseRecord) -> None:
         return [(one.x_mm, one.y_mm, one.z_mm, one.note) for one in marked(case)]
 
     at = page(reading_loaded=loaded(case))
-    point = {"case": case.case_id, "mm": [1.0, -2.0, 3.5], "radius": 5.0}
-    call(at, marks.on_missed, reading_viewer={"missed": point})
-    # Said of a case that is no longer open: dropped.
-    call(at, marks.on_missed, reading_viewer={"missed": point | {"case": "sub-other_ses-01"}})
+    id = new_id()
+    mark_at(at, case, 1.0, -2.0, 3.5, id=id)
+    assert components(at)["viewer"]["marked"] == [id]
+    # Told again by a viewer that has not heard: kept once.
+    again = page(reading_loaded=loaded(case))
+    mark_at(again, case, 1.0, -2.0, 3.5, id=id)
+    assert components(again)["viewer"]["marked"] == [id]
+    # Of a case that is no longer open, or of the step before: told, and not asked for again.
+    for more in ({"case": "sub-other_ses-01"}, {"blind": True}):
+        mark_at(at, case, 1.0, -2.0, 3.5, **more)
+        assert "Not saved: the mark belongs to another scan or step" in text(at)
+        assert len(components(at)["viewer"]["marked"]) == (2 if "case" in more else 3)
     assert points() == [(1.0, -2.0, 3.5, "")]
     root = components(at)["desk"]["mark"]
     typed(at, root, "punctate lesion")
