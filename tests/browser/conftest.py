@@ -137,9 +137,10 @@ class Tab:
             self.page.get_by_role("button", name="Continue").click()
 
     def shows(self, case: CaseRecord) -> None:
-        """Wait until ``case`` is drawn."""
+        """Wait until ``case`` is drawn, and may be answered."""
         expect(self.viewer).to_have_attribute("data-case", case.case_id)
         expect(self.viewer).to_have_attribute("data-state", "ready")
+        expect(self.page.locator(".st-key-review_finish button").first).to_be_enabled()
 
     def shift_click(self, right: int) -> None:
         """Shift-click, ``right`` pixels beside the axial tile's middle."""
