@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.runtime.forward_msg_cache import populate_hash_if_needed
 from streamlit.testing.v1 import AppTest
 
 from core.config import ROOT, settings
@@ -33,6 +35,13 @@ def test_notice_stands_once_on_each_page(data_dir: Path, page: str, filled: bool
     said = "\n".join(words(at)).lower()
     assert said.count("not a medical device") == 1
     assert said.count("research software") == 1
+
+
+def test_no_message_is_sent_by_its_hash_alone() -> None:
+    message = ForwardMsg()
+    message.delta.new_element.markdown.body = "x" * 1_000_000
+    populate_hash_if_needed(message)
+    assert message.metadata.cacheable is False
 
 
 def test_leftovers_of_killed_checks_are_swept_at_the_start(data_dir: Path) -> None:
