@@ -45,9 +45,10 @@ function mount(root) {
   // Digits after a key that opened no row: they answer nothing, and are nobody else's either.
   let deaf = false, waits;
   let passed; // the mark after which a region was answered
+  let replaying; // keys that waited and are yet to be told; what is pressed meanwhile comes after them
   const claimed = new Set(OWN);
   const claims = (globalThis.fontanelleClaims = {
-    has: (key) => holds(key) || wanted !== undefined || claimed.has(key) || (deaf && /^\d$/.test(key)),
+    has: (key) => holds(key) || wanted !== undefined || replaying !== undefined || claimed.has(key) || (deaf && /^\d$/.test(key)),
   });
 
   // ---- answers
@@ -102,22 +103,29 @@ function mount(root) {
     replay(held.way !== "turn" && data.said.failed ? meantHere(held) : held.keys);
   }
 
-  function replay([key, ...rest]) {
-    if (key === undefined) return;
+  function replay(keys) {
+    replaying = undefined;
+    if (keys.length === 0) return;
     if (globalThis.fontanelleHeld) { // one of them asked for another page: the rest is meant for that
-      globalThis.fontanelleHeld.keys.unshift(key, ...rest);
+      globalThis.fontanelleHeld.keys.unshift(...keys);
       return;
     }
+    const [key, ...rest] = keys;
     if (key === "e" || key === "E") {
       const end = rest.findIndex((one) => one === "Enter" || one === "Escape"), over = end >= 0;
       const text = (over ? rest.slice(0, end) : rest).filter((one) => one.length === 1).join(""), after = over ? rest.slice(end + 1) : [];
       if (key === "e" && target()?.region) { focusRegion(target().region, text, over, after); return; }
       note(key)?.focus(text, !over);
-      setTimeout(replay, 0, after);
+      goOn(after);
       return;
     }
     for (const type of ["keydown", "keyup"]) window.dispatchEvent(new KeyboardEvent(type, { key }));
-    setTimeout(replay, 0, rest);
+    goOn(rest);
+  }
+
+  function goOn(keys) {
+    replaying = keys;
+    setTimeout(replay, 0, keys);
   }
 
   // The note that e or E opens, but for a region's.
@@ -226,6 +234,12 @@ function mount(root) {
     // Without a server Streamlit opens a dialog of its own, which the viewer hides: answers go on.
     if (document.querySelector('[role="dialog"][aria-modal="true"], [data-testid="stDialog"]') && !screen().lost) return;
     if (holds(event.key)) return;
+    if (replaying && event.isTrusted) {
+      if (event.key.length === 1 || ["Enter", "Escape", "Backspace"].includes(event.key)) replaying.push(event.key);
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      return;
+    }
     if (wanted) {
       if (wanted.over) wanted.after.push(event.key);
       else if (["Enter", "Escape"].includes(event.key)) wanted.over = true;

@@ -117,6 +117,28 @@ def test_keys_typed_while_the_flags_come_wait_for_them(unaided_server: Server, b
     assert found[-1] == ("vr01", "agree", "cyst", 5, "on 3late")
 
 
+def test_keys_typed_while_others_are_told_come_after_them(unaided_server: Server, browser: Browser) -> None:
+    with opened(unaided_server, browser) as tab:
+        tab.review(unaided_server.cases["LAS"], "Tom")
+        blind(tab)
+        # What waited is told in slow motion, one key in 0.2 s.
+        tab.page.evaluate(
+            "const own = setTimeout; window.setTimeout = (f, ms, ...more) => own(f, ms === 0 ? 200 : ms, ...more)"
+        )
+        for key in ("k", "3", "4", "f", "n", "n", "n", "n", "n", "a"):
+            tab.page.keyboard.press(key)
+        tab.page.wait_for_function("globalThis.fontanelleHeld === undefined", polling="raf")
+        for key in ("4", "5"):
+            tab.page.keyboard.press(key)
+        aided(tab, "1 of 2")
+        for _ in range(PATIENCE_MS // 200):
+            found = rows(unaided_server, "verdict", "region_id, verdict, finding_type, confidence", "Tom")
+            if len(found) == 3:
+                break
+            tab.page.wait_for_timeout(200)
+    assert found[-1] == ("vr01", "agree", "cyst", 5)
+
+
 def test_keys_typed_while_the_next_case_comes_wait_for_it(unaided_server: Server, browser: Browser) -> None:
     """After the save of a second read, also one that is refused at first, and after a turn by key."""
     las, psr = unaided_server.cases["LAS"], unaided_server.cases["PSR"]
