@@ -123,7 +123,8 @@ def test_keys_typed_while_others_are_told_come_after_them(unaided_server: Server
         blind(tab)
         # What waited is told in slow motion, one key in 0.2 s.
         tab.page.evaluate(
-            "const own = setTimeout; window.setTimeout = (f, ms, ...more) => own(f, ms === 0 ? 200 : ms, ...more)"
+            "const own = setTimeout;"
+            "window.setTimeout = (run, ms, ...more) => own(run, ms === 0 ? 200 : ms, ...more)"
         )
         for key in ("k", "3", "4", "f", "n", "n", "n", "n", "n", "a"):
             tab.page.keyboard.press(key)
