@@ -126,7 +126,8 @@ def scales_of(views: Sequence[Views]) -> tuple[float, float]:
 
 def join(views: Views, scales: tuple[float, float], power: float) -> Array:
     """Both maps, each over its scale, as one (X, Y, Z); not yet a z."""
-    return power_mean(views.nonlocal_z / np.float32(scales[0]), views.second / np.float32(scales[1]), power)
+    pair = (views.nonlocal_z / np.float32(scales[0]), views.second / np.float32(scales[1]))
+    return power_mean(pair, power)
 
 
 def without(values: Sequence[Any], index: int) -> list[Any]:

@@ -32,27 +32,35 @@ def map_scale(maps: Sequence[NDArray[np.floating]]) -> float:
     return scale
 
 
-def power_mean(first: Array, second: Array, power: float) -> Array:
-    """Mean of two signed maps, scaled alike, with the sign of the larger; a map of the other sign counts 0.
+def power_mean(maps: Sequence[Array], power: float) -> Array:
+    """Mean of signed maps, scaled alike, with the sign of the largest; a map of the other sign counts 0.
 
-    ``power`` 1 is the arithmetic mean, 2 the quadratic, 0 the geometric, which is 0 unless both agree. A view
-    that finds a voxel too bright where the other finds it too dark gives no support, but it does not cancel
-    either: where one network fails is not where normals' patches fail.
+    ``power`` 1 is the arithmetic mean, 2 the quadratic, 0 the geometric, which is 0 unless all agree. A view
+    that finds a voxel too bright where another finds it too dark gives no support, but it does not cancel
+    either: where one network fails is not where normals' patches fail. Of two sizes alike the first one's
+    sign counts.
 
     Raises
     ------
     AnomalyError
-        On a negative power.
+        On a negative power, or no map.
     """
+    if not maps:
+        raise AnomalyError("no map to take the mean of; expected one or more")
     if power < 0:
         raise AnomalyError(
             f"power {power:g}; expected 0 (geometric), 1 (arithmetic), 2 (quadratic) or between"
         )
-    sign = np.sign(np.where(np.abs(first) >= np.abs(second), first, second))
-    one, other = np.maximum(sign * first, 0), np.maximum(sign * second, 0)
-    if power == 0:
-        return np.asarray(sign * np.sqrt(one * other), np.float32)
-    return np.asarray(sign * ((one**power + other**power) / 2) ** (1 / power), np.float32)
+    largest = maps[0]
+    for one in maps[1:]:
+        largest = np.where(np.abs(largest) >= np.abs(one), largest, one)
+    sign = np.sign(largest)
+    total = np.full_like(sign, 1.0 if power == 0 else 0.0)
+    for one in maps:
+        part = np.maximum(sign * one, 0)
+        total = total * part if power == 0 else total + part**power
+    mean = total ** (1 / len(maps)) if power == 0 else (total / len(maps)) ** (1 / power)
+    return np.asarray(sign * mean, np.float32)
 
 
 @dataclass(frozen=True, eq=False)

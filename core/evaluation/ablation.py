@@ -81,7 +81,7 @@ def _seconds(bench: Bench, networks: Sequence[Network], syn: bool) -> float:
     passes += by_variant.SAMPLES * by_variant.SAMPLE_SHARE * sampled
     deformed = (cases + min(by_deformation.NORMALS, len(bench.training))) * by_deformation.SECONDS * syn
     if bench.training[0].fine is not None:
-        rows += 3 + restorers + syn
+        rows += 3 + restorers + syn * (7 if restorers else 1)
         patches += (cases + len(bench.training)) * by_contrast.SECONDS
     return cases * (rows * ROW_SECONDS + passes * by_network.SECONDS) + patches + deformed
 
@@ -172,5 +172,7 @@ def ablate(
     if contrast is not None:
         firsts = [*restorers, *(name for name in views if name.startswith("log intensity"))]
         take(by_contrast.contrast_rows(bench, contrast, views, firsts))
+        if syn and restorers:
+            take(by_contrast.deformed_contrast_rows(bench, contrast, views, restorers[0]))
     table = pd.DataFrame(lines)
     return table.sort_values("ap", ascending=False, kind="stable", ignore_index=True)

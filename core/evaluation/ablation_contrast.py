@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
+
 from core.anomaly.contrast import contrast_map, fine_factor
 from core.anomaly.detector import contrast_z, rarer
 from core.anomaly.fusion import fit_tail
 from core.anomaly.library import coarse, grid_factor
 from core.anomaly.normative import fit_once
 from core.anomaly.residual import Array, Mask
-from core.evaluation.ablation_joined import means
+from core.evaluation.ablation_joined import WORDS, means
 from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, scaled, smoothed
 from core.evaluation.baselines import Cube
 
@@ -87,6 +89,27 @@ def contrast_rows(
         yield IDEA, f"local contrast at {bench.voxel_mm:g} mm, normative z", coarse_maps(bench)
     sharp = scaled(bench, smoothed(bench, views["non-local"], 2.0))
     for first in firsts:
-        joined = means(scaled(bench, smoothed(bench, views[first], 2.0)), sharp, 2.0)
+        joined = means((scaled(bench, smoothed(bench, views[first], 2.0)), sharp), 2.0)
         name = f"{first} × non-local, quadratic mean, or local contrast at {fine_mm:g} mm where rarer"
         yield IDEA, name, beside(bench, joined, contrast)
+
+
+def deformed_contrast_rows(
+    bench: Bench, contrast: Maps, views: Mapping[str, Maps], restorer: str
+) -> Iterator[Row]:
+    """Log intensity after SyN alone, with the restorer's residual, and with that and patches of normals; each
+    beside local contrast. ``views``: "non-local", "log intensity after SyN" and the ``restorer``'s.
+    """
+    fine_mm = bench.voxel_mm / fine_factor(bench.voxel_mm)
+    other = "log intensity after SyN"
+    names = (restorer, "non-local", other)
+    restored, sharp, deformed = (scaled(bench, smoothed(bench, views[name], 2.0)) for name in names)
+    end = f"or local contrast at {fine_mm:g} mm where rarer"
+    yield IDEA, f"{other}, {end}", beside(bench, deformed, contrast)
+    for power in (1.0, 2.0):
+        two, three = (means(one, power) for one in ((restored, deformed), (restored, sharp, deformed)))
+        name = f"{other}, {WORDS[power]} mean, {end}"
+        yield IDEA, f"{restorer} × {name}", beside(bench, two, contrast)
+        yield IDEA, f"{restorer} × non-local × {name}", beside(bench, three, contrast)
+    signed = [(a + b + c) / np.float32(3) for a, b, c in zip(restored, sharp, deformed, strict=True)]
+    yield IDEA, f"{restorer} + non-local + {other}, mean, {end}", beside(bench, signed, contrast)

@@ -98,5 +98,5 @@ def deformed_rows(bench: Bench, deformed: Maps, sizes: Maps) -> Iterator[Row]:
         yield idea, f"log intensity, SyN to the mean, {end}", smoothed(bench, deformed, sigma)
         yield idea, f"log Jacobian of SyN to the mean, {end}", smoothed(bench, sizes, sigma)
     first, second = (scaled(bench, smoothed(bench, maps, 2.0)) for maps in (deformed, sizes))
-    both = [power_mean(a, b, 2.0) for a, b in zip(first, second, strict=True)]
+    both = [power_mean(pair, 2.0) for pair in zip(first, second, strict=True)]
     yield idea, "log intensity after SyN × log Jacobian, quadratic mean", both

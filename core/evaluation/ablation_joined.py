@@ -27,9 +27,9 @@ def across_scales(bench: Bench, values: Maps) -> list[Array]:
     return [largest(one) for one in zip(*levels, strict=True)]
 
 
-def means(first: Maps, second: Maps, power: float) -> list[Array]:
-    """Power mean of two sets of scaled maps."""
-    return [power_mean(a, b, power) for a, b in zip(first, second, strict=True)]
+def means(views: Sequence[Maps], power: float) -> list[Array]:
+    """Power mean of sets of scaled maps."""
+    return [power_mean(maps, power) for maps in zip(*views, strict=True)]
 
 
 def scale_rows(bench: Bench, views: Mapping[str, Maps], restorer: str | None) -> Iterator[Row]:
@@ -45,14 +45,14 @@ def scale_rows(bench: Bench, views: Mapping[str, Maps], restorer: str | None) ->
         if name in (first, "non-local"):
             widest[name] = scaled(bench, found)
     name = f"{first} × non-local, each the largest of its scales, quadratic mean"
-    yield idea, name, means(widest[first], widest["non-local"], 2.0)
+    yield idea, name, means((widest[first], widest["non-local"]), 2.0)
     one, other = (scaled(bench, smoothed(bench, views[name], 2.0)) for name in (first, "non-local"))
-    fine = scaled(bench, means(one, other, 2.0))
+    fine = scaled(bench, means((one, other), 2.0))
     coarse = scaled(bench, smoothed(bench, views["log intensity"], COARSE_MM))
     name = f"{first} × non-local (σ 2 mm) with log intensity z at σ {COARSE_MM:g} mm"
     yield idea, f"{name}, largest", [largest(pair) for pair in zip(fine, coarse, strict=True)]
     for power in (1.0, 2.0):
-        yield idea, f"{name}, {WORDS[power]} mean", means(fine, coarse, power)
+        yield idea, f"{name}, {WORDS[power]} mean", means((fine, coarse), power)
 
 
 def joined_rows(
@@ -77,16 +77,16 @@ def joined_rows(
     for name, maps in (others | {f"non-local at {2 * bench.voxel_mm:g} mm": wide}).items():
         other = ready(maps)
         for power in POWERS:
-            yield idea, f"{name} × non-local, {WORDS[power]} mean", means(other, sharp, power)
+            yield idea, f"{name} × non-local, {WORDS[power]} mean", means((other, sharp), power)
     for name, maps in variants.items():
         other = ready(maps)
         for power in (1.0, 2.0):
-            yield idea, f"{name} × non-local, {WORDS[power]} mean", means(other, sharp, power)
+            yield idea, f"{name} × non-local, {WORDS[power]} mean", means((other, sharp), power)
     for first in restorers[:1]:
         restored = ready(views[first])
         for name in (name for name in views if name.startswith("log intensity")):
             other = ready(views[name])
             for power in POWERS:
-                yield idea, f"{first} × {name}, {WORDS[power]} mean", means(restored, other, power)
+                yield idea, f"{first} × {name}, {WORDS[power]} mean", means((restored, other), power)
             three = [(a + b + c) / np.float32(3) for a, b, c in zip(restored, sharp, other, strict=True)]
             yield idea, f"{first} + non-local + {name}, mean", three

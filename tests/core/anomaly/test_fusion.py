@@ -13,14 +13,26 @@ from core.anomaly.residual import AnomalyError
 def test_power_means_of_agreement_and_contradiction() -> None:
     first = np.array([4.0, -4.0, 4.0, 0.0, -9.0, 0.0], np.float32)
     second = np.array([1.0, -1.0, -1.0, 5.0, -1.0, 0.0], np.float32)
-    np.testing.assert_allclose(power_mean(first, second, 0), [2, -2, 0, 0, -3, 0])
-    np.testing.assert_allclose(power_mean(first, second, 1), [2.5, -2.5, 2, 2.5, -5, 0])
+    pair = (first, second)
+    np.testing.assert_allclose(power_mean(pair, 0), [2, -2, 0, 0, -3, 0])
+    np.testing.assert_allclose(power_mean(pair, 1), [2.5, -2.5, 2, 2.5, -5, 0])
     expected = np.sqrt([8.5, 8.5, 8, 12.5, 41, 0]) * [1, -1, 1, 1, -1, 0]
-    np.testing.assert_allclose(power_mean(first, second, 2), expected, rtol=1e-6)
+    np.testing.assert_allclose(power_mean(pair, 2), expected, rtol=1e-6)
     for power in POWERS:
-        np.testing.assert_array_equal(power_mean(first, second, power), power_mean(second, first, power))
+        np.testing.assert_array_equal(power_mean(pair, power), power_mean(pair[::-1], power))
+        np.testing.assert_allclose(power_mean([first], power), first, rtol=1e-6)
     with pytest.raises(AnomalyError, match="power -1"):
-        power_mean(first, second, -1)
+        power_mean(pair, -1)
+    with pytest.raises(AnomalyError, match="no map"):
+        power_mean([], 1)
+
+
+def test_of_three_maps_the_largest_gives_the_sign_and_the_others_what_agrees() -> None:
+    maps = [np.array(values, np.float32) for values in ([8.0, -1.0], [1.0, -8.0], [-3.0, 6.0])]
+    np.testing.assert_allclose(power_mean(maps, 0), [0, 0])
+    np.testing.assert_allclose(power_mean(maps, 1), [3, -3])  # (8 + 1 + 0) / 3
+    np.testing.assert_allclose(power_mean(maps, 2), np.sqrt([65 / 3, 65 / 3]) * [1, -1], rtol=1e-6)
+    np.testing.assert_allclose(power_mean([maps[0], maps[0], np.array([1.0, -1.0])], 0), [4, -1], rtol=1e-6)
 
 
 def test_scale_is_a_percentile_of_the_size_over_all_normals() -> None:

@@ -7,7 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from core.evaluation.ablation_contrast import beside, contrast_maps, contrast_rows
+from core.evaluation.ablation_contrast import (
+    beside,
+    contrast_maps,
+    contrast_rows,
+    deformed_contrast_rows,
+)
 from core.evaluation.ablation_trials import Bench, bench_of
 from core.evaluation.baselines import Cube
 from core.evaluation.implants import implant
@@ -77,3 +82,21 @@ def test_a_spot_that_a_joined_map_misses_is_found_beside_it() -> None:
         "local contrast at 4 mm, normative z",
         "log intensity × non-local, quadratic mean, or local contrast at 1 mm where rarer",
     ]
+    views |= {"restorer": joined, "log intensity after SyN": joined}
+    found = {name: maps for _, name, maps in deformed_contrast_rows(made, contrast, views, "restorer")}
+    end = ", or local contrast at 1 mm where rarer"
+    after = "log intensity after SyN"
+    assert set(found) == {
+        after + end,
+        *(f"restorer × {after}, {mean} mean{end}" for mean in ("arithmetic", "quadratic")),
+        *(f"restorer × non-local × {after}, {mean} mean{end}" for mean in ("arithmetic", "quadratic")),
+        f"restorer + non-local + {after}, mean{end}",
+    }
+    # Joined with itself a map stays what it is, whatever the mean; the blind third takes part otherwise.
+    for mean in ("arithmetic", "quadratic"):
+        for one, other in zip(
+            found[f"restorer × {after}, {mean} mean{end}"], found[after + end], strict=True
+        ):
+            np.testing.assert_allclose(one, other, atol=1e-4)
+    third = found[f"restorer × non-local × {after}, quadratic mean{end}"]
+    assert not np.allclose(third[dark], found[after + end][dark], atol=0.1)
