@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from core.anomaly.bands import BANDS, REGION_BANDS
 from core.anomaly.channels import joint, spreads, t2w
-from core.anomaly.detector import Detector, NormalScan, fit_detector, matched, picks, spread_over
-from core.anomaly.library import coarse, grid_factor
+from core.anomaly.deformed import MOST_NORMALS as MOST_DEFORMED
+from core.anomaly.deformed import fit_deformed, small_log
+from core.anomaly.detector import SMOOTH_MM, Detector, fit_detector, matched
+from core.anomaly.library import coarse, grid_factor, picks, spread_over
 from core.anomaly.normative import (
     Normative,
     band_cluster,
@@ -23,6 +25,7 @@ from core.anomaly.normative import (
 from core.anomaly.regions import ALL_BANDS
 from core.anomaly.residual import Array, normative_z, residual, volume_z
 from core.anomaly.score import fused_score, normative_top, volume_mse
+from core.anomaly.views import NormalScan
 from core.case import AnalyzeSettings
 from core.evaluation.ablation import choose_power
 from core.evaluation.baselines import Cube
@@ -34,7 +37,7 @@ from core.preprocess.harmonise import PERCENTILES, landmarks
 from core.preprocess.pipeline import read_prepared
 from core.scoring import ScoredMap, score_map
 
-MOST_CONTRASTS = 80  # normals beside the held-out ones whose local contrast is read: 0.7 s each at 64³
+MOST_OTHERS = 80  # normals beside the held-out ones whose local contrast is read: 0.7 s each at 64³
 # Of a normal's intensities, by which another site's are brought to the model's.
 LANDMARKS = tuple(f"intensity_{percentile:g}" for percentile in PERCENTILES)
 
@@ -118,46 +121,59 @@ def calibrate_detector(
     more: Sequence[CasePaths] = (),
     settings: AnalyzeSettings | None = None,
     progress: Progress = no_progress,
+    jobs: int = 1,
 ) -> tuple[Detector, Normative]:
-    """Fit the detector that joins the model's restorations with patches of normals.
+    """Fit the detector that joins the model's restorations with patches of normals and deformed normals.
 
-    ``normals``: the held-out ones of ``normative``, in the same order; ``more``: other normals whose patches
-    may be looked up, such as the model's training scans. How the two are joined is what finds most of the
-    lesions implanted into the held-out normals (``choose_power``). ``normative`` comes back with the fused
-    map's values of each held-out normal beside the others, left out as ``fit_detector`` says.
+    ``normals``: the held-out ones of ``normative``, in the same order; ``more``: other normals, such as the
+    model's training scans: some lend their patches, 40 are deformed. How the views are joined is what finds
+    most of the lesions implanted into the held-out normals (``choose_power``). ``normative`` comes back with
+    the fused map's values of each held-out normal beside the others, left out as ``fit_detector`` says.
 
     Local contrast near 1 mm (``preprocess.fine``) comes in from the held-out normals and up to 80 others.
+    ``jobs``: scans deformed at a time.
 
     Raises
     ------
     PrepareError, AnomalyError
-        On a scan that is not prepared, or fewer than 3 normals.
+        On a scan that is not prepared or can't be deformed, or fewer than 3 normals.
     """
     settings = AnalyzeSettings() if settings is None else settings
     held_out = []
     voxel_mm = 0.0
     for index, paths in enumerate(normals):
-        progress("restore", 0.1 * index / len(normals))
+        progress("restore", 0.05 * index / len(normals))
         prepared = read_prepared(paths, model.cube)
         x = prepared.cube.data
         contrast = fine_scan(prepared).contrast
         held_out.append(NormalScan(x, prepared.cube_mask.data > 0, model.reconstruct(x), contrast))
         voxel_mm = float(prepared.cube.spacing[0])
     others = [read_prepared(paths, model.cube) for paths in picks(len(normals), more)]
-    contrasts = []
-    seen = spread_over(more, MOST_CONTRASTS)
+    contrasts, smalls = [], []
+    seen = spread_over(more, MOST_OTHERS)
     for index, paths in enumerate(seen):
-        progress("contrast", 0.1 + 0.2 * index / len(seen))
+        progress("contrast", 0.05 + 0.15 * index / len(seen))
         prepared = read_prepared(paths, model.cube)
         inside = prepared.cube_mask.data > 0
         small = coarse(prepared.cube.data, inside, grid_factor(voxel_mm))[1]
         contrasts.append((fine_scan(prepared).contrast, small))
+        smalls.append(small_log(prepared.cube.data, inside, voxel_mm))
+    deformed = fit_deformed(
+        [small_log(one.x, one.mask, voxel_mm) for one in held_out],
+        spread_over(smalls, MOST_DEFORMED),
+        voxel_mm,
+        SMOOTH_MM,
+        jobs,
+        lambda fraction: progress("deform", 0.2 + 0.2 * fraction),
+    )
     detector, views = fit_detector(
         held_out,
         voxel_mm,
         [NormalScan(one.cube.data, one.cube_mask.data > 0) for one in others],
-        progress=lambda fraction: progress("match", 0.3 + 0.2 * fraction),
+        smooth_mm=SMOOTH_MM,
+        progress=lambda fraction: progress("match", 0.4 + 0.1 * fraction),
         contrasts=contrasts,
+        deformed=deformed,
     )
     cubes = [
         Cube(one.x, one.mask, np.diag([voxel_mm] * 3 + [1.0]), np.eye(4), paths.stem)
@@ -169,6 +185,8 @@ def calibrate_detector(
         cubes,
         model.reconstruct,
         progress=lambda fraction: progress("implants", 0.5 + 0.4 * fraction),
+        deformed=deformed,
+        jobs=jobs,
     )
     detector, maps = matched(detector, views, max(precision, key=lambda power: precision[power]))
     values: dict[str, list[float]] = {"fused_score": []}

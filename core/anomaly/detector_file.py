@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.anomaly.archive import UNREADABLE, bits, packed, read_arrays, unreadable, write_arrays
+from core.anomaly.deformed import DeformedView, as_library, from_library
 from core.anomaly.detector import Detector, FineView
 from core.anomaly.fusion import Tail
 from core.anomaly.library import Library
@@ -65,9 +66,44 @@ def _fine(arrays: dict[str, NDArray[Any]]) -> FineView | None:
     return FineView(model, _tail("contrast.tail", arrays), _tail("joined.tail", arrays))
 
 
+def _library_arrays(name: str, library: Library) -> dict[str, NDArray[Any]]:
+    return {
+        f"{name}.shape": np.array(library.support.shape),
+        f"{name}.support": np.packbits(library.support),
+        f"{name}.values": library.values,
+    }
+
+
+def _library(name: str, arrays: dict[str, NDArray[Any]], file: str) -> Library:
+    support = bits(arrays[f"{name}.support"], tuple(int(n) for n in arrays[f"{name}.shape"]))
+    values = arrays[f"{name}.values"]
+    if values.ndim != 2 or values.shape[1] != int(support.sum()):
+        raise AnomalyError(
+            f"{file}: {name} of shape {values.shape}, {int(support.sum())} voxels; calibrate again"
+        )
+    return Library(values, support)
+
+
+def _deformed_arrays(view: DeformedView) -> dict[str, NDArray[Any]]:
+    packed_sd = _packed("deformed", view.model)
+    del packed_sd["deformed.mean"]  # a byte a voxel, beside the template
+    return {**packed_sd, **_library_arrays("deformed.levels", as_library(view))}
+
+
+def _deformed(arrays: dict[str, NDArray[Any]], file: str) -> DeformedView | None:
+    if "deformed.sd" not in arrays:
+        return None
+    levels = _library("deformed.levels", arrays, file)
+    if len(levels.values) != 2:
+        raise AnomalyError(
+            f"{file}: deformed.levels of {len(levels.values)} maps, expected 2; calibrate again"
+        )
+    there = {**arrays, "deformed.mean": np.zeros_like(arrays["deformed.sd"])}
+    return from_library(levels, _unpacked("deformed", there, 0.0))
+
+
 def save_detector(detector: Detector, path: Path) -> None:
-    """Write .npz, atomically; at 64³ some 1.5 MB with 16 normals."""
-    library = detector.library
+    """Write .npz, atomically; at 64³ some 1.6 MB with 16 normals and a deformed view."""
     arrays: dict[str, NDArray[Any]] = {
         "format": np.array(FORMAT),
         "shape": np.array(detector.shape),
@@ -75,13 +111,12 @@ def save_detector(detector: Detector, path: Path) -> None:
         "smooth_mm": np.array(detector.smooth_mm),
         "power": np.array(detector.power),
         "scales": np.array(detector.scales),
-        "library.shape": np.array(library.support.shape),
-        "library.support": np.packbits(library.support),
-        "library.values": library.values,
+        **_library_arrays("library", detector.library),
         **_tail_arrays("tail", detector.tail),
         **_packed("nonlocal", detector.nonlocal_map),
         **({} if detector.log_map is None else _packed("log", detector.log_map)),
         **({} if detector.fine is None else _fine_arrays(detector.fine)),
+        **({} if detector.deformed is None else _deformed_arrays(detector.deformed)),
     }
     write_arrays(path, arrays)
 
@@ -99,24 +134,19 @@ def load_detector(path: Path) -> Detector:
         if int(arrays["format"]) != FORMAT:
             raise AnomalyError(f"{path.name}: format {arrays['format']}, expected {FORMAT}; calibrate again")
         smooth_mm = float(arrays["smooth_mm"])
-        support = bits(arrays["library.support"], tuple(int(n) for n in arrays["library.shape"]))
-        values = arrays["library.values"]
-        if values.ndim != 2 or values.shape[1] != int(support.sum()):
-            raise AnomalyError(
-                f"{path.name}: library of shape {values.shape}, {int(support.sum())} voxels; calibrate again"
-            )
         first, second, third = (int(n) for n in arrays["shape"])
         return Detector(
             shape=(first, second, third),
             voxel_mm=float(arrays["voxel_mm"]),
             smooth_mm=smooth_mm,
-            library=Library(values, support),
+            library=_library("library", arrays, path.name),
             nonlocal_map=_unpacked("nonlocal", arrays, smooth_mm),
             log_map=_unpacked("log", arrays, smooth_mm) if "log.mean" in arrays else None,
             power=float(arrays["power"]),
-            scales=(float(arrays["scales"][0]), float(arrays["scales"][1])),
+            scales=tuple(float(scale) for scale in arrays["scales"]),
             tail=_tail("tail", arrays),
             fine=_fine(arrays),
+            deformed=_deformed(arrays, path.name),
         )
     except AnomalyError:
         raise

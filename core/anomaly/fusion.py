@@ -124,3 +124,9 @@ def tail_z(values: Array, tail: Tail) -> Array:
     """
     size = -ndtri_exp(log_share(values, tail) - np.log(2))
     return np.asarray(np.sign(values) * np.maximum(size, 0), np.float32)
+
+
+def rarer(joined: Array, contrast: Array, tails: tuple[Tail, Tail]) -> Array:
+    """Of two maps (X, Y, Z), each as z by its own tail, at each voxel the larger z."""
+    first, second = tail_z(joined, tails[0]), tail_z(contrast, tails[1])
+    return np.where(np.abs(first) >= np.abs(second), first, second)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.anomaly.detector import Detector, without
-from core.anomaly.library import fine, grid_factor, nonlocal_residual
+from core.anomaly.detector import Detector
+from core.anomaly.library import fine, grid_factor, nonlocal_residual, without
 from core.anomaly.normative import fit_once
 from core.anomaly.residual import AnomalyError
 
@@ -17,7 +17,8 @@ def left_out_detectors(detector: Detector, count: int) -> list[Detector]:
 
     A normal's own residual in the SD that it is divided by hides its extremes: of 16 normals none can be
     farther off than 3.75 SD. Fitted from the library itself, so that a stored detector serves. The library
-    stays whole: name the normal to ``views_of`` as ``leave_out``. Scales and tail stay too.
+    stays whole: name the normal to ``views_of`` as ``leave_out``. Scales and tail stay too, and
+    so do local contrast and the deformed view, which the library does not hold (see ``DeformedFit``).
 
     Raises
     ------

@@ -78,6 +78,12 @@ def fit_once(
     return Normative(np.where(known, mean, 0).astype(np.float32), sd, len(residuals), voxel_mm, smooth_z_mm)
 
 
+def halved(model: Normative) -> Normative:
+    """Mean and SD as a file keeps them, so that a detector gives the same z before and after."""
+    mean, sd = (values.astype(np.float16).astype(np.float32) for values in (model.mean, model.sd))
+    return replace(model, mean=mean, sd=sd)
+
+
 def _check(residuals: Sequence[Array], masks: Sequence[NDArray[np.generic]]) -> list[Mask]:
     if len(residuals) != len(masks):
         raise AnomalyError(f"{len(residuals)} residuals with {len(masks)} masks; expected one each")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from core.anomaly.detector import spread_over
+from core.anomaly.library import spread_over
 from core.cli.calibrating import prepare_split, split_of
 from core.cli.console import UsageError, bar, say, say_json
 from core.cli.prepare import Source

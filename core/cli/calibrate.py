@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from core.anomaly.detector import picks
+from core.anomaly.library import spread_over
 from core.anomaly.normative import SMOOTH_Z_MM, Normative, false_alarms, load_normative
 from core.anomaly.regions import FLOOR_MM3
+from core.calibration import MOST_OTHERS
 from core.case import AnalyzeSettings
 from core.cli.calibrating import calibrated, facts, prepare_split, split_of
 from core.cli.console import UsageError, say, say_json
@@ -31,7 +32,7 @@ def calibrate_command(
     floor_mm3: Annotated[float, typer.Option(help="Smallest region that counts, mm³")] = FLOOR_MM3,
     smooth_z_mm: Annotated[float, typer.Option(help="σ of the normative z, mm")] = SMOOTH_Z_MM,
     device: Annotated[str, typer.Option(help="auto, cuda, mps or cpu")] = "",
-    jobs: Annotated[int, typer.Option(min=1, help="Scans prepared at a time")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Scans prepared, and deformed, at a time")] = 2,
     from_feedback: Annotated[
         Path | None, typer.Option(help="Readers' label maps, to choose band and floor by; needs --out")
     ] = None,
@@ -91,9 +92,9 @@ def calibrate_command(
     paths = prepare_split(held_out, source, preprocess, settings().derivatives_dir, jobs)
     more: list[CasePaths] = []
     if info.config.kind == "restorer":
-        others = picks(len(paths), [scan for scan in scans if scan.split == "train"])
+        others = spread_over([scan for scan in scans if scan.split == "train"], MOST_OTHERS)
         more = prepare_split(others, source, preprocess, settings().derivatives_dir, jobs)
-    done(info, calibrated(info, paths, options, device or settings().device, more), as_json)
+    done(info, calibrated(info, paths, options, device or settings().device, more, jobs), as_json)
 
 
 def done(info: ModelInfo, normative: Normative, as_json: bool) -> None:

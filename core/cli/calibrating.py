@@ -80,10 +80,12 @@ def calibrated(
     options: AnalyzeSettings,
     device: str,
     more: Sequence[CasePaths] = (),
+    jobs: int = 1,
 ) -> Normative:
     """Calibrate a model folder: write its normative.npz, a restorer's detector.npz, and say so in its card.
 
-    ``more``: normals beyond the held-out ones, prepared, in which a detector may look patches up.
+    ``more``: normals beyond the held-out ones, prepared, that a detector may be fitted on too; ``jobs``:
+    scans deformed at a time.
     """
     model = predictor(info, device)
     with bar("calibrate", 1) as shown:
@@ -91,7 +93,13 @@ def calibrated(
     if info.config.kind == "restorer":
         with bar("fused map", 1) as shown:
             detector, normative = calibrate_detector(
-                model, normals, normative, more, options, lambda step, fraction: shown.at(fraction, step)
+                model,
+                normals,
+                normative,
+                more,
+                options,
+                lambda step, fraction: shown.at(fraction, step),
+                jobs,
             )
         save_detector(detector, info.folder / DETECTOR)
     save_normative(normative, info.folder / NORMATIVE)

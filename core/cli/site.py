@@ -100,7 +100,7 @@ def site_copy(
         raw = json.loads((copy / CONFIG).read_text())
         raw["preprocess"] = settings_to_dict(wanted)
         write_bytes(copy / CONFIG, (json.dumps(raw, indent=1) + "\n").encode())
-        calibrated(model_info(copy), paths, options, device)
+        calibrated(model_info(copy), paths, options, device, jobs=jobs)
         synthetic = all(scan.synthetic for scan in scans)
         told = [
             (copy / CARD).read_text().rstrip(),

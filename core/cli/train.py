@@ -297,7 +297,7 @@ def train_command(
         write_curve(
             result.rows, f"{name}, {folder.name}{' (synthetic)' if synthetic else ''}", target / CURVE
         )
-        normative = calibrated(info, held_out_paths, AnalyzeSettings(), chosen, train_paths)
+        normative = calibrated(info, held_out_paths, AnalyzeSettings(), chosen, train_paths, jobs)
         if checkpoints is not None:
             shutil.move(scratch, checkpoints)
         else:

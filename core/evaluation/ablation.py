@@ -6,14 +6,18 @@ Nothing here sees a test scan: what wins is chosen on these implants, and report
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
-from core.anomaly.detector import Detector, Views, join, scales_of, views_of
+from core.anomaly.deformed import DeformedFit, deform_factor, deformed_maps, small_log
+from core.anomaly.detector import Detector, views_of
 from core.anomaly.fusion import POWERS
 from core.anomaly.left_out import left_out_detectors
+from core.anomaly.library import fine_inside
+from core.anomaly.residual import Array
+from core.anomaly.views import Views, join, scales_of
 from core.evaluation import ablation_contrast as by_contrast
 from core.evaluation import ablation_deform as by_deformation
 from core.evaluation import ablation_networks as by_network
@@ -47,20 +51,32 @@ def choose_power(
     reconstruct: Reconstruct | None,
     seed: int = 0,
     progress: Callable[[float], None] = lambda fraction: None,
+    deformed: DeformedFit | None = None,
+    jobs: int = 1,
 ) -> dict[float, float]:
     """Mean voxel average precision on implants by the power of the mean that joins the detector's maps.
 
     ``views``: of the held-out normals, as ``fit_detector`` returns them; they head the detector's library,
     and none of them is matched to itself with a lesion in it, nor in the mean and SD of its maps. Local
-    contrast takes no part: it stands beside the joined map.
+    contrast takes no part: it stands beside the joined map. ``deformed``: what the detector was fitted with;
+    ``jobs``: scans deformed at a time.
     """
     cases = [one for one in trials(held_out, seed) if one.labels is not None]
-    blind = left_out_detectors(replace(detector, fine=None), len(held_out))
+    blind = left_out_detectors(replace(detector, fine=None, deformed=None), len(held_out))
+    there: Iterator[Array] = iter(())
+    if deformed is not None:
+        smalls = [small_log(one.cube.x, one.cube.mask, detector.voxel_mm) for one in cases]
+        own = [deformed.left_out[one.normal] for one in cases]
+        there = deformed_maps(own, smalls, detector.smooth_mm, jobs)
     seen = []
     for index, one in enumerate(cases):
         progress(index / len(cases))
         x_hat = None if reconstruct is None else reconstruct(one.cube.x)
-        seen.append(views_of(blind[one.normal], one.cube.x, one.cube.mask, x_hat, one.normal))
+        found = views_of(blind[one.normal], one.cube.x, one.cube.mask, x_hat, one.normal)
+        if deformed is not None:
+            z = fine_inside(next(there), deform_factor(detector.voxel_mm), one.cube.mask)
+            found = replace(found, deformed_z=z)
+        seen.append(found)
     scales = scales_of(views)
     return {
         power: trial_precision(precisions([join(one, scales, power) for one in seen], cases), cases)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from core.anomaly.contrast import contrast_map, fine_factor
-from core.anomaly.detector import contrast_z, rarer
-from core.anomaly.fusion import fit_tail
+from core.anomaly.fusion import fit_tail, rarer
 from core.anomaly.library import coarse, grid_factor
 from core.anomaly.normative import fit_once
 from core.anomaly.residual import Array, Mask
+from core.anomaly.views import contrast_z
 from core.evaluation.ablation_joined import WORDS, means
 from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, scaled, smoothed
 from core.evaluation.baselines import Cube

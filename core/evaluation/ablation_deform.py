@@ -6,18 +6,15 @@ it. What it moved is left in the deformation, whose own Jacobian is tried as evi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Iterator
 
 import numpy as np
 
-from core.anomaly.detector import spread_over
+from core.anomaly.deformed import deformations, visible
 from core.anomaly.fusion import power_mean
-from core.anomaly.intensity import LOG_RANGE
+from core.anomaly.library import spread_over
 from core.anomaly.normative import fit_once
-from core.anomaly.residual import Array, Mask, normative_z
+from core.anomaly.residual import Array, normative_z
 from core.evaluation.ablation_trials import (
     Advance,
     Bench,
@@ -27,27 +24,10 @@ from core.evaluation.ablation_trials import (
     scaled,
     smoothed,
 )
-from core.preprocess.deform import Deformation, deform, log_jacobian, warp, warp_inside
+from core.preprocess.deform import log_jacobian, warp, warp_inside
 
 NORMALS = 40  # registered, evenly spaced over the training normals; two seconds each at 64³
 SECONDS = 2.0
-
-
-def visible(log: Array, mask: Mask) -> Array:
-    """Log intensity as registration needs it: positive in the brain, 0 outside."""
-    return np.where(mask, log - np.float32(LOG_RANGE[0] - 0.1), 0).astype(np.float32)
-
-
-def deformations(
-    template: Array, inside: Mask, scans: Iterable[Array], affine: np.ndarray, jobs: int
-) -> Iterator[Deformation]:
-    """Of each scan to the template, in order; ``jobs`` processes, since ITK holds Python's lock."""
-    task = partial(deform, template, inside, affine=affine)
-    if jobs == 1:
-        yield from map(task, scans)
-        return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(task, scans)
 
 
 def deformed_maps(bench: Bench, advance: Advance) -> tuple[list[Array], list[Array]]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.anomaly.detector import spread_over
-from core.anomaly.library import build_library, coarse, fine, nonlocal_residual
+from core.anomaly.library import build_library, coarse, fine, nonlocal_residual, spread_over
 from core.anomaly.normative import fit_once
 from core.anomaly.residual import Array, normative_z
 from core.evaluation.ablation_trials import Advance, Bench, Maps, Row, smoothed

@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from core.anomaly.detector import spread_over
 from core.anomaly.intensity import log_intensity
+from core.anomaly.library import spread_over
 from core.anomaly.normative import fit_once
 from core.anomaly.residual import Array, Mask, volume_z
 from core.evaluation.ablation_trials import Bench, Maps, Row, against, left_out

@@ -9,11 +9,13 @@ from functools import cache
 import numpy as np
 
 from core.anomaly.contrast import FINE_MM, NARROW_MM, WIDE_MM
-from core.anomaly.detector import Detector, NormalScan, fit_detector
+from core.anomaly.deformed import GRID_MM, MOST_NORMALS, fit_deformed, small_log
+from core.anomaly.detector import SMOOTH_MM, Detector, fit_detector
 from core.anomaly.intensity import LOG_RANGE, log_intensity
-from core.anomaly.library import coarse, grid_factor
+from core.anomaly.library import coarse, grid_factor, spread_over
 from core.anomaly.normative import SMOOTH_Z_MM, Normative, fit_normative
 from core.anomaly.residual import Array, Mask
+from core.anomaly.views import NormalScan
 from core.evaluation.statistics import EvaluationError
 from core.predictor import Predictor
 from core.prepared import content_key
@@ -24,7 +26,7 @@ COMPONENTS = 32  # of the 80 normals' at most 79
 VOLUME = "volume"  # z within the volume: needs no normals
 # Names of the normative maps by what their mean and SD come from.
 HELD_OUT, TRAINING = "normative", "normative_train"
-FUSED = "fused"  # joined with normals' patches
+FUSED = "fused"  # several views joined
 Residual = Callable[[Array, Mask], Array]
 Normalisation = Normative | Detector | None  # what makes a z of a residual; None: its own volume
 
@@ -126,7 +128,7 @@ def fit_on(
 
 
 def network_free_detector(training: Sequence[Cube], held_out: Sequence[Cube]) -> Detector:
-    """Log intensity, non-local residuals and local contrast, joined as calibration joins them; no network."""
+    """Log intensity, patches, deformed normals and local contrast, joined as calibration does; no network."""
     mm = held_out[0].voxel_mm
     normals = [NormalScan(cube.x, cube.mask, contrast=cube.contrast) for cube in held_out]
     more = [NormalScan(cube.x, cube.mask) for cube in training]
@@ -135,7 +137,13 @@ def network_free_detector(training: Sequence[Cube], held_out: Sequence[Cube]) ->
         for cube in training
         if (contrast := cube.contrast) is not None
     ]
-    return fit_detector(normals, mm, more, power=2.0, contrasts=contrasts)[0]
+    deformed = fit_deformed(
+        [small_log(cube.x, cube.mask, mm) for cube in held_out],
+        [small_log(cube.x, cube.mask, mm) for cube in spread_over(training, MOST_NORMALS)],
+        mm,
+        SMOOTH_MM,
+    )
+    return fit_detector(normals, mm, more, power=2.0, contrasts=contrasts, deformed=deformed)[0]
 
 
 def baseline_scorers(
@@ -144,9 +152,9 @@ def baseline_scorers(
     """The baselines; nothing is read or fitted before a scan is scored.
 
     Intensity and log intensity stand against the training normals and, as the networks do, against the
-    held-out normals alone; log intensity is also joined with patches of normals. The components come from
-    the training normals, their normative map from the held-out ones. ``key`` addresses the content of both
-    groups.
+    held-out normals alone; log intensity is also joined with patches of normals and deformed normals. The
+    components come from the training normals, their normative map from the held-out ones. ``key`` addresses
+    the content of both groups.
     """
 
     def plain(x: Array, mask: Mask) -> Array:
@@ -177,6 +185,7 @@ def baseline_scorers(
                 "components": COMPONENTS,
                 "smooth": SMOOTH_Z_MM,
                 "contrast": [FINE_MM, NARROW_MM, WIDE_MM],
+                "deformed": [GRID_MM, MOST_NORMALS],
                 "maps": list(maps),
             }
         )

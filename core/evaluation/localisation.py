@@ -30,7 +30,7 @@ FITTED_ON = {
     VOLUME: "no normals",
     HELD_OUT: "validation normals",
     TRAINING: "training normals",
-    FUSED: "validation normals, patches of training normals too",
+    FUSED: "validation normals and training normals",
 }
 
 
@@ -63,7 +63,7 @@ class Scored:
         """Name for people."""
         what = SCORES.get(self.scorer, f"residual of {self.scorer}")
         if self.map == FUSED:
-            return f"{what} × non-local residual, fused z"
+            return f"{what} joined with normals, fused z"
         return f"{what}, {'z in the volume' if self.map == VOLUME else 'normative z'}"
 
 

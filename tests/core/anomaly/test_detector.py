@@ -9,18 +9,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from core.anomaly.detector import (
-    Detector,
-    NormalScan,
-    fit_detector,
-    matched,
-    picks,
-    score,
-)
+from core.anomaly.detector import Detector, fit_detector, matched, score
 from core.anomaly.detector_file import load_detector, save_detector
 from core.anomaly.intensity import log_intensity
-from core.anomaly.library import build_library, coarse, fine, grid_factor, nonlocal_residual
+from core.anomaly.library import build_library, coarse, fine, grid_factor, nonlocal_residual, picks
 from core.anomaly.residual import AnomalyError, Array
+from core.anomaly.views import NormalScan
 
 SHAPE = (22, 26, 20)
 BLOCK = (slice(8, 12), slice(10, 14), slice(8, 12))

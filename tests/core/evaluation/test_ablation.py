@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.anomaly.detector import NormalScan, fit_detector
+from core.anomaly.detector import fit_detector
 from core.anomaly.fusion import POWERS
+from core.anomaly.views import NormalScan
 from core.evaluation.ablation import ablate, choose_power
 from core.evaluation.ablation_networks import Network
 from core.evaluation.ablation_trials import Line

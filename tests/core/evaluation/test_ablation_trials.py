@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.anomaly.detector import spread_over
+from core.anomaly.library import spread_over
 from core.evaluation.ablation_trials import (
     Trial,
     bench_of,

@@ -72,7 +72,7 @@ def goals(rows: list[Measured]) -> pd.DataFrame:
 def test_precision_is_held_against_the_better_reference_of_the_right_kind() -> None:
     (line, _, _) = goals(cohort(fused_top=RISING)).to_dict("records")
     # Not against a network's normative map, nor another fused one, nor our own volume map: 0.6 of 0.3.
-    assert line["method"] == "residual of restorer × non-local residual, fused z"
+    assert line["method"] == "residual of restorer joined with normals, fused z"
     assert [line[name] for name in ("needed", "reached", "reached_low", "reached_high")] == pytest.approx(
         [1.5, 2.0, 2.0, 2.0]
     )

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.anomaly.detector import NormalScan, fit_detector, score
+from core.anomaly.detector import fit_detector, score
 from core.anomaly.left_out import left_out_detectors
 from core.anomaly.normative import Normative, fit_normative
 from core.anomaly.residual import Array, Mask, normative_z
+from core.anomaly.views import NormalScan
 from core.evaluation.baselines import HELD_OUT, TRAINING, VOLUME, Cube, Normalisation, Scorer
 from core.evaluation.implants import KINDS, implant
 from core.evaluation.statistics import EvaluationError
