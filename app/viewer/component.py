@@ -37,7 +37,7 @@ MAP_NAMED = {"volume": "Volume z", "normative": "Normative z", "fused": "Fused z
 MAP_TITLES = {
     "volume": "z within this volume, as in the paper",
     "normative": "z against the normals of this model",
-    "fused": "Fused z (restoration × non-local)",
+    "fused": "Fused z (restoration joined with normals)",
 }
 # All that the browser gets of an unaided read.
 BLIND_KINDS = ("base", "mask")

@@ -1,7 +1,7 @@
 """Deformable registration of prepared scans to the normals' mean, and the way back.
 
-Not a step of the preparation: a lesion that pushes tissue aside would be registered away with it. The
-ablation measures what it gains and costs.
+Not a step of the preparation: a lesion that pushes tissue aside would be registered away with it. It is one
+of the views that the fused map joins (``core.anomaly.deformed``).
 """
 
 from __future__ import annotations

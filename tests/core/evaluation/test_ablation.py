@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
+from core.anomaly.deformed import DeformedView, deformed_maps, fit_deformed, small_log
 from core.anomaly.detector import fit_detector
 from core.anomaly.fusion import POWERS
+from core.anomaly.residual import Array
 from core.anomaly.views import NormalScan
 from core.evaluation.ablation import ablate, choose_power
 from core.evaluation.ablation_networks import Network
@@ -28,6 +32,30 @@ def test_every_power_is_tried_on_every_kind() -> None:
     assert set(found) == set(POWERS)
     chance = np.mean([0.02] * len(KINDS))
     assert all(chance < value <= 1 for value in found.values())
+
+
+def test_an_implant_is_deformed_by_the_view_that_does_not_know_its_normal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for kind in [kind for kind in KINDS if kind != "diffuse_white_matter"]:
+        monkeypatch.delitem(KINDS, kind)
+    cubes = [brain(seed) for seed in range(3)]
+    fit = fit_deformed([small_log(one.x, one.mask, 4.0) for one in cubes], [], 4.0, 2.0)
+    detector, views = fit_detector([NormalScan(one.x, one.mask) for one in cubes], 4.0, deformed=fit)
+    seen: list[DeformedView] = []
+
+    def spy(views: list[DeformedView], *rest: object) -> Iterator[Array]:
+        seen.extend(views)
+        return deformed_maps(views, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("core.evaluation.ablation.deformed_maps", spy)
+    with_it = choose_power(detector, views, cubes, None, deformed=fit)
+    assert [next(i for i, own in enumerate(fit.left_out) if own is view) for view in seen] == [0, 1, 2]
+    plain, plain_views = fit_detector([NormalScan(one.x, one.mask) for one in cubes], 4.0)
+    without_it = choose_power(plain, plain_views, cubes, None)
+    assert set(with_it) == set(without_it) == set(POWERS)
+    assert all(0.02 < value <= 1 for value in with_it.values())
+    assert with_it != without_it
 
 
 def network(label: str, kind: str, gain: float) -> Network:
