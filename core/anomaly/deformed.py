@@ -23,7 +23,7 @@ from core.preprocess.deform import Deformation, deform, warp, warp_inside
 from core.preprocess.errors import PrepareError
 
 GRID_MM = 2.0  # finer scans are brought near this before they are deformed
-MOST_NORMALS = 40  # deformed to fit on; two seconds each
+MOST_NORMALS = 40  # deformed to fit on; a second or two each
 ENOUGH = 15  # of other normals, for held-out normals to stay out of the fit
 Small = tuple[Array, Mask]  # log intensity (X, Y, Z) near ``GRID_MM`` a voxel, and its mask
 
