@@ -156,10 +156,14 @@ def unmark_row() -> None:
         st.session_state[TABLE] = st.session_state.get(TABLE, 0) + 1
 
 
-def on_weak_toggle() -> None:
-    """The reader turned the bands of 2–3 SD on or off beside the list."""
-    st.session_state[WEAK] = not st.session_state.get(WEAK, False)
-    forget_row()
+def on_weak_toggle(key: str) -> None:
+    """The reader turned the bands of 2–3 SD on or off beside the list, by the toggle ``key``.
+
+    Its value counts, not that it was called: one that was away for an unaided read calls when it is back.
+    """
+    if (on := st.session_state[key] is True) != st.session_state.get(WEAK, False):
+        st.session_state[WEAK] = on
+        forget_row()
 
 
 def forget_row() -> None:

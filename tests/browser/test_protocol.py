@@ -152,6 +152,9 @@ def test_keys_typed_while_the_next_case_comes_wait_for_it(unaided_server: Server
             tab.page.keyboard.press(key)
         tab.shows(psr)
         aided(tab)
+        for chip in ("+2–3", "-2–3"):  # as the reader left it in the case before
+            shown = tab.viewer.locator(f'.chip[data-band="{chip}"]')
+            expect(shown).to_have_attribute("aria-pressed", "false")
         for key in ("k", "3", "2", "P", "k", "5", "4"):
             tab.page.keyboard.press(key)
         tab.shows(las)

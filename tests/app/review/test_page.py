@@ -36,6 +36,7 @@ from core.io.derivatives import (
 from tests.app.review.helpers import (
     MAIN,
     PAGE,
+    call,
     components,
     flags_at_once,
     loaded,
@@ -481,6 +482,13 @@ def test_a_draft_survives_a_new_session(case: CaseRecord) -> None:
     typed(second, "region", "cyst, 3 mm")
     assert noted(page(reading_region="vr01")) == "cyst, 3 mm"
     assert noted(page(reading_region="vr02")) == ""
+
+
+def test_a_toggle_that_comes_back_unchanged_changes_nothing(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case), reading_region="vr01")
+    call(at, lambda: reading.on_weak_toggle("review_weak_False"))
+    assert weak(at).value is False
+    assert at.session_state["reading_region"] == "vr01"
 
 
 def test_the_toggle_follows_the_viewers_weak_bands(case: CaseRecord) -> None:
