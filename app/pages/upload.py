@@ -284,7 +284,7 @@ def draw() -> None:
     st.title("Upload", anchor=False)
     st.info(
         "De-identified data only. File names and header texts are not kept; voxels are, "
-        "on this server, in `data/uploads`.",
+        "on this server, in the data folder's `uploads`.",
         icon=":material/shield:",
     )
     files = st.file_uploader(
