@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
@@ -137,10 +138,11 @@ class Tab:
             self.page.get_by_role("button", name="Continue").click()
 
     def shows(self, case: CaseRecord) -> None:
-        """Wait until ``case`` is drawn, and may be answered."""
+        """Wait until ``case`` is drawn and, on Review, may be answered."""
         expect(self.viewer).to_have_attribute("data-case", case.case_id)
         expect(self.viewer).to_have_attribute("data-state", "ready")
-        expect(self.page.locator(".st-key-review_finish button").first).to_be_enabled()
+        if urlsplit(self.page.url).path == "/review":
+            expect(self.page.locator(".st-key-review_finish button").first).to_be_enabled()
 
     def shift_click(self, right: int) -> None:
         """Shift-click, ``right`` pixels beside the axial tile's middle."""
