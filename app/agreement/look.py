@@ -8,9 +8,9 @@ from app.cases import Case, address
 from app.feedback.adjudications import Dispute
 from app.feedback.blinding import Answers
 from app.feedback.remarks import said_of_scan
-from app.review.scene import Material, material, threshold
-from app.routes import niivue_url, served, volume_url
-from app.viewer.component import Mark, Scene, Spot, Volume, looking, mark
+from app.review.scene import Material, material, threshold, volumes_of
+from app.routes import niivue_url, served
+from app.viewer.component import Mark, Scene, Spot, looking, mark
 from app.viewer.volumes import MAP_KINDS
 from core.config import settings
 from core.io.derivatives import CasePaths, Region
@@ -49,19 +49,14 @@ def scene(
     flags: list[Mark] = [mark(Region(**dispute.region))] if dispute.subject == "region" else []
     at = flags[0].mm if flags else marked[place].mm if place is not None else None
     others = {kind for name, kind in MAP_KINDS.items() if name != dispute.map} if flags else set()
-    where = address(case.record)
     return Scene(
-        address=where,
+        address=address(case.record),
         case=case.record.case_id,
         model=case.record.model,
         synthetic=case.record.synthetic,
         stored=stuff.stored,
         niivue=niivue_url(),
-        volumes={
-            kind: Volume(volume_url(where, kind, built.hash), built.hash)
-            for kind, built in stuff.volumes.items()
-            if kind not in others
-        },
+        volumes={kind: one for kind, one in volumes_of(case.record, stuff).items() if kind not in others},
         map=dispute.map,
         weak=any(dispute.region["band"] == "2-3" for _ in flags),
         regions=flags,

@@ -235,7 +235,7 @@ function mount(root) {
     if (document.querySelector('[role="dialog"][aria-modal="true"], [data-testid="stDialog"]') && !screen().lost) return;
     if (holds(event.key)) return;
     if (replaying && event.isTrusted) {
-      if (event.key.length === 1 || ["Enter", "Escape", "Backspace"].includes(event.key)) replaying.push(event.key);
+      if (canWait(event.key)) replaying.push(event.key);
       event.preventDefault();
       event.stopImmediatePropagation();
       return;

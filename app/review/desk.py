@@ -57,8 +57,7 @@ def note(
 
 def kept(place: str) -> str | None:
     """What the database holds for a place, where this session knows."""
-    found = st.session_state.get(KEPT, {}).get(place)
-    return None if found is None else str(found)
+    return _remembered(KEPT, place)
 
 
 def remember_kept(place: str, text: str) -> None:
@@ -68,13 +67,17 @@ def remember_kept(place: str, text: str) -> None:
 
 def given(place: str) -> str | None:
     """Which leaving of a place was seen to last."""
-    found = st.session_state.get(GIVEN, {}).get(place)
-    return None if found is None else str(found)
+    return _remembered(GIVEN, place)
 
 
 def remember_given(place: str, id: str) -> None:
     """The answer that stands there has the note of this leaving, or there is none."""
     _remember(GIVEN, place, id)
+
+
+def _remembered(what: str, place: str) -> str | None:
+    found = st.session_state.get(what, {}).get(place)
+    return None if found is None else str(found)
 
 
 def _remember(what: str, place: str, value: str) -> None:

@@ -83,6 +83,14 @@ def threshold(record: CaseRecord) -> str:
     return "" if floor is None else f"regions of {floor_words(floor, tuple(record.bands))}"
 
 
+def volumes_of(record: CaseRecord, stuff: Material) -> dict[str, Volume]:
+    """Where the browser gets each volume of an analysis, by kind."""
+    where = address(record)
+    return {
+        kind: Volume(volume_url(where, kind, built.hash), built.hash) for kind, built in stuff.volumes.items()
+    }
+
+
 def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> None:
     """Put the viewer on the page.
 
@@ -100,10 +108,7 @@ def mount_viewer(now: Open, stuff: Material, weak: bool, missed: list[Spot]) -> 
             synthetic=now.record.synthetic,
             stored=stuff.stored,
             niivue=niivue_url(),
-            volumes={
-                kind: Volume(volume_url(address(now.record), kind, built.hash), built.hash)
-                for kind, built in stuff.volumes.items()
-            },
+            volumes=volumes_of(now.record, stuff),
             map=now.name,
             weak=weak,
             regions=[mark(one) for one in now.regions],

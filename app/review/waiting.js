@@ -12,7 +12,9 @@ const HOLDS = {
 const holding = () => globalThis.fontanelleHeld !== undefined && document.querySelector(".st-key-reading_panel") !== null;
 // Turning on and on goes at once, as long as nothing else was typed in between.
 const turns = (key) => globalThis.fontanelleHeld?.way === "turn" && globalThis.fontanelleHeld.keys.length === 0 && "NP".includes(key);
-const holds = (key) => holding() && !turns(key) && (key.length === 1 || ["Enter", "Escape", "Backspace"].includes(key));
+// Keys that type or answer: others, as arrows, belong to what is on screen now.
+const canWait = (key) => key.length === 1 || ["Enter", "Escape", "Backspace"].includes(key);
+const holds = (key) => holding() && !turns(key) && canWait(key);
 
 function hold(id, way) {
   const held = (globalThis.fontanelleHeld = { id, way, keys: [], until: performance.now() + HOLD_MS });
