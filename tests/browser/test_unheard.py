@@ -10,6 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
+from core.io.derivatives import CaseRecord
 from tests.browser.conftest import PATIENCE_MS, Server, Tab
 from tests.browser.serving import served_app
 from tests.browser.test_reading import rows
@@ -47,6 +48,20 @@ class Wire:
         raise AssertionError("nothing was sent, so nothing was lost")
 
 
+@contextmanager
+def lossy(browser: Browser, folder: Path) -> Iterator[tuple[Tab, Wire, CaseRecord]]:
+    """A tab of an app of its own with one case, and its wire."""
+    data = folder / "data"
+    case = write_case(data / "derivatives" / "fontanelle", "sub-lossy")
+    environment = {"FONTANELLE_DATA_DIR": str(data), "FONTANELLE_UNAIDED_READ": "false"}
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(PATIENCE_MS)
+    wire = Wire(page)
+    with served_app(environment, folder / "app.log") as url:
+        yield Tab(page, Server(url, data, {})), wire, case
+    page.close()
+
+
 def kept(tab: Tab, last: tuple[Any, ...]) -> None:
     """Wait until ``last`` is the reader's newest verdict."""
     found: list[tuple[Any, ...]] = []
@@ -59,14 +74,8 @@ def kept(tab: Tab, last: tuple[Any, ...]) -> None:
 
 
 def test_what_was_lost_on_its_way_is_said_again(browser: Browser, tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    case = write_case(data / "derivatives" / "fontanelle", "sub-lossy")
-    environment = {"FONTANELLE_DATA_DIR": str(data), "FONTANELLE_UNAIDED_READ": "false"}
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.set_default_timeout(PATIENCE_MS)
-    wire = Wire(page)
-    with served_app(environment, tmp_path / "app.log") as url:
-        tab = Tab(page, Server(url, data, {}))
+    with lossy(browser, tmp_path) as (tab, wire, case):
+        page = tab.page
         tab.review(case, "Una")
         note = page.get_by_label("Note", exact=True)
         expect(note).to_be_disabled()
@@ -86,19 +95,11 @@ def test_what_was_lost_on_its_way_is_said_again(browser: Browser, tmp_path: Path
             page.keyboard.press("Enter")
         kept(tab, ("vr01", "agree", "vessel"))
         assert len(rows(tab.server, "verdict", "t.id", "Una")) == 2, "each is kept once"
-    page.close()
 
 
 def test_what_is_on_screen_is_told_again(browser: Browser, tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    case = write_case(data / "derivatives" / "fontanelle", "sub-lossy")
-    environment = {"FONTANELLE_DATA_DIR": str(data), "FONTANELLE_UNAIDED_READ": "false"}
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.set_default_timeout(PATIENCE_MS)
-    wire = Wire(page)
-    with served_app(environment, tmp_path / "app.log") as url:
-        tab = Tab(page, Server(url, data, {}))
+    with lossy(browser, tmp_path) as (tab, wire, case):
+        page = tab.page
         with wire.loss(page, b'"loaded"'):
             tab.review(case, "Una")
         expect(page.get_by_role("button", name="Save second read (F)")).to_be_enabled()
-    page.close()

@@ -7,9 +7,9 @@ import json
 import streamlit as st
 
 from app.cases import address, find_case
-from app.review.scene import material, threshold
-from app.routes import health_url, niivue_url, volume_url
-from app.viewer.component import Scene, Spot, Volume, mark, viewer
+from app.review.scene import material, threshold, volumes_of
+from app.routes import health_url, niivue_url
+from app.viewer.component import Scene, Spot, mark, viewer
 from core.config import settings
 from core.io.derivatives import CasePaths, read_regions
 
@@ -43,10 +43,7 @@ viewer(
         synthetic=case.record.synthetic,
         stored=stuff.stored,
         niivue=niivue_url(),
-        volumes={
-            kind: Volume(volume_url(address(case.record), kind, built.hash), built.hash)
-            for kind, built in stuff.volumes.items()
-        },
+        volumes=volumes_of(case.record, stuff),
         map=name,
         weak=False,
         regions=[mark(one) for one in read_regions(paths.regions(case.record.model)) if one.map == name],
