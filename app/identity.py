@@ -6,6 +6,7 @@ it, and no address or cookie.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -22,11 +23,9 @@ LAST = "reader_last"  # name given in this browser session before "Change reader
 KEEPER = "reader_keeper"
 BACK = "reader_back"  # whether the name was just taken up again after a reload
 NEW = "Someone else …"
-# The form does not flash up before identity.js has looked for a name that the tab has kept.
-STYLE = """<style>
-@keyframes fontanelle-asks {from {visibility: hidden;} to {visibility: visible;}}
-html:not([data-fontanelle-reader]) .st-key-who_box {animation: fontanelle-asks 0s 15s both;}
-</style>"""
+ASKED = "reader_asked"  # whether the tab has said that it keeps no name: the form does not flash up before
+WAITED = "reader_waited"  # since when the tab's word is waited for
+WAIT_S = 15.0  # then the form comes without it
 # Keys of st.user that name a person, best first.
 CLAIMS = ("email", "preferred_username", "name", "sub")
 
@@ -113,8 +112,10 @@ def ask(store: Store) -> None:
     if known == "header":
         st.error("The proxy in front of this server sent no user name; reading needs one.")
         return
+    if not may_ask():
+        _wait()
+        return
     readers = [reader.name for reader in list_readers(store, "typed")]
-    st.html(STYLE)
     with st.container(key="who_box"):
         st.subheader("Who is reading?", anchor=False)
         st.caption("Demo mode: the name is kept beside your verdicts, but nobody checks it.")
@@ -133,6 +134,20 @@ def ask(store: Store) -> None:
         st.error("Give your name first.")
     elif go:
         st.session_state[READER] = reader_for(store, name, "typed")
+        st.rerun()
+
+
+def may_ask() -> bool:
+    """Whether the tab was looked through for a name from before a reload, without success."""
+    return LAST in st.session_state or ASKED in st.session_state
+
+
+@st.fragment(run_every=WAIT_S)
+def _wait() -> None:
+    """Wait for identity.js, though not for ever."""
+    since = st.session_state.setdefault(WAITED, time.monotonic())
+    if time.monotonic() - since >= WAIT_S:
+        st.session_state[ASKED] = True
         st.rerun()
 
 
@@ -165,6 +180,10 @@ def _take_up() -> None:
         st.session_state[READER], st.session_state[BACK] = found, True
 
 
+def _none_kept() -> None:
+    st.session_state[ASKED] = True
+
+
 def badge() -> None:
     """Sidebar line: who reads, and whether that is verified; a typed name is kept for a reload."""
     try:
@@ -177,7 +196,12 @@ def badge() -> None:
         with st.sidebar:
             name = "" if reader is None else reader.name
             forgotten = reader is None and LAST in st.session_state
-            _keeper()(key=KEEPER, data={"name": name, "forgotten": forgotten}, on_name_change=_take_up)
+            _keeper()(
+                key=KEEPER,
+                data={"name": name, "forgotten": forgotten, "asked": may_ask()},
+                on_name_change=_take_up,
+                on_none_change=_none_kept,
+            )
     if st.session_state.pop(BACK, False) and reader is not None:
         st.toast(
             f"Reading as **{_plain(reader.name)}**, as before. Not you? *Change reader* is in the sidebar."

@@ -10,6 +10,7 @@ import pytest
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
+from app import identity
 from core.config import settings
 
 
@@ -37,6 +38,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     settings.cache_clear()
     st.cache_resource.clear()
     keep_navigation(monkeypatch)
+    monkeypatch.setattr(identity, "WAIT_S", 0.0)  # AppTest has no browser that would say what it keeps
     yield folder
     settings.cache_clear()
     st.cache_resource.clear()
