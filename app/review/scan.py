@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.feedback.reads import SavedRead
 from app.feedback.store import new_id
 from app.review import answers, desk, whole
 from app.review.choices import button_row, sure_row
 from app.review.classes import MEANINGS, label, meaning
 from app.review.reading import Open
+from app.review.words import literal
 
 
 def scan(now: Open, ready: bool) -> None:
@@ -52,6 +54,14 @@ def scan(now: Open, ready: bool) -> None:
         rows=1,
         on_typed=lambda: answers.on_typed("reading_remark"),
     )
+    if now.first is not None and now.first.note != "":
+        st.caption(f"Note of the first read ({_short(now.first)}): {literal(now.first.note)}")
+
+
+def _short(first: SavedRead) -> str:
+    """Class and confidence of a read."""
+    sure = "" if first.confidence is None else f", confidence {first.confidence}"
+    return f"{label(first.classification)}{sure}"
 
 
 def _finish(id: str) -> None:

@@ -184,6 +184,23 @@ def test_marks_of_the_unaided_read_are_named_and_locked(case: CaseRecord) -> Non
         )
 
 
+def test_the_second_read_tells_marks_apart_and_shows_the_first_note(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case, blind=True))
+    mark_at(at, case, 1.0, -2.0, 3.5)
+    typed(at, "case", "*left* is larger: 1.\n2")
+    keyed(at, case, ("class-sure", "4"))
+    locked(at, case, "2A")
+    at.session_state["reading_loaded"] = loaded(case)
+    ran(at)
+    assert "**Missed by the flags** :gray[(0)]" in text(at)
+    assert "**Marked in the first read** :gray[(1, locked)]" in text(at)
+    line = r"Note of the first read (2A, confidence 4): \*left\* is larger\: 1\. 2"
+    assert [one.value for one in at.caption if one.value.startswith("Note of")] == [line]
+    mark_at(at, case, 3.0, -2.0, 3.5)
+    assert "**Missed by the flags** :gray[(1)]" in text(at)
+    assert "**Marked in the first read** :gray[(1, locked)]" in text(at)
+
+
 def test_undo_takes_back_the_last_mark(case: CaseRecord) -> None:
     at = page(reading_loaded=loaded(case, blind=True))
     for x in (1.0, 2.0):
