@@ -11,6 +11,7 @@ import streamlit as st
 from app.compare import downloads, view
 from app.compare.analyses import Analyses
 from app.compare.measures import BAND_ORDER, STRONG, Measure, by_place, measures, normals_of, validation_of
+from app.digits import digits
 from app.review.table import BAND_WORDS, ordinal
 from core.anomaly.bands import REGION_BANDS
 from core.anomaly.normative import Validation
@@ -18,10 +19,11 @@ from core.config import settings
 from core.io.derivatives import MapName, read_regions
 
 REGION_WORDS = {"2-3": "2–3", "3-4": "3–4", "4+": "4+", STRONG: "3 SD and more"}
+ERROR = "error"  # in place of a pattern: written by ``digits``
 # Sections of the table: columns by name and band, and how a value is written.
 SECTIONS: dict[str, list[tuple[str, str, str, str]]] = {
     "Scan": [
-        ("mse", "", "Volume MSE", "{:.4f}"),
+        ("mse", "", "Volume MSE", ERROR),
         ("cluster_size", "", "Mean cluster, all bands (voxels)", "{:.2f}"),
         ("normative_top", "", "Normative z, top voxels", "{:.2f}"),
         ("fused_score", "", "Fused score", "{:.2f}"),
@@ -55,7 +57,8 @@ def cell(row: Measure | None, pattern: str) -> str:
     if row is None:
         return "–"
     where = standing(row.percentile)
-    return pattern.format(row.value) + (f" · {where}" if where else "")
+    value = digits(row.value) if pattern == ERROR else pattern.format(row.value)
+    return value + (f" · {where}" if where else "")
 
 
 def number_frame(
@@ -164,10 +167,10 @@ def show(analyses: Analyses, name: MapName) -> None:
     section = section or "Scan"
     with get.container(horizontal=True, horizontal_alignment="right"):
         downloads_row(analyses, name, everything)
+    st.caption(normals_line(everything))  # above the table: its tools lie there, and would cover the buttons
     st.dataframe(
         number_frame(rows, models, section), hide_index=True, height=38 + 30 * len(models), row_height=30
     )
-    st.caption(normals_line(everything))
     lacking = [
         f"{model} was calibrated before these numbers were kept: run `python -m core calibrate {model}`"
         for model in models

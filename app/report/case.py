@@ -13,6 +13,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
+from app.digits import digits
 from app.report import sections
 from app.report.content import Content
 from app.report.planes import data_address, head
@@ -118,7 +119,7 @@ def _top(content: Content, made: datetime) -> str:
             "Reconstruction MSE",
             ""
             if mse is None
-            else f"{number(mse, 4)}, "
+            else f"{digits(mse)}, "
             + esc(percentile(record.scores.get("mse_percentile"), record.scores.get("validation_n"))),
         ),
         ("Report made", esc(moment(made.isoformat()))),

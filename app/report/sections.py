@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.digits import digits
 from app.feedback.reads import SavedRead
 from app.feedback.rows import Missed, SavedVerdict
 from app.report.content import Content
@@ -28,10 +29,10 @@ from core.io.derivatives import Region
 
 PHASES = {"first": "First read, without the model", "second": "Second read, with the model's flags"}
 SCORES = {
-    "mse": ("Reconstruction MSE", 4),
-    "cluster_size": ("Mean cluster size, voxels", 2),
-    "normative_top": ("Normative z of the most extreme voxels", 2),
-    "fused_score": ("Fused score", 2),
+    "mse": "Reconstruction MSE",
+    "cluster_size": "Mean cluster size, voxels",
+    "normative_top": "Normative z of the most extreme voxels",
+    "fused_score": "Fused score",
 }
 SHOWN_BANDS = {
     "-4": "−4 and less",
@@ -237,10 +238,10 @@ def scores(content: Content) -> str:
     rows = [
         [
             esc(name),
-            number(record.scores[key], digits),
+            digits(record.scores[key]) if key == "mse" else number(record.scores[key], 2),
             esc(percentile(record.scores.get(f"{key}_percentile"), count)),
         ]
-        for key, (name, digits) in SCORES.items()
+        for key, name in SCORES.items()
         if key in record.scores
     ]
     bands = [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from app.digits import digits
 from app.feedback.store import SavedVerdict
 from app.viewer.component import BAND_LABELS
 from core.anomaly.regions import floor_at
@@ -129,13 +130,16 @@ def ordinal(number: float) -> str:
 
 def score_lines(record: CaseRecord) -> list[str]:
     """The case's scores with their percentile among validation normals."""
-    names = {"mse": ("MSE", "{:.4f}"), "normative_top": ("Normative z, top voxels", "{:.2f}")}
+    names: dict[str, tuple[str, Callable[[float], str]]] = {
+        "mse": ("MSE", digits),
+        "normative_top": ("Normative z, top voxels", "{:.2f}".format),
+    }
     count = record.scores.get("validation_n")
     normals = "normals" if count is None else "1 normal" if count == 1 else f"{count:.0f} normals"
     lines = []
-    for score, (label, pattern) in names.items():
+    for score, (label, written) in names.items():
         if score in record.scores:
-            line = f"{label} {pattern.format(record.scores[score])}"
+            line = f"{label} {written(record.scores[score])}"
             percentile = record.scores.get(f"{score}_percentile")
             lines.append(
                 line if percentile is None else f"{line} ({ordinal(percentile)} percentile of {normals})"

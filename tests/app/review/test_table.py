@@ -127,6 +127,7 @@ def test_scores_with_and_without_percentile(tmp_path: Path) -> None:
     ]
     assert len(score_lines(replace(record, scores={"mse": 0.5, "normative_uncovered": 0.0}))) == 1
     assert score_lines(replace(record, scores={"mse": np.float64(0.5)})) == ["MSE 0.5000"]
+    assert score_lines(replace(record, scores={"mse": 3.4695e-05})) == ["MSE 3.47 × 10⁻⁵"]
     outside = {"mse": 0.5, "fused_percent": 12.04, "fused_percent_most": 8.0}
     assert score_lines(replace(record, scores=outside))[1:] == [
         "12.0 % of the brain lies at |z| ≥ 2 in the fused map, 8.0 % at most in a normal: "
