@@ -167,7 +167,9 @@ def show(analyses: Analyses, name: MapName) -> None:
     section = section or "Scan"
     with get.container(horizontal=True, horizontal_alignment="right"):
         downloads_row(analyses, name, everything)
-    st.caption(normals_line(everything))  # above the table: its tools lie there, and would cover the buttons
+    # Above the table: its tools lie there, and would cover the buttons.
+    with st.container(key="compare_above_numbers"):
+        st.caption(normals_line(everything))
     st.dataframe(
         number_frame(rows, models, section), hide_index=True, height=38 + 30 * len(models), row_height=30
     )

@@ -112,6 +112,10 @@ def panel(analyses: Analyses, name: MapName, chosen: tuple[str, Region] | None) 
         # Another list is another table: no mark is left on a row that now holds another region.
         listing = (name, model, st.session_state.get(WEAK, False), st.session_state.get(view.PICKED, 0))
         key = st.session_state[view.TABLE] = "_".join((view.TABLE, *map(str, listing)))
+        # Leaves the table's own tools, which Streamlit lays above it, a place beside the words.
+        least = 2 if st.session_state.get(WEAK) else 3
+        with st.container(key="compare_above_regions"):
+            st.caption(f"{len(regions)} {'region' if len(regions) == 1 else 'regions'} from {least} SD on")
         st.dataframe(
             region_frame(regions, peak_slices(regions, analyses.paths.acquired)).style.format(
                 {"Peak": signed, "mm³": "{:.0f}"}

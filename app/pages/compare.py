@@ -18,6 +18,7 @@ from core.io.derivatives import DerivativesError
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.6rem 1.25rem 1rem; max-width: none;}
 .stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .5rem;}
+[class*="st-key-compare_above"] {padding: .3rem 0;}
 </style>"""
 SCAN = "compare_scan"
 NUMBERS = 1500  # pixels: a wider table can't be followed from a model to its numbers
