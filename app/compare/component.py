@@ -65,7 +65,7 @@ def payload(table: Table) -> dict[str, Any]:
         "mapTitles": {name: MAP_TITLES.get(name, name) for name in table.maps},
         "palettes": {name: list(colors) for name, colors in PALETTES.items()},
         "paletteNames": PALETTE_NAMES,
-        "counts": list(COUNTS),
+        "counts": {"brighter": list(COUNTS[1]), "darker": list(COUNTS[-1])},
         "difference": list(DIFFERENCE),
         "differenceLimit": DIFFERENCE_LIMIT,
         "version": __version__,

@@ -43,7 +43,7 @@ function build(v) {
   ui.palette = select("Overlay colours", act.setPalette);
   ui.bands = el("div", { class: "part" }, press("darker", "Darker than expected (−)", () => act.toggleSign([0, 1, 2])), ...ui.chips,
     press("brighter", "Brighter than expected (+)", () => act.toggleSign([3, 4, 5])), el("span", { class: "dim" }, "than expected"), ui.palette);
-  ui.counts = el("div", { class: "part" });
+  ui.counts = el("div", { class: "part counts" });
   ui.ramp = el("canvas", { class: "ramp", width: RAMP[0], height: RAMP[1], "aria-hidden": "true" });
   ui.rampText = [text("dim"), text("dim")];
   ui.difference = el("div", { class: "part" }, ui.rampText[0], ui.ramp, ui.rampText[1]);
@@ -95,13 +95,13 @@ function furnish(v) {
   ui.maps = Object.fromEntries(data.maps.map((name) => [name, press(data.mapNames[name], `${data.mapTitles[name]}, in all panes (m)`, () => v.do.askMap(name))]));
   ui.mapGroup.replaceChildren(...Object.values(ui.maps));
   if (ui.palette.options.length === 0) ui.palette.append(...Object.keys(data.palettes).map((name) => option([name, data.paletteNames[name]])));
-  const top = Math.min(names.length, data.counts.length);
+  const top = Math.min(names.length, data.counts.brighter.length);
   state.least = Math.min(state.least, top);
-  ui.counts.replaceChildren(el("span", { class: "dim" }, "models that flag"), ...Array.from({ length: top }, (_, i) => {
+  ui.counts.replaceChildren(el("span", { class: "dim" }, "brighter | darker by"), ...Array.from({ length: top }, (_, i) => {
     const chip = press(i + 1 === top && names.length > top ? `${i + 1}+` : `${i + 1}`, `Show voxels that ${i + 1} or more models flag`, () => v.do.setLeast(i + 1), { class: "chip" });
-    chip.style.setProperty("--band", data.counts[i]);
+    for (const side of COUNT_SIDES) chip.style.setProperty(`--${side}`, data.counts[side][i]);
     return chip;
-  }), el("span", { class: "dim" }, `of ${names.length}`));
+  }), el("span", { class: "dim" }, `of ${names.length} models`));
   drawRamp(ui.ramp.getContext("2d"), 0, 0, ...RAMP, data);
   ui.rampText[0].textContent = `z less by ${data.differenceLimit} SD or more`;
   ui.rampText[1].textContent = "more";

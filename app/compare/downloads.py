@@ -138,7 +138,7 @@ def consensus_zip(analyses: Analyses, name: MapName, threshold: float) -> bytes:
             "Labels": {str(k): _models(k, len(records)) for k in range(len(records) + 1)},
         }
         files[f"{label}.json"] = (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode()
-        files[f"{label}.tsv"] = _labels(len(records)).encode()
+        files[f"{label}.tsv"] = _labels(len(records), sign).encode()
     return _zip(files)
 
 
@@ -146,10 +146,10 @@ def _models(k: int, of: int) -> str:
     return f"{k} of {of} models flag the voxel"
 
 
-def _labels(models: int) -> str:
-    """BIDS look-up table of a count map."""
+def _labels(models: int, sign: int) -> str:
+    """BIDS look-up table of a count map of one side."""
     lines = ["index\tname\tcolor"]
-    lines += [f"{k}\t{_models(k, models)}\t{count_color(k)}" for k in range(1, models + 1)]
+    lines += [f"{k}\t{_models(k, models)}\t{count_color(k, sign)}" for k in range(1, models + 1)]
     return "\n".join(lines) + "\n"
 
 

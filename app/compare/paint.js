@@ -8,7 +8,7 @@ const offsetIn = ({ dims }, [x, y, z]) => x + dims[0] * (y + dims[1] * z);
 function overlayColor(v, pane, tables) {
   const { z, state } = v;
   if (pane.kind === "model" && z[pane.model]) { const { img } = z[pane.model]; return (at) => tables.bands[img[at] + 128]; }
-  if (pane.kind === "count") { const all = mapsOf(v), steps = state.threshold / Z_STEP; return (at) => tables.counts[countAt(all, at, steps, pane.sign)]; }
+  if (pane.kind === "count") { const all = mapsOf(v), steps = state.threshold / Z_STEP; const colors = tables.counts[countSide(pane)]; return (at) => colors[countAt(all, at, steps, pane.sign)]; }
   if (pane.kind === "difference" && z[state.pair[0]] && z[state.pair[1]]) {
     const [a, b] = state.pair.map((name) => z[name].img);
     return (at) => tables.difference[a[at] - b[at] + 254];
@@ -37,7 +37,7 @@ function paint(v, ctx, tiles) {
   const { state, data, base } = v;
   const tables = {
     grey: greys(state.window), bands: zColors(state.on, data.palettes[state.palette]),
-    counts: countColors(modelsOf(v).length, data.counts, state.least), difference: differenceColors(data.difference, data.differenceLimit),
+    counts: Object.fromEntries(COUNT_SIDES.map((side) => [side, countColors(modelsOf(v).length, data.counts[side], state.least)])), difference: differenceColors(data.difference, data.differenceLimit),
   };
   const kept = new Map(); // the same slice of the scan lies under all panes
   for (const tile of tiles) {
@@ -113,7 +113,7 @@ function paintCaption(v, ctx, tile) {
   const { z, state, data, base } = v, unit = tile.slices[0].unit, at = offsetIn(base, state.cross), y = tile.y + (CAPTION / 2) * unit;
   const value = {
     scan: () => "", model: () => (z[tile.model] ? `z ${formatZ(z[tile.model].img[at])}` : ""),
-    count: () => `${countAt(mapsOf(v), at, state.threshold / Z_STEP, tile.sign)} of ${modelsOf(v).length}`,
+    count: () => `${countAt(mapsOf(v), at, state.threshold / Z_STEP, tile.sign)} of ${modelsOf(v).length} models`,
     difference: () => (z[state.pair[0]] && z[state.pair[1]] ? signed((z[state.pair[0]].img[at] - z[state.pair[1]].img[at]) * Z_STEP) : ""),
   }[tile.kind]();
   ctx.font = `600 ${11.5 * unit}px ${TITLE_FONT}`;

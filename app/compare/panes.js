@@ -5,7 +5,10 @@ const PLANES = [["axial", "Axial"], ["coronal", "Coronal"], ["sagittal", "Sagitt
 const CAPTION = 18; // CSS pixels above each pane
 const EVEN = 0.9; // of the largest size that tiles may give up for rows of one length
 
+const COUNT_SIDES = ["brighter", "darker"]; // the panes of the consensus, each with colours of its own
+
 const modelsOf = (v) => v.data.models?.map((one) => one.model) ?? [];
+const countSide = ({ sign }) => COUNT_SIDES[sign > 0 ? 0 : 1];
 const mapsOf = (v) => modelsOf(v).filter((name) => v.z[name]).map((name) => v.z[name].img);
 const layoutLabel = (v) => LAYOUTS.find(([name]) => name === v.state.layout)[1];
 const planeOf = ({ state }) => (state.plane === "planes" && state.layout === "all" ? "axial" : state.plane);
@@ -20,7 +23,7 @@ function panesOf(v) {
   });
   if (state.layout === "all") return [{ kind: "scan", title: "scan" }, ...modelsOf(v).map(model)];
   if (state.layout === "two" || state.layout === "four") return state.chosen.slice(0, state.layout === "two" ? 2 : 4).map(model);
-  if (state.layout === "consensus") return [{ kind: "count", sign: 1, title: "brighter than expected" }, { kind: "count", sign: -1, title: "darker than expected" }];
+  if (state.layout === "consensus") return COUNT_SIDES.map((side) => ({ kind: "count", sign: side === "brighter" ? 1 : -1, title: `${side} than expected` }));
   const [a, b] = state.pair;
   return [model(a), model(b), { kind: "difference", title: `${a} less ${b}` }];
 }

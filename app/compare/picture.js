@@ -30,11 +30,11 @@ function words(v) {
 }
 
 function picture(v) {
-  const unit = 2, width = Math.round(v.ui.stage.clientWidth * unit), body = Math.round(v.ui.stage.clientHeight * unit), line = 20 * unit;
+  const unit = 2, rows = v.state.layout === "consensus" && !v.state.hidden ? COUNT_SIDES.length : 1, width = Math.round(v.ui.stage.clientWidth * unit), body = Math.round(v.ui.stage.clientHeight * unit), line = 20 * unit;
   const canvas = document.createElement("canvas"), ctx = canvas.getContext("2d"), { top, bottom } = words(v);
   pictureFont(ctx, unit);
   const [above, below] = [top, bottom].map((texts) => texts.flatMap((one) => broken(ctx, one, width - 20 * unit)));
-  Object.assign(canvas, { width, height: body + (above.length + below.length + 2) * line });
+  Object.assign(canvas, { width, height: body + (above.length + below.length + rows + 1) * line });
   ctx.fillStyle = "#000";
   ctx.fillRect(0, 0, canvas.width, canvas.height);
   const write = (one, y, weight) => { pictureFont(ctx, unit, weight); ctx.fillText(one, 10 * unit, y); };
@@ -44,12 +44,14 @@ function picture(v) {
   paint(v, ctx, arrange(v, width, body, unit));
   ctx.restore();
   let y = (above.length + 0.3) * line + body + 0.6 * line;
-  legendInto(v, ctx, 10 * unit, y, unit);
+  for (let row = 0; row < rows; row++, y += line) legendInto(v, ctx, 10 * unit, y, unit, row);
+  y -= line;
   for (const one of below) write(one, (y += line));
   return canvas;
 }
 
-function legendInto({ state, data, ui }, ctx, x, y, unit) {
+// Row `row` of the legend: the consensus has one a side, all else one.
+function legendInto({ state, data, ui }, ctx, x, y, unit, row) {
   const write = (label, indent = 0) => {
     pictureFont(ctx, unit);
     ctx.fillText(label, x + indent * unit, y);
@@ -62,8 +64,10 @@ function legendInto({ state, data, ui }, ctx, x, y, unit) {
   };
   if (state.hidden) { write("overlay hidden"); return; }
   if (state.layout === "consensus") {
-    write("models that flag:");
-    [...ui.counts.querySelectorAll(".chip")].forEach((chip, i) => { if (i + 1 >= state.least) swatch(data.counts[i], chip.textContent); });
+    const side = COUNT_SIDES[row];
+    write(`${side} than expected, by`);
+    [...ui.counts.querySelectorAll(".chip")].forEach((chip, i) => { if (i + 1 >= state.least) swatch(data.counts[side][i], chip.textContent); });
+    write(`of ${data.models.length} models`);
     return;
   }
   write("darker");

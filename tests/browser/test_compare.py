@@ -262,16 +262,32 @@ def test_consensus_at_known_voxels(tab: Tab) -> None:
     expect(tab.viewer).to_have_attribute("data-consensus", "2,0")
     expect(tab.viewer.locator(".value.agree")).to_have_text("brighter 2 of 3 · darker 0 of 3")
     brighter, darker = (inside(picture(tab), pane["slices"][0]) for pane in panes(tab))
-    assert near(brighter, COUNTS[1]).any()
-    assert not any(near(darker, color).any() for color in COUNTS[:3])
+    assert near(brighter, COUNTS[1][1]).any()
+    assert not any(near(brighter, color).any() for color in COUNTS[-1][:3])
+    assert not any(near(darker, color).any() for ramp in COUNTS.values() for color in ramp[:3])
     # At 3.5 SD one of the two is left: 3.25 is below.
     slide(tab, "Threshold of |z| for the consensus", "3.5")
     expect(tab.viewer).to_have_attribute("data-consensus", "1,0")
     go_to_slice(tab, DARK_RIGHT.start[2])
     click_voxel(tab, 1, DARK_RIGHT.start)
     expect(tab.viewer).to_have_attribute("data-consensus", "0,2")
+    assert near(inside(picture(tab), panes(tab)[1]["slices"][0]), COUNTS[-1][1]).any()
     slide(tab, "Threshold of |z| for the consensus", "2.5")
     expect(tab.viewer).to_have_attribute("data-consensus", "0,3")
+
+
+def test_tools_of_the_tables_cover_no_control(tab: Tab) -> None:
+    compare(tab)
+    for number, controls in enumerate((("compare_model", "compare_weak"), ("compare_difference",))):
+        tab.page.get_by_test_id("stDataFrame").nth(number).hover()
+        tools = tab.page.get_by_test_id("stElementToolbar").nth(number)
+        expect(tools).to_have_css("opacity", "1")
+        box = tools.bounding_box()
+        assert box is not None
+        for control in controls:
+            above = tab.page.locator(f".st-key-{control}").bounding_box()
+            assert above is not None
+            assert above["y"] + above["height"] <= box["y"]
 
 
 def test_a_click_on_a_flag_tells_who_flags_it(tab: Tab) -> None:
@@ -304,7 +320,7 @@ def test_downloads(tab: Tab, tmp_path: Path) -> None:
     assert pixels.shape[1] == round(2 * (shown[1]["slices"][0]["x"] + shown[1]["slices"][0]["w"] + 2))
     height = pixels.shape[0]
     legend = pixels[int(0.75 * height) :]
-    for color in COUNTS[:3]:
+    for color in (*COUNTS[1][:3], *COUNTS[-1][:3]):
         assert near(legend, color, 4).sum() >= 12 * 12
     assert near(pixels, "#ffd84d", 40).sum() > 200  # letters
     assert near(pixels[: int(0.1 * height)], "#f2f6f7", 40).sum() > 500  # case, map, convention

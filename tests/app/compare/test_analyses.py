@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from colorsys import rgb_to_hls
 from itertools import pairwise
 
 import pytest
@@ -53,7 +54,16 @@ def lightness(color: str) -> float:
     return float(116 * (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]) ** (1 / 3) - 16)
 
 
-def test_counts_grow_lighter_so_that_no_hue_is_needed() -> None:
-    steps = [lightness(color) for color in COUNTS]
+@pytest.mark.parametrize("sign", [1, -1])
+def test_counts_grow_lighter_so_that_no_hue_is_needed(sign: int) -> None:
+    ramp = COUNTS[sign]
+    steps = [lightness(color) for color in ramp]
     assert all(after - before >= 3 for before, after in pairwise(steps))
-    assert [count_color(1), count_color(9), count_color(12)] == [COUNTS[0], COUNTS[8], COUNTS[8]]
+    assert [count_color(k, sign) for k in (1, 9, 12)] == [ramp[0], ramp[8], ramp[8]]
+
+
+def test_counts_of_brighter_voxels_are_warm_and_those_of_darker_ones_cool() -> None:
+    for sign, (low, high) in {1: (15, 60), -1: (150, 215)}.items():
+        for color in COUNTS[sign]:
+            red, green, blue = (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
+            assert low <= 360 * rgb_to_hls(red, green, blue)[0] <= high

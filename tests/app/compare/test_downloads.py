@@ -16,6 +16,7 @@ from app.cases import read_cases
 from app.compare.analyses import Analyses, gather
 from app.compare.downloads import consensus_zip, difference_zip, table_csv, witnesses_csv
 from app.compare.measures import measures
+from app.compare.palette import COUNTS
 from app.compare.witnesses import drawn, witnesses
 from app.review.slices import decode
 from app.viewer.volumes import Z_STEP, wire
@@ -72,7 +73,9 @@ def test_consensus_says_what_it_is(analyses: Analyses) -> None:
     assert "not a medical device" in about["Notice"]
     table = files["sub-many_ses-01_map-normative_desc-consensusDarker_dseg.tsv"].decode().splitlines()
     assert table[0].split("\t") == ["index", "name", "color"]
-    assert table[3].split("\t")[:2] == ["3", "3 of 3 models flag the voxel"]
+    assert table[3].split("\t") == ["3", "3 of 3 models flag the voxel", COUNTS[-1][2]]
+    brighter = files["sub-many_ses-01_map-normative_desc-consensusBrighter_dseg.tsv"].decode().splitlines()
+    assert brighter[1].split("\t")[2] == COUNTS[1][0]
 
 
 @pytest.mark.parametrize("threshold", [2.0, 2.25, 3.0, 3.5, 4.75, 6.0])
