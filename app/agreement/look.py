@@ -17,6 +17,7 @@ from core.io.derivatives import CasePaths, Region
 
 VIEWER = "adjudicate_viewer"
 UNSUPPORTED = "adjudicate_unsupported"
+MARK = "adjudicate_mark"  # which mark of which question was asked for
 BACK = "adjudicate_back"  # how often the way back to the place in question was asked for
 
 
@@ -88,6 +89,18 @@ def look(case: Case, dispute: Dispute, marked: list[Spot], place: int | None) ->
 def back() -> None:
     """Move the viewer to the place in question again."""
     st.session_state[BACK] = st.session_state.get(BACK, 0) + 1
+
+
+def to_mark(dispute: Dispute, place: int) -> None:
+    """Move the viewer to one of the scan's marks."""
+    st.session_state[MARK] = (question(dispute), place)
+    back()
+
+
+def marked(dispute: Dispute) -> int:
+    """Which of the scan's marks was asked for last; else the first."""
+    asked, place = st.session_state.get(MARK, ("", 0))
+    return int(place) if asked == question(dispute) else 0
 
 
 def _on_unsupported() -> None:

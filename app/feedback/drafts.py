@@ -83,6 +83,20 @@ def find_draft(store: Store, *, reader_id: int, analysis: str, region_id: str) -
         return None if row is None else SavedDraft(row.note, row.updated_utc)
 
 
+def drop_draft(store: Store, *, reader_id: int, analysis: str, region_id: str) -> None:
+    """Forget the reader's draft on one region, where there is one.
+
+    Raises
+    ------
+    StoreError
+        Where the database refuses.
+    """
+    with transaction(store, write=True) as session:
+        row = session.get(Draft, (reader_id, analysis, region_id))
+        if row is not None:
+            session.delete(row)
+
+
 def read_draft(store: Store, *, reader_id: int, scan: str, phase: Phase) -> ReadDraft:
     """The reader's read under way of one scan (``scan_key``); empty where there is none."""
     found = find_draft(store, reader_id=reader_id, analysis=scan, region_id=_place(phase))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from app import state
-from app.agreement import deciding, look
-from app.agreement.deciding import CHOICE, KEYS, SAID, SAY, SHOWN, Desk, desk, reason_key, type_key, values
+from app.agreement import deciding, look, said
+from app.agreement.deciding import LIST, SHOWN, STALE, Desk, desk
+from app.agreement.decision import decision
+from app.agreement.drafts import address
 from app.agreement.pictures import case_of, sheet
 from app.cases import Case
-from app.feedback.adjudications import Dispute, named
-from app.feedback.remarks import said_of_scan
+from app.feedback.adjudications import Dispute
 from app.feedback.store import StoreError
 from app.feedback.vocabulary import terms
 from app.identity import is_coordinator, require_reader
@@ -19,13 +19,19 @@ from app.review.table import BAND_LABELS
 from app.routes import AssetMissing
 from core.io.derivatives import DerivativesError
 
-# Density: the page is a workplace, not an article.
-PER_ROW = 3  # buttons
+# Density: the page is a workplace, not an article. All that it takes to decide is in sight without scrolling
+# from 1280 × 800 on: what was said scrolls in the room that the form leaves.
 STYLE = """<style>
-.stMainBlockContainer {padding: 2.6rem 1.5rem 1rem; max-width: 1900px;}
-.stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .6rem;}
-.stMainBlockContainer h1 {padding: 0 0 1rem;}
+.stMainBlockContainer {padding: 2.4rem 1.25rem .5rem; max-width: none;}
+.stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .5rem;}
+.stMainBlockContainer h1 {font-size: 1.5rem; padding: 0 .5rem 0 0;}
+.stMainBlockContainer h3 {font-size: 1.15rem; padding: 0 0 1rem;}
 .stMainBlockContainer button kbd {opacity: 1;}
+.stMain [data-testid="stCaptionContainer"] p {max-width: none;}
+.st-key-adjudicate_bar button {min-height: 2rem;}
+.st-key-adjudicate_side {flex: none; height: max(calc(100vh - 8.9rem), 33rem);}
+.st-key-adjudicate_side > * {flex: none;}
+.st-key-adjudicate_side > :has(> .st-key-adjudicate_said) {flex: 1 1 0; min-height: 0; overflow-y: auto;}
 </style>"""
 
 
@@ -56,7 +62,7 @@ def draw_scan(dispute: Dispute, at: Desk) -> None:
             draw_sheet(case, dispute)
             return
         marked = look.spots(dispute, at.answers)
-        place = marked_row(dispute, at) if marked and dispute.subject == "class" else None
+        place = look.marked(dispute) if marked and dispute.subject == "class" else None
         lacking = look.look(case, dispute, marked, place)
     except (AssetMissing, DerivativesError, ValueError, TypeError) as error:
         st.warning(f"No picture: {error}", icon=":material/warning:")
@@ -94,162 +100,41 @@ def draw_sheet(case: Case, dispute: Dispute) -> None:
     st.caption(" · ".join(marks))
 
 
-def votes(dispute: Dispute, at: Desk) -> None:
-    """What the readers said; their names once every question of the scan is decided."""
-    decided = at.decided.get(dispute.key)
-    names = named(dispute, at.answers) if at.settled(dispute) else {}
-    labels = {term.name: term.label for term in terms(state.feedback(), retired=True)}
-    said = pd.DataFrame(
-        {
-            "Reader": [
-                f"{vote.label}: {names[vote.label]}" if vote.label in names else vote.label
-                for vote in dispute.votes
-            ],
-            "Said": [vote.value for vote in dispute.votes],
-            "Finding": [labels.get(vote.finding_type, vote.finding_type) for vote in dispute.votes],
-            "Sure (1–5)": [vote.confidence for vote in dispute.votes],
-            # Notes of a class stand with the marks, see ``remarks``.
-            "Note": [vote.note if dispute.subject == "region" else "" for vote in dispute.votes],
-        }
-    )
-    filled = [name for name in said.columns if said[name].replace("", None).notna().any()]
-    st.dataframe(said[filled], hide_index=True, placeholder="–")
-    if not names:
-        st.caption(
-            "Names are shown once all questions of this scan are decided. "
-            "Numbers are shuffled from scan to scan."
-        )
-    if decided is not None:
-        st.success(f"Decided {decided.saved_at}: **{decided.decision}**.", icon=":material/gavel:")
-        st.text(f"Reason: {decided.reason}")
-
-
-def remarks(dispute: Dispute, at: Desk) -> None:
-    """Of a class: readers' notes on the whole scan and their marks, by number."""
-    if dispute.subject != "class":
-        return
-    labels = {term.name: term.label for term in terms(state.feedback(), retired=True)}
-    given = said_of_scan(dispute, at.answers)
-    if not given:
-        st.caption("No notes on the scan, and no marks.")
-        return
-    shown = pd.DataFrame(
-        {
-            "Reader": [one.label for one in given],
-            "What": ["scan" if one.place is None else "mark" for one in given],
-            "Finding": [labels.get(one.finding_type, one.finding_type) for one in given],
-            "Note": [one.note for one in given],
-            "Sure (1–5)": [one.confidence for one in given],
-            "Read": [one.phase for one in given],
-            "x, y, z (mm)": ["" if one.place is None else place_words(one.place) for one in given],
-            "Radius (mm)": [one.radius_mm for one in given],
-        }
-    )
-    filled = [name for name in shown.columns if shown[name].replace("", None).notna().any()]
-    st.markdown("**Notes on the scan, and marks**")
-    st.dataframe(
-        shown[filled],
-        key=remarks_key(dispute),
-        on_select="rerun",
-        selection_mode="single-cell",
-        hide_index=True,
-        placeholder="–",
-    )
-    if any(one.place is not None for one in given):
-        st.caption(
-            "A click on a mark moves the viewer there. "
-            "Positions: x to the patient's right, y to the front, z up, in the scan's millimetres."
-        )
-
-
-def place_words(place: tuple[float, float, float]) -> str:
-    """A position in whole mm."""
-    return ", ".join(str(round(value)) for value in place).replace("-", "−")
-
-
-def remarks_key(dispute: Dispute) -> str:
-    """Widget key of the table of notes and marks: each question has its own."""
-    return f"adjudicate_remarks_{look.question(dispute)}"
-
-
-def marked_row(dispute: Dispute, at: Desk) -> int:
-    """Which of the scan's marks was clicked in the table of ``remarks``; else the first."""
-    chosen = (st.session_state.get(remarks_key(dispute)) or {}).get("selection", {}).get("cells", [])
-    given = said_of_scan(dispute, at.answers)
-    if not chosen or not chosen[0][0] < len(given) or given[chosen[0][0]].place is None:
-        return 0
-    return sum(one.place is not None for one in given[: chosen[0][0]])
-
-
-def form(dispute: Dispute, following: Dispute | None) -> None:
-    """Decision, finding, reason, save."""
-    chosen = st.session_state.get(CHOICE)
-    given = values(dispute)
-    for start in range(0, len(given), PER_ROW):
-        for column, value in zip(st.columns(PER_ROW), given[start : start + PER_ROW], strict=False):
-            column.button(
-                SAY.get(value, value),
-                key=f"adjudicate_{value}",
-                shortcut=KEYS[value],
-                type="primary" if value == chosen else "secondary",
-                on_click=deciding.choose,
-                args=(value,),
-                width="stretch",
-            )
-    with st.form(f"form_{reason_key(dispute)}", border=False):
-        if dispute.subject == "region":
-            offered = {term.name: term.label for term in terms(state.feedback())}
-            st.selectbox(
-                "Finding",
-                list(offered),
-                None,
-                key=type_key(dispute),
-                format_func=lambda name: offered[name],
-                placeholder="Optional",
-            )
-        st.text_area(
-            "Reason (required)",
-            key=reason_key(dispute),
-            height=96,
-            placeholder="What decided it? Ctrl+Enter saves.",
-        )
-        st.form_submit_button(
-            "Save decision",
-            key="adjudicate_save",
-            type="primary",
-            on_click=deciding.save,
-            args=(dispute, None if following is None else following.key),
-        )
+@st.fragment
+def form(dispute: Dispute, at: Desk) -> None:
+    """Decision, finding, reason, save. What is typed redraws nothing else."""
+    if st.session_state.pop(STALE, False):
+        st.rerun()
+    decision(deciding.form_data(dispute, at), deciding.on_typed, deciding.on_saved)
 
 
 def bar(at: Desk, listed: list[Dispute], place: int) -> None:
     """Previous, next, undo, and how far it is."""
-    back, forward, take_back, far = st.columns([0.13, 0.11, 0.16, 0.6], vertical_alignment="center")
-    for column, label, shortcut, by, key in (
-        (back, "Previous", "P", -1, "adjudicate_previous"),
-        (forward, "Next", "N", 1, "adjudicate_next"),
+    for label, shortcut, by, key in (
+        ("Previous", "P", -1, "adjudicate_previous"),
+        ("Next", "N", 1, "adjudicate_next"),
     ):
         to = place + by
-        column.button(
+        st.button(
             label,
             key=key,
             shortcut=shortcut,
             disabled=not 0 <= to < len(listed),
             on_click=deciding.turn,
-            args=(listed[min(max(to, 0), len(listed) - 1)].key,),
-            width="stretch",
+            args=(address(listed[min(max(to, 0), len(listed) - 1)]),),
         )
-    take_back.button(
+    st.button(
         "Undo mine",
         key="adjudicate_undo",
         shortcut="U",
         disabled=not any(row.reader_id == at.reader.id for row in at.decided.values()),
         on_click=deciding.undo,
-        width="stretch",
     )
     done = sum(one.key in at.decided for one in at.disputes)
-    far.progress(
-        done / len(at.disputes), f"{place + 1} of {len(listed)} listed · {done} of {len(at.disputes)} decided"
+    st.progress(
+        done / len(at.disputes),
+        f"{place + 1} of {len(listed)} listed · {done} of {len(at.disputes)} decided",
+        width=320,
     )
 
 
@@ -270,8 +155,9 @@ def draw() -> None:
     """The page."""
     st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE)
-    title, show, message = st.columns([0.2, 0.25, 0.55], vertical_alignment="center")
-    title.title("Adjudicate", anchor=False)
+    st.session_state.pop(STALE, None)
+    above = st.container(horizontal=True, vertical_alignment="center", key="adjudicate_bar")
+    above.title("Adjudicate", anchor=False, width="content")
     reader = require_reader()
     if not is_coordinator(reader):
         st.info(
@@ -284,34 +170,41 @@ def draw() -> None:
         if not at.disputes:
             nothing(at)
             return
-        shown = show.segmented_control(
-            "Show", SHOWN, default=SHOWN[0], key="adjudicate_shown", label_visibility="collapsed"
-        )
-        listed = at.listed(shown or SHOWN[0])
-        said = st.session_state.pop(SAID, None)
-        if said is not None:
-            # In its own place: what was drawn below must not move.
-            message.markdown(f":red[{said[0]}]" if said[1] else f"**{said[0]}**")
+        with above:
+            shown = st.segmented_control(
+                "Show", SHOWN, default=deciding.first_list(at), key=LIST, label_visibility="collapsed"
+            )
+            listed = at.listed(shown or SHOWN[0])
+            place = deciding.open_one(listed) if listed else 0
+            bar(at, listed or at.disputes, place)
         if not listed:
+            text, failed, _ = deciding.last_said()
+            if text:
+                st.markdown(f":red[{text}]" if failed else f"**{text}**")
             st.info("All disagreements are decided." if shown != "decided" else "Nothing is decided yet.")
-            bar(at, at.disputes, 0)
             return
-        place = deciding.open_one(listed)
-        dispute = listed[place]
-        bar(at, listed, place)
-        st.subheader(heading(dispute), anchor=False)
-        left, right = st.columns([0.64, 0.36], gap="small")
-        with left:
-            draw_scan(dispute, at)
-        with right:
-            votes(dispute, at)
-            remarks(dispute, at)
-            others = [one for one in at.listed("to decide") if one.key != dispute.key]
-            later = [one for one in others if at.disputes.index(one) > at.disputes.index(dispute)]
-            following = [*later, *others]
-            form(dispute, following[0] if following else None)
+        draw_one(listed[place], at)
     except StoreError as error:
         st.error(str(error), icon=":material/error:")
+
+
+def draw_one(dispute: Dispute, at: Desk) -> None:
+    """One disagreement: the scan at the left, what was said and the form at the right."""
+    deciding.opened(dispute)
+    st.subheader(heading(dispute), anchor=False)
+    left, right = st.columns([0.66, 0.34], gap="small")
+    with right, st.container(key="adjudicate_side"):
+        given, noted = st.container(key="adjudicate_votes"), st.container(key="adjudicate_said")
+        with st.container(key="adjudicate_decide"):
+            form(dispute, at)  # first, so that a key that comes at once means the question above
+        labels = {term.name: term.label for term in terms(state.feedback(), retired=True)}
+        with given:
+            said.votes(dispute, at, labels)
+            said.standing(dispute, at, labels)
+        with noted:
+            said.remarks(dispute, at, labels, moves=look.can_look())
+    with left:
+        draw_scan(dispute, at)
 
 
 draw()

@@ -128,9 +128,11 @@ def _shown(page: str, reader: SavedReader, record: CaseRecord) -> list[str]:
         "subheader",
         "button",
     )
-    return [
-        repr((kind, one.value, getattr(one, "label", ""))) for kind in kinds for one in getattr(at, kind)
-    ] + [one.value.to_csv() for one in at.dataframe]
+    return (
+        [repr((kind, one.value, getattr(one, "label", ""))) for kind in kinds for one in getattr(at, kind)]
+        + [one.value.to_csv() for one in at.dataframe]
+        + [one.proto.body for one in at.get("html")]
+    )
 
 
 def test_they_show_once_nobody_is_left_to_be_swayed(store: Store, record: CaseRecord) -> None:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from app.feedback.adjudications import decisions
 from app.feedback.blinding import answers_visible
 from app.feedback.store import open_store, reader_for
-from core.io.derivatives import CasePaths, read_regions
+from core.io.derivatives import CasePaths, CaseRecord, read_regions
 from tests.app.feedback.readings import first, judge, miss, second
-from tests.browser.conftest import Server, Tab, opened
+from tests.browser.conftest import PATIENCE_MS, Server, Tab, opened
 from tests.browser.serving import served_app
 from tests.browser.test_access import complaints
+from tests.browser.test_reading import rows
 from tests.casefactory import write_case
 
 DARK_PEAK = (7.0, -11.0, -8.75)  # mm of voxel (13, 7, 7)
 NAMES = ("Ada Adler", "Ben Brook")
 
 
-@pytest.fixture(scope="module")
-def disputed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def dispute(data: Path) -> CaseRecord:
     """One scan, stored mirrored; two readers differ on its class and the dark flag. Each marked a finding."""
-    data = tmp_path_factory.mktemp("disputed")
     root = data / "derivatives" / "fontanelle"
     record = write_case(root, "sub-las", stored=("L", "A", "S"))
     paths = CasePaths(root, record.subject, record.session)
@@ -35,6 +37,14 @@ def disputed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         judge(store, who, verdict, record=record, region_=dark)  # type: ignore[arg-type]
         miss(store, who, record=record, at=(x, -3.0, 5.0))
         second(store, who, record=record, classification="2A" if x > 0 else "normal")
+    return record
+
+
+@pytest.fixture(scope="module")
+def disputed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The app with one scan that two readers differ on."""
+    data = tmp_path_factory.mktemp("disputed")
+    record = dispute(data)
     with served_app({"FONTANELLE_DATA_DIR": str(data)}, data / "server.log") as url:
         yield Server(url, data, {"LAS": record})
 
@@ -94,9 +104,9 @@ def test_the_scan_is_there_to_look_at_and_nothing_more(disputed: Server, browser
         # Space presses the page's own button.
         page.get_by_role("button", name="Disagree: no").focus()
         page.keyboard.press("Space")
-        expect(page.locator(".st-key-adjudicate_disagree button[kind=primary]")).to_be_visible()
+        expect(page.get_by_role("button", name="Disagree: no")).to_have_attribute("aria-pressed", "true")
         page.get_by_role("button", name="Save decision").click()
-        expect(page.get_by_text("Saved ")).to_be_visible()
+        expect(page.locator(".decision .said")).to_have_text(re.compile("^Saved .*: Disagree: no"))
     store = open_store(f"sqlite:///{disputed.data / 'feedback.sqlite'}")
     cleo = reader_for(store, "Cleo", "typed").id
     answers = answers_visible(store, cleo, coordinator=True)
@@ -122,3 +132,66 @@ def test_who_has_still_to_read_the_scan_gets_no_volume_of_it(disputed: Server, b
         expect(tab.page.get_by_text("You have 1 scan to finish")).to_be_visible()
         assert not [url for url in fetched if "/volume/" in url]
         assert tab.viewer.count() == 0
+
+
+def holds(page: Page, decision: str, reason: str) -> None:
+    """Wait until the form has this, chosen and typed."""
+    expect(page.get_by_label("Reason (required)")).to_have_value(reason)
+    expect(page.get_by_role("button", name=decision, exact=True)).to_have_attribute("aria-pressed", "true")
+
+
+def test_a_reason_survives_a_reload_and_a_server_that_was_gone(browser: Browser, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    dispute(data)
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(PATIENCE_MS)
+    reason, said = page.get_by_label("Reason (required)"), page.locator(".decision .said")
+    of_class, flag = (
+        page.get_by_role("heading", name=name)
+        for name in ("which class is the scan", "is this flag a finding")
+    )
+    with served_app({"FONTANELLE_DATA_DIR": str(data)}, tmp_path / "one.log") as url:
+        tab = Tab(page, Server(url, data, {}))
+        adjudicate(tab, "Cleo")
+        # All that it takes to decide is in sight.
+        expect(page.get_by_role("button", name="Save decision")).to_be_in_viewport(ratio=1)
+        assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight") <= 800
+        # What is missing is said where it is missing.
+        page.keyboard.press("Control+Enter")
+        expect(said).to_have_text("Not saved: choose a decision (0 1 2 3 4 5 9), and give the reason.")
+        expect(page.get_by_role("button", name="Normal", exact=True)).to_be_focused()
+        page.keyboard.press("3")
+        page.keyboard.press("Control+Enter")
+        expect(said).to_have_text("Not saved: give the reason.")
+        expect(reason).to_be_focused()
+        page.keyboard.type("rim, no d")
+        page.reload()  # at once: the server may have heard nothing
+        holds(page, "2A", "rim, no d")
+        page.keyboard.press("n")
+        expect(flag).to_be_visible()
+        expect(reason).to_have_value("")
+        page.keyboard.press("d")
+        page.keyboard.press("e")
+        page.keyboard.type("vess")
+        page.keyboard.press("Escape")
+        page.keyboard.press("p")
+        expect(of_class).to_be_visible()
+        holds(page, "2A", "rim, no d")
+        page.keyboard.press("e")
+        page.keyboard.type("oubt")
+    expect(said).to_contain_text("The server does not answer.")
+    page.keyboard.type(".")  # the cursor is still there
+    page.keyboard.press("Control+Enter")
+    with served_app({"FONTANELLE_DATA_DIR": str(data)}, tmp_path / "two.log", port=urlsplit(url).port or 0):
+        expect(flag).to_be_visible()
+        holds(page, "Disagree: no", "vess")
+        columns = "subject, decision, reason, retracted"
+        assert rows(tab.server, "adjudication", columns, "Cleo") == [("class", "2A", "rim, no doubt.", 0)]
+        page.reload()
+        holds(page, "Disagree: no", "vess")
+        assert (
+            page.evaluate("Object.keys(localStorage).filter((name) => name.startsWith('fontanelle.deci'))")
+            == []
+        )
+        assert len(rows(tab.server, "adjudication", columns, "Cleo")) == 1, "kept once"
+    page.close()

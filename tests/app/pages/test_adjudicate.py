@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from typing import Any
+
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from app.agreement.deciding import KEYS
+from app import routes
+from app.agreement import deciding
+from app.agreement.decision import FORM
+from app.agreement.drafts import under_way
 from app.feedback.adjudications import decisions
 from app.feedback.blinding import answers_visible
-from app.feedback.store import SavedReader, Store, open_store, reader_for
+from app.feedback.store import SavedReader, Store, new_id, open_store, reader_for
 from core.config import ROOT, settings
 from core.io.derivatives import CasePaths, CaseRecord, read_regions
 from tests.app.feedback.readings import first, judge, miss, second
@@ -51,115 +59,193 @@ def standing(store: Store, reader: SavedReader) -> list[tuple[str, str, str]]:
     return [(one.subject, one.decision, one.reason) for one in decisions(store, answers).values()]
 
 
-def reason(at: AppTest, text: str) -> None:
-    at.text_area[0].set_value(text)
+def call(at: AppTest, callback: Callable[[], None], **said: Any) -> AppTest:
+    """Let the form say something, as Streamlit does: the callback on the session, then the script."""
+    session = {name: at.session_state[name] for name in at.session_state}
+    before = dict(session)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(st, "session_state", session | {FORM: said})
+        callback()
+        session = dict(st.session_state)
+    for name, value in session.items():
+        if name != FORM and (name not in before or before[name] is not value):
+            at.session_state[name] = value
+    return ran(at)
 
 
-def save(at: AppTest) -> AppTest:
-    at.button(key="adjudicate_save").click().run()
+def ran(at: AppTest) -> AppTest:
+    at.run()
     assert not at.exception, at.exception
     return at
+
+
+def form(at: AppTest) -> dict[str, Any]:
+    """What the form was sent."""
+    sent = [json.loads(one.proto.json) for one in at.get("bidi_component") if FORM in one.proto.id]
+    assert len(sent) == 1
+    return dict(sent[0])
+
+
+def typed(at: AppTest, decision: str = "", reason: str = "", finding: str = "", **more: Any) -> AppTest:
+    """Choose and type, and pause."""
+    draft = {"id": new_id(), "decision": decision, "finding_type": finding, "reason": reason}
+    return call(
+        at, deciding.on_typed, typed={"drafts": {more.get("place", form(at)["place"]): draft}, "told": 1}
+    )
+
+
+def save(at: AppTest, decision: str, reason: str, finding: str = "", **more: Any) -> AppTest:
+    """Press Save, or Ctrl+Enter."""
+    given = {"decision": decision, "finding_type": finding, "reason": reason, "told": 2, **more}
+    return call(at, deciding.on_saved, saved={"id": new_id(), "place": form(at)["place"], **given})
+
+
+def written(at: AppTest) -> str:
+    """What readers said, as the page has it."""
+    return "\n".join(one.proto.body for one in at.get("html"))
 
 
 def test_decide_both_with_names_hidden_until_then(store: Store, ada: SavedReader) -> None:
     at = open_page(ada)
     assert "which class is the scan?" in at.subheader[0].value
-    said = at.dataframe[0].value
-    assert sorted(said["Said"]) == ["2A", "normal"]
-    assert sorted(said["Reader"]) == ["Reader 1", "Reader 2"]
+    assert all(one in written(at) for one in (">2A<", ">Normal<", ">Reader 1<", ">Reader 2<"))
     assert "Ben Brook" not in str(at.main)
-    at.button(key="adjudicate_2A").click().run()
-    reason(at, "Seen on both planes")
-    save(at)
+    save(at, "2A", "Seen on both planes")
     assert standing(store, ada) == [("class", "2A", "Seen on both planes")]
-    assert any(one.value.startswith("**Saved ") for one in at.markdown)
+    assert form(at)["said"]["text"].startswith("Saved ")
     at.segmented_control(key="adjudicate_shown").set_value("decided").run()
     assert "which class" in at.subheader[0].value
-    assert sorted(at.dataframe[0].value["Reader"]) == ["Reader 1", "Reader 2"], "the flag is still open"
+    assert ">Reader 1<" in written(at), "the flag is still open"
     assert "Ben Brook" not in str(at.main)
     at.segmented_control(key="adjudicate_shown").set_value("to decide").run()
     # On to the next one: the flag.
     assert "is this flag a finding?" in at.subheader[0].value
-    assert "note" in str(at.dataframe[0].value["Note"].tolist())
-    at.button(key="adjudicate_disagree").click().run()
-    reason(at, "Partial volume")
-    save(at)
+    assert "disagree note" in written(at)
+    save(at, "disagree", "Partial volume")
     assert len(standing(store, ada)) == 2
     assert any("All disagreements are decided" in one.value for one in at.info)
+    assert any(one.value.startswith("**Saved ") for one in at.markdown)
     at.segmented_control(key="adjudicate_shown").set_value("decided").run()
-    assert sorted(name.split(": ")[1] for name in at.dataframe[0].value["Reader"]) == [
-        "Ada Adler",
-        "Ben Brook",
-    ]
-    assert any("Partial volume" in one.value for one in at.text)  # the one decided last is open
+    assert all(f": {name}<" in written(at) for name in ("Ada Adler", "Ben Brook"))
+    assert "Partial volume" in written(at)  # the one decided last is open
 
 
 def test_a_class_comes_with_notes_and_marks_by_number(
-    store: Store, ada: SavedReader, record: CaseRecord
+    store: Store, ada: SavedReader, record: CaseRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    miss(store, ada.id, record=record, at=(7.0, -3.0, 5.0), note="small, bright", finding_type="infarct")
+    miss(store, ada.id, record=record, at=(7.0, -3.0, 5.0), note="small, <b>bright", finding_type="infarct")
     second(store, ada.id, record=record, classification="2A", note="watershed on both sides")
     at = open_page(ada)
-    numbers = dict(zip(at.dataframe[0].value["Said"], at.dataframe[0].value["Reader"], strict=True))
-    said = at.dataframe[1].value
-    assert said["Reader"].tolist() == [numbers["2A"]] * 2
-    assert said["Note"].tolist() == ["watershed on both sides", "small, bright"]
-    assert said["What"].tolist() == ["scan", "mark"]
-    assert said["x, y, z (mm)"].tolist() == ["", "7, −3, 5"]
-    assert "Infarct" in said["Finding"].tolist()
-    assert "Ada Adler" not in said.to_string()
+    number = "Reader 1" if ">Reader 1</th><td class='said'>2A<" in written(at) else "Reader 2"
+    assert f"<b>{number}</b> <span class='of'>on the scan, second read</span>\nwatershed on both sides" in (
+        written(at)
+    )
+    assert "mark at 7, −3, 5 mm, Infarct, radius 4 mm, second read</span>\nsmall, &lt;b&gt;bright" in written(
+        at
+    )
+    assert "Ada Adler" not in written(at)
+    # Where the viewer is there, a mark is the way to it.
+    monkeypatch.setattr(routes._served, "on", True)
+    at = open_page(ada)
+    mark = at.button(key="adjudicate_mark_0")
+    assert mark.label == f"**{number}**: mark at 7, −3, 5 mm"
+    mark.click().run()
+    assert at.session_state["adjudicate_back"] == 1
     at.button(key="adjudicate_next").click().run()
-    assert len(at.dataframe) == 1, "a flag has its own notes"
+    assert "watershed" not in written(at), "a flag has its own notes"
 
 
 def test_keys_are_those_of_review(store: Store, ada: SavedReader) -> None:
-    def keys(at: AppTest) -> dict[str, str]:
-        return {
-            one.label: one.proto.shortcut
-            for one in at.button
-            if str(one.key).removeprefix("adjudicate_") in KEYS and one.proto.shortcut
-        }
-
     at = open_page(ada)
-    assert keys(at) == {
-        "Normal": "0",
-        "1A": "1",
-        "1B": "2",
-        "2A": "3",
-        "2B": "4",
-        "3": "5",
-        "Inadequate": "9",
-    }
+    assert form(at)["values"] == [
+        ["normal", "Normal", "0"],
+        ["1A", "1A", "1"],
+        ["1B", "1B", "2"],
+        ["2A", "2A", "3"],
+        ["2B", "2B", "4"],
+        ["3", "3", "5"],
+        ["inadequate", "Inadequate", "9"],
+    ]
+    assert form(at)["terms"] is None
     at.button(key="adjudicate_next").click().run()
-    assert {key: label.split(":")[0] for label, key in keys(at).items()} == {
-        "a": "Agree",
-        "d": "Disagree",
-        "s": "Unsure",
-    }
+    assert [(one, key) for one, _, key in form(at)["values"]] == [
+        ("agree", "a"),
+        ("disagree", "d"),
+        ("unsure", "s"),
+    ]
+    assert ["infarct", "Infarct"] in form(at)["terms"]
 
 
 def test_a_decision_without_choice_or_reason_is_not_kept(store: Store, ada: SavedReader) -> None:
     at = open_page(ada)
-    reason(at, "Why not")
-    save(at)
-    assert any("choose a decision first" in one.value for one in at.markdown)
-    at.button(key="adjudicate_1A").click().run()
-    reason(at, "   ")
-    save(at)
-    assert any("Give the reason first" in one.value for one in at.markdown)
+    save(at, "", "Why not")
+    assert form(at)["said"]["text"] == "Not saved: choose a decision first."
+    assert form(at)["said"]["failed"] is True
+    save(at, "1A", "   ")
+    assert "Give the reason first" in form(at)["said"]["text"]
+    assert list(form(at)["answered"].values()) == [False, False]
+    assert "which class" in at.subheader[0].value, "it stays open"
     assert standing(store, ada) == []
 
 
-def test_undo_opens_it_again(store: Store, ada: SavedReader) -> None:
+def test_what_is_typed_is_each_question_s_own_and_survives_a_new_session(
+    store: Store, ada: SavedReader
+) -> None:
+    at = open_page(ada)
+    typed(at, "2B", "Rim goes on in")
+    assert form(at)["value"] == {"decision": "2B", "finding_type": "", "reason": "Rim goes on in"}
+    assert len(form(at)["kept"]) == 1
+    at.button(key="adjudicate_next").click().run()
+    assert form(at)["value"] == {"decision": "", "finding_type": "", "reason": ""}
+    typed(at, "agree", "ves", "infarct")
+    asked = at.session_state["adjudicate_at"]
+    # A reload, or a server that was started anew: another session; the page's address names the question.
+    again = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
+    again.session_state["reader"] = ada
+    again.query_params["question"] = asked[:16]
+    again.switch_page("pages/adjudicate.py").run()
+    assert form(again)["value"] == {"decision": "agree", "finding_type": "infarct", "reason": "ves"}
+    again.button(key="adjudicate_previous").click().run()
+    assert form(again)["value"]["reason"] == "Rim goes on in"
+    # No other reader has it, and none can write it.
+    cleo = reader_for(store, "Cleo", "typed")
+    other = open_page(cleo)
+    assert form(other)["value"]["reason"] == ""
+    typed(other, "normal", "mine now", place=form(again)["place"])
+    assert form(ran(again))["value"]["reason"] == "Rim goes on in"
+    assert form(other)["value"]["reason"] == ""
+
+
+def test_a_draft_goes_with_its_decision(store: Store, ada: SavedReader) -> None:
+    at = open_page(ada)
+    place, question = form(at)["place"], at.session_state["adjudicate_at"]
+    typed(at, "2B", "Rim")
+    # Both words come in one run, the older one last.
+    draft = {"id": "late", "decision": "2B", "finding_type": "", "reason": "Ri"}
+    saved = {"id": new_id(), "place": place, "decision": "2B", "finding_type": "", "reason": "Rim", "told": 9}
+
+    def both() -> None:
+        deciding.on_saved()
+        deciding.on_typed()
+
+    call(at, both, saved=saved, typed={"drafts": {place: draft}, "told": 8})
+    assert under_way(store, ada.id, question) is None
+    assert form(at)["kept"][place] == "late", "the browser forgets it"
+    # Sent again, as after a reload: kept once, and what is open stays open.
+    call(at, deciding.on_saved, saved=saved | {"told": 10})
+    assert standing(store, ada) == [("class", "2B", "Rim")]
+    assert "is this flag" in at.subheader[0].value
+
+
+def test_undo_opens_it_again_with_what_it_said(store: Store, ada: SavedReader) -> None:
     at = open_page(ada)
     assert at.button(key="adjudicate_undo").disabled
-    at.button(key="adjudicate_3").click().run()
-    reason(at, "x")
-    save(at)
+    save(at, "3", "x")
     at.button(key="adjudicate_undo").click().run()
     assert standing(store, ada) == []
     assert "which class" in at.subheader[0].value
-    assert any("Taken back: 3" in one.value for one in at.markdown)
+    assert "Taken back: 3" in form(at)["said"]["text"]
+    assert form(at)["value"] == {"decision": "3", "finding_type": "", "reason": "x"}
 
 
 def test_next_and_previous(store: Store, ada: SavedReader) -> None:
@@ -187,9 +273,7 @@ def test_without_the_analysis_a_decision_can_still_be_made(
     paths.case_json(record.model).unlink()
     at = open_page(ada)
     assert "not on disk any more" in at.warning[0].value
-    at.button(key="adjudicate_2A").click().run()
-    reason(at, "x")
-    save(at)
+    save(at, "2A", "x")
     assert len(standing(store, ada)) == 1
 
 
@@ -200,7 +284,7 @@ def test_who_is_no_coordinator_decides_nothing(
     settings.cache_clear()
     at = open_page(ada)
     assert "Only coordinators decide" in at.info[0].value
-    assert not at.text_area
+    assert not [one for one in at.get("bidi_component") if FORM in one.proto.id]
 
 
 def test_who_has_still_to_read_the_scan_sees_nothing(
@@ -210,4 +294,4 @@ def test_who_has_still_to_read_the_scan_sees_nothing(
     first(store, cleo.id, record=record)
     at = open_page(cleo)
     assert "You have 1 scan to finish" in at.info[0].value
-    assert not at.dataframe
+    assert "Reader 1" not in str(at.main)
