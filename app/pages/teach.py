@@ -96,7 +96,7 @@ def leading(store: Store, lesson: SavedLesson) -> None:
     if back.button("All lessons", icon=":material/arrow_back:", key="lesson_back", type="tertiary"):
         go(**{TAB: TEACH})
     name.caption(
-        "The scan is shown as the class sees it, without its answer until you reveal it."
+        "This screen shows of each scan what the class sees."
         + (f" Random order, seed {lesson.seed}." if lesson.seed is not None else "")
     )
     wall.link_button(

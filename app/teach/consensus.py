@@ -19,6 +19,22 @@ class Found:
 
     mm: Point
     by: int
+    types: tuple[str, ...] = ()  # names in the vocabulary, that of most readers first
+    side: str = ""  # of the flag there; empty where readers marked it themselves
+    volume_mm3: float | None = None  # of the largest flag that they agree with
+    radius_mm: float | None = None  # of the largest mark of their own
+
+
+@dataclass(frozen=True)
+class _Said:
+    """One reader's finding at one place."""
+
+    reader: int
+    mm: Point
+    type: str
+    side: str = ""
+    volume_mm3: float | None = None
+    radius_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,22 +64,41 @@ def pooled(answers: Answers, case: LessonCase, within_mm: float) -> Consensus | 
     last = {
         row.reader_id: row.classification for row in sorted(reads, key=lambda r: (r.pass_number, r.phase))
     }
-    points: list[tuple[int, Point]] = [
-        (row.reader_id, (row.x_mm, row.y_mm, row.z_mm))
+    said = [
+        _Said(row.reader_id, (row.x_mm, row.y_mm, row.z_mm), row.finding_type, radius_mm=row.radius_mm)
         for row in answers.marks
         if (row.case_id, row.input_hash) == scan
     ]
-    points += [
-        (row.reader_id, (row.region["peak_x_mm"], row.region["peak_y_mm"], row.region["peak_z_mm"]))
+    said += [
+        _Said(
+            row.reader_id,
+            (row.region["peak_x_mm"], row.region["peak_y_mm"], row.region["peak_z_mm"]),
+            row.finding_type,
+            row.region["side"],
+            row.region["volume_mm3"],
+        )
         for row in answers.verdicts
         if (row.case_id, row.input_hash) == scan and row.verdict == "agree"
     ]
-    places: list[tuple[Point, set[int]]] = []
-    for reader, mm in points:
-        near = next((place for place in places if dist(place[0], mm) <= within_mm), None)
+    places: list[list[_Said]] = []
+    for one in said:
+        near = next((place for place in places if dist(place[0].mm, one.mm) <= within_mm), None)
         if near is None:
-            places.append((mm, {reader}))
+            places.append([one])
         else:
-            near[1].add(reader)
-    findings = sorted((Found(mm, len(who)) for mm, who in places), key=lambda one: -one.by)
+            near.append(one)
+    findings = sorted((_found(place) for place in places), key=lambda one: -one.by)
     return Consensus(len(last), tuple(findings), tuple(Counter(last.values()).most_common()))
+
+
+def _found(place: list[_Said]) -> Found:
+    """What readers say of one place, as one finding."""
+    types = Counter(name for name, _ in {(one.type, one.reader) for one in place if one.type})
+    return Found(
+        place[0].mm,
+        len({one.reader for one in place}),
+        tuple(sorted(types, key=lambda name: (-types[name], name))),
+        next((one.side for one in place if one.side), ""),
+        max((one.volume_mm3 for one in place if one.volume_mm3 is not None), default=None),
+        max((one.radius_mm for one in place if one.radius_mm is not None), default=None),
+    )

@@ -134,6 +134,8 @@ function drawTask(v, phase) {
     make.push(lesson.committed || v.sent ? `Committed: ${plural(v.marks.length, "mark")}. The answer comes when the teacher reveals it.` : "Mark each finding by Shift-click (or m at the crosshair). Commit when you are done, also where there is nothing to find.");
   } else if (data.role === "projector" && phase === "marking") make.push(`${counts.committed} of ${counts.joined} committed`);
   else if (data.role === "teacher" && phase === "marking") make.push(counts.joined > 0 && counts.committed === counts.joined ? "Everybody has committed." : `${counts.committed} of ${counts.joined} have committed.`);
+  else if (data.role === "teacher" && phase === "revealed") make.push("The answer is shown to the class.");
+  if (data.role === "teacher" && phase === "marking") make.push("The class sees the scan without its answer.");
   if (data.role === "teacher" && ["lobby", "marking", "revealed"].includes(phase)) make.push(...[lesson.held?.reveal, lesson.held?.next].filter(Boolean));
   fill(v.ui.task, make.join("|"), () => make.map((line) => el("p", {}, line)));
 }
@@ -219,6 +221,12 @@ function readerLines(v, readers) {
   return [
     el("p", {}, `${plural(readers.readers, "reader")}; class ${classes || "not given"}.`),
     ...(readers.findings.length === 0 ? [el("p", {}, "No finding.")] : []),
-    ...readers.findings.map((found) => el("button", { type: "button", class: "row", title: "Show this finding", onclick: () => v.stage.go(found.mm) }, el("span", { class: "grow" }, "Finding"), el("span", { class: "outcome" }, `${found.by} of ${readers.readers}`))),
+    ...(readers.findings.length === 0 ? [] : [el("p", { class: "dim" }, "Places that they call a finding:")]),
+    ...readers.findings.map((found) => el("button", { type: "button", class: "row lesion", title: "Show this finding", onclick: () => v.stage.go(found.mm) },
+      el("span", { class: "grow" }, [found.types.join(" or ") || "Type not given", found.side].filter(Boolean).join(", "), el("span", { class: "volume" }, ` ${sizeText(found)}`)),
+      el("span", { class: "outcome", title: "Readers who call it a finding" }, `${found.by} of ${plural(readers.readers, "reader")}`))),
   ];
 }
+
+// A flag of the model that readers agree with has a volume, a mark of their own the radius that they gave it.
+const sizeText = ({ volume_mm3: volume, radius_mm: radius }) => (volume === null ? `mark, radius ${Math.round(radius)} mm` : `flag, ${volumeText(volume)}`);

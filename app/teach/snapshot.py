@@ -16,8 +16,9 @@ from app.feedback.lessons import find_lesson
 from app.feedback.vocabulary import terms
 from app.routes import PREFIX
 from app.teach import hub
-from app.teach.consensus import consensus
+from app.teach.consensus import Consensus, consensus
 from app.teach.results import Results, known, results
+from app.teach.sides import side_of
 from app.teach.truth import Truth
 from app.viewer.component import map_label
 from app.viewer.volumes import MAP_KINDS, Wire, check_files, wire
@@ -155,7 +156,7 @@ def _answer(
         answer["truth"] = _truth(known(lesson, index), found, index, token)
     if "readers" in lesson.reveal:
         view = consensus(store, case, max(MERGE_MM, lesson.tolerance_mm))
-        answer["readers"] = None if view is None else asdict(view)
+        answer["readers"] = None if view is None else _readers(store, case, view)
     if "model" in lesson.reveal:
         answer["model"] = _model(case, token)
     if who.role == "learner":
@@ -165,6 +166,22 @@ def _answer(
         # Where the class marked; without names, also for the wall.
         answer["marks"] = [list(one.mm) for one in found.marks if one.case_index == index]
     return answer
+
+
+def _readers(store: Store, case: LessonCase, view: Consensus) -> dict[str, Any]:
+    """The consensus with types in words, and a side also where no flag tells it."""
+    words = {term.name: term.label for term in terms(store, retired=True)}
+    subject, _, session = case.case_id.partition("_")
+    paths = CasePaths(settings().derivatives_dir, subject, session)
+    told = [
+        replace(
+            one,
+            types=tuple(words.get(name, name) for name in one.types),
+            side=one.side or side_of(paths, one.mm),
+        )
+        for one in view.findings
+    ]
+    return asdict(replace(view, findings=tuple(told)))
 
 
 def _truth(answer: Truth | None, found: Results, index: int, token: str) -> dict[str, Any] | None:

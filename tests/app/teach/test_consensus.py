@@ -27,11 +27,12 @@ def test_nothing_before_the_scan_is_closed(store: Store) -> None:
 def test_findings_near_one_another_are_one(store: Store) -> None:
     ada, ben, cleo = (reader(store, name) for name in ("Ada", "Ben", "Cleo"))
     # The region's peak lies at (−11, 5, 3.75). Ben marks 3 mm beside it, and a place of his own.
-    judge(store, ada, "agree")
+    judge(store, ada, "agree", finding_type="white_matter_injury")
     judge(store, cleo, "disagree")
-    judge(store, cleo, "agree", region_=region("r02", map="volume", peak_x_mm=30.0))
-    miss(store, ben, at=(-11.0, 5.0, 6.75))
-    miss(store, ben, at=(0.0, 40.0, 0.0))
+    away = region("r02", map="volume", peak_x_mm=30.0, side="right", volume_mm3=120.0)
+    judge(store, cleo, "agree", region_=away)
+    miss(store, ben, at=(-11.0, 5.0, 6.75), finding_type="cyst")
+    miss(store, ben, at=(0.0, 40.0, 0.0), radius_mm=6.0)
     for one, classification in ((ada, "2A"), (ben, "2A"), (cleo, "normal")):
         first(store, one, classification="normal")
         second(store, one, classification=classification)  # type: ignore[arg-type]
@@ -40,7 +41,13 @@ def test_findings_near_one_another_are_one(store: Store) -> None:
     assert found.readers == 3
     assert found.classes == (("2A", 2), ("normal", 1)), "of the second reads"
     assert [one.by for one in found.findings] == [2, 1, 1]
-    assert set(found.findings[1:]) == {Found((0.0, 40.0, 0.0), 1), Found((30.0, 5.0, 3.75), 1)}
+    assert set(found.findings[1:]) == {
+        Found((0.0, 40.0, 0.0), 1, radius_mm=6.0),
+        Found((30.0, 5.0, 3.75), 1, side="right", volume_mm3=120.0),
+    }
+    both = found.findings[0]
+    assert (both.types, both.side) == (("cyst", "white_matter_injury"), "left")
+    assert (both.volume_mm3, both.radius_mm) == (640.5, 4.0), "of the flag, of the mark"
     apart = consensus(store, CASE, 2.0)
     assert apart is not None
     assert [one.by for one in apart.findings] == [1, 1, 1, 1]

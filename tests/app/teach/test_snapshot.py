@@ -17,7 +17,7 @@ from app.teach.results import overview, results, table
 from app.teach.snapshot import Follower, snapshot
 from core.config import settings
 from core.io.derivatives import CasePaths
-from tests.app.feedback.readings import assign
+from tests.app.feedback.readings import assign, first, judge, second
 from tests.app.teach.cohort import LEFT_MM, SICK
 from tests.app.teach.conftest import Class
 
@@ -178,3 +178,16 @@ def test_a_scan_that_is_gone_is_told(lesson_class: Class) -> None:
 def test_a_learner_of_another_lesson_sees_nothing(lesson_class: Class) -> None:
     assert snapshot(lesson_class.store, Follower("learner", lesson_class.lesson.id, new_id()), "T") is None
     assert snapshot(lesson_class.store, Follower("teacher", new_id()), "T") is None
+
+
+def test_readers_findings_are_told_in_words(lesson_class: Class) -> None:
+    record, store = lesson_class.cases[SICK], lesson_class.store
+    for name in ("Ada", "Ben"):
+        one = reader_for(store, name, "typed").id
+        first(store, one, record=record)
+        judge(store, one, "agree", record=record, finding_type="white_matter_injury")
+        second(store, one, record=record)
+    reveal(store, lesson_class.lesson.id, index=0)
+    readers = seen(lesson_class, "teacher")["answer"]["readers"]
+    told = [(one["types"], one["side"], one["volume_mm3"], one["by"]) for one in readers["findings"]]
+    assert told == [(("White-matter injury",), "left", 640.5, 2)]
