@@ -20,7 +20,23 @@ REVIEW = "pages/review.py"
 TURN = "qc_turn"  # how often the list began anew
 PER_PAGE = 24
 CARD = 248  # pixels: three side by side at 1280, seven at 2560
-NO_SPLIT = "none told"
+NO_SPLIT = "split not shown"
+MASKS = {
+    "given": "brain mask given",
+    "stripped": "came skull-stripped",
+    "bet": "brain mask by BET",
+    "command": "brain mask by a command",
+}
+CARDS = f"""
+- **Overlap**: Dice of the scan's brain and the reference's after registration, 1 where they are the same.
+  Below {WEAK_OVERLAP:g} it is marked: the registration may have failed.
+- **Brain mask**: given beside the scan (`_desc-brain_mask`, or uploaded with it), else made by BET or a
+  command of yours; or the scan came without its skull.
+- **Split**: train, validation or test, as the column `split` of the data set's `participants.tsv` or manifest
+  has it. It is not shown where neither tells one, or while you have still to read the scan unaided: models
+  learn from normals only, so a split can tell what a scan is.
+- **A name in grey**: the scan is not analysed, as those that models were trained or calibrated on.
+"""
 # The whole card opens the case: its button's edge is stretched over the picture.
 STYLE = """<style>
 .stMainBlockContainer {max-width: none;}
@@ -58,6 +74,11 @@ def analysed() -> dict[str, Case]:
     return found
 
 
+def mask_words(source: str) -> str:
+    """Where a brain mask comes from."""
+    return MASKS.get(source, source)
+
+
 def why_not(split: str) -> str:
     """Why a scan can't be opened: it has no analysis, and often shall have none."""
     if split in ("train", "validation"):
@@ -87,7 +108,7 @@ def card(one: Preparation, split: str, case: Case | None) -> None:
             st.caption("The picture is missing; prepare the scan again.")
         else:
             st.image(picture, width="stretch", alt=f"{one.case}: axial, coronal and sagittal plane")
-        told = [f"overlap {one.overlap:.3f}", f"mask {one.mask_source}", split or NO_SPLIT]
+        told = [f"overlap {one.overlap:.3f}", mask_words(one.mask_source), split or NO_SPLIT]
         mark = f":red-badge[:material/warning: below {WEAK_OVERLAP:g}] " if one.weak else ""
         st.caption(mark + " · ".join(told) + (" · synthetic" if one.synthetic else ""))
         if st.button(
@@ -149,6 +170,7 @@ def chosen(preparations: list[Preparation], split_of: dict[str, str]) -> list[Pr
     sources = source.multiselect(
         "Mask",
         sorted({one.mask_source for one in preparations}),
+        format_func=mask_words,
         key="qc_source",
         on_change=first_page,
         placeholder="Any",
@@ -192,10 +214,8 @@ def draw() -> None:
         nothing_yet()
         return
     st.caption(
-        "Each scan as the network sees it, in the reference's cube; the yellow line is the reference's "
-        f"brain. An overlap of the two brains (Dice) below {WEAK_OVERLAP:g} is marked: the registration may "
-        "have failed. A scan's name, or a click on its picture, opens it in Review. Names in grey are of "
-        "scans that are not analysed, as those that models were trained or calibrated on."
+        "Each scan in the reference's cube, as the network sees it; the yellow line is the reference's "
+        "brain. Click a scan to open it in Review."
     )
     split_of = told(splits(ledger))
     show_failures(failures, split_of)
@@ -206,6 +226,8 @@ def draw() -> None:
         )
     if not preparations:
         return
+    with st.expander("What a card says"):
+        st.markdown(CARDS)
     cubes = sorted({one.cube for one in preparations})
     if len(cubes) > 1:
         cube = st.segmented_control(

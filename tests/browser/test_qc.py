@@ -44,7 +44,7 @@ def test_a_click_on_the_worst_picture_opens_it(tab: Tab, prepared: list[CasePath
         )
     marked = tab.page.locator("[class*=st-key-qc_card_weak]")
     expect(marked).to_have_count(1)
-    for text in ("below 0.9", "overlap 0.600 · mask given · none told · synthetic", case.case_id):
+    for text in ("below 0.9", "overlap 0.600 · brain mask given · split not shown · synthetic", case.case_id):
         expect(marked).to_contain_text(text)
     expect(tab.page.get_by_text("1 scan failed")).to_be_visible()
     search = tab.page.get_by_role("textbox", name="Search")

@@ -67,10 +67,10 @@ def test_the_lowest_overlap_stands_first_and_is_marked(root: Path) -> None:
     assert cases(at) == ["sub-b_ses-01", "sub-c_ses-01", "sub-a_ses-01"]
     marked = [caption.value for caption in at.caption if "red-badge" in caption.value]
     assert marked == [
-        ":red-badge[:material/warning: below 0.9] overlap 0.620 · mask bet · test · synthetic"
+        ":red-badge[:material/warning: below 0.9] overlap 0.620 · brain mask by BET · test · synthetic"
     ]  # the threshold itself is not below it
     assert "3 of 3 scans shown; 1 below 0.9." in told(at)
-    assert "overlap 0.900 · mask given · none told · synthetic" in told(at)
+    assert "overlap 0.900 · brain mask given · split not shown · synthetic" in told(at)
     at.selectbox(key="qc_order").set_value("Overlap, highest first").run()
     assert cases(at) == ["sub-a_ses-01", "sub-c_ses-01", "sub-b_ses-01"]
     at.selectbox(key="qc_order").set_value("Case").run()
@@ -141,21 +141,28 @@ def split_words(at: AppTest) -> list[str]:
 
 def test_splits_stay_untold_until_the_reader_has_read_the_scan(blind: Path) -> None:
     record = write_case(blind, "sub-b")
-    assert set(split_words(run())) == {"none told"}, "nobody named yet"
-    assert set(split_words(seen_by("Ada"))) == {"none told"}
+    assert set(split_words(run())) == {"split not shown"}, "nobody named yet"
+    assert set(split_words(seen_by("Ada"))) == {"split not shown"}
     first(store(), reader_for(store(), "Ada", "typed").id, record=record)
-    assert split_words(seen_by("Ada")) == ["test", "none told", "none told", "none told", "test", "none told"]
-    assert set(split_words(seen_by("Ben"))) == {"none told"}
+    assert split_words(seen_by("Ada")) == [
+        "test",
+        "split not shown",
+        "split not shown",
+        "split not shown",
+        "test",
+        "split not shown",
+    ]
+    assert set(split_words(seen_by("Ben"))) == {"split not shown"}
 
 
 def test_coordinators_know_the_splits_of_scans_that_they_need_not_read(blind: Path) -> None:
     record = write_case(blind, "sub-b")
-    assert split_words(seen_by("Chief"))[:3] == ["test", "none told", "train"]
+    assert split_words(seen_by("Chief"))[:3] == ["test", "split not shown", "train"]
     chief = reader_for(store(), "Chief", "typed").id
     assign(store(), [chief], record.case_id, input_hash=record.input_hash)
-    assert split_words(seen_by("Chief"))[:3] == ["none told", "none told", "train"]
+    assert split_words(seen_by("Chief"))[:3] == ["split not shown", "split not shown", "train"]
     first(store(), chief, record=record)
-    assert split_words(seen_by("Chief"))[:3] == ["test", "none told", "train"]
+    assert split_words(seen_by("Chief"))[:3] == ["test", "split not shown", "train"]
 
 
 def test_hundreds_come_a_page_at_a_time(root: Path) -> None:
