@@ -159,11 +159,18 @@ def unmark_row() -> None:
 def on_weak_toggle(key: str) -> None:
     """The reader turned the bands of 2–3 SD on or off beside the list, by the toggle ``key``.
 
-    Its value counts, not that it was called: one that was away for an unaided read calls when it is back.
+    Its value counts, not that it was called: one that was away for an unaided read calls when it is back, and
+    one that has just gone calls with the value that it was drawn with.
     """
-    if (on := st.session_state[key] is True) != st.session_state.get(WEAK, False):
+    on = st.session_state[key] is True
+    if on != st.session_state.get(WEAK, False) and key != weak_key(on):
         st.session_state[WEAK] = on
         forget_row()
+
+
+def weak_key(on: bool) -> str:
+    """Key of the toggle beside the list where it is drawn ``on``."""
+    return f"{WEAK}_{on}"
 
 
 def forget_row() -> None:

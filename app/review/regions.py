@@ -35,7 +35,7 @@ def regions(
     count, include = st.columns([0.58, 0.42], vertical_alignment="center")
     read = sum(region.id in given for region in now.regions)
     count.markdown(f"**{read} of {len(now.regions)} regions read**")
-    key = f"review_weak_{weak}"
+    key = reading.weak_key(weak)
     include.toggle("Band 2–3 too", weak, key=key, on_change=reading.on_weak_toggle, args=(key,))
     line = expectation(now.record, now.name, weak)
     st.caption(line if elsewhere == "" else f"{line} {elsewhere}: press m.")

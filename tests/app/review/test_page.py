@@ -491,6 +491,17 @@ def test_a_toggle_that_comes_back_unchanged_changes_nothing(case: CaseRecord) ->
     assert at.session_state["reading_region"] == "vr01"
 
 
+def test_an_echo_of_a_toggle_that_is_gone_turns_no_bands_off(case: CaseRecord) -> None:
+    """A message that left before the browser heard of the new bands holds the old toggle, as it was drawn."""
+    at = page(reading_loaded=loaded(case), review_weak=True, reading_region="vr01")
+    call(at, lambda: reading.on_weak_toggle("review_weak_False"), review_weak_False=False)
+    assert weak(at).value is True
+    assert at.session_state["reading_region"] == "vr01"
+    weak(at).set_value(False)  # the reader's own hand
+    ran(at)
+    assert weak(at).value is False
+
+
 def test_the_toggle_follows_the_viewers_weak_bands(case: CaseRecord) -> None:
     at = page()
     with pytest.MonkeyPatch.context() as patch:
