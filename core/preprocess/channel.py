@@ -64,6 +64,7 @@ def prepare_channel(
     affine[:3, 3] = image.affine[:3] @ [*(axis.start for axis in box), 1.0]
     part = brain[box]
     try:
+        intensity.check_magnitude(image.data, brain)
         corrected = bias.correct_bias(image.data[box], part, affine, settings.bias)
         to_scan = np.linalg.inv(prepared.scan_to_reference)
         to_image = index_map(affine, prepared.cube.affine, to_channel @ to_scan)

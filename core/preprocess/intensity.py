@@ -8,6 +8,28 @@ from core.preprocess.errors import PrepareError
 
 METHODS = ("minmax", "robust")
 ROBUST_PERCENTILES = (0.5, 99.5)
+MOST_NEGATIVE = 0.01  # share of brain voxels that interpolation's ringing may leave below 0
+
+
+def check_magnitude(data: np.ndarray, mask: np.ndarray) -> None:
+    """Refuse a scan (X, Y, Z) whose brain, ``mask``, is not as a scanner gives it: 0 or more.
+
+    Bias field and log intensity mean products of a signal. An offset, as after a z-score or scaling to
+    [-1, 1], makes dark tissue negative, and nothing downstream could tell.
+
+    Raises
+    ------
+    PrepareError
+        Where more than 1 % of brain voxels are negative.
+    """
+    values = data[mask > 0]
+    share = np.count_nonzero(values < 0) / max(values.size, 1)
+    if share > MOST_NEGATIVE:
+        raise PrepareError(
+            f"intensity: {share:.1%} of the brain's voxels are negative, down to {values.min():.3g}; "
+            f"expected a magnitude image, at most {MOST_NEGATIVE:.0%} below 0: add back the offset that was "
+            "subtracted, or give the scan as acquired"
+        )
 
 
 def to_unit(data: np.ndarray, mask: np.ndarray, method: str) -> np.ndarray:

@@ -152,7 +152,8 @@ def prepare(
     Raises
     ------
     PrepareError
-        Where a step finds no plausible result; the text names the step.
+        Where a step finds no plausible result, or the brain's intensities are no magnitudes; the text names
+        the step.
     """
     if mask is not None and not same_grid(mask, scan):
         raise PrepareError("mask: not on the scan's grid; expected equal shape and affine")
@@ -163,6 +164,7 @@ def prepare(
         )
         if not inside.any():
             raise PrepareError("mask: empty; expected the brain's voxels to be 1")
+        intensity.check_magnitude(scan.data, inside)
     # The rest of the head tells nothing: work on the brain's box alone.
     box = bounding_box(inside, int(np.ceil(_MARGIN_MM / scan.spacing.min())))
     affine, part = _cropped(scan.affine, box), inside[box]

@@ -79,3 +79,13 @@ def test_a_scan_without_contrast_is_named() -> None:
     flat = made.scan.with_data(np.full(SHAPE, 7.0))
     with pytest.raises(PrepareError, match=r"^T1w: "):
         prepare_channel(flat, "T1w", made, SETTINGS)
+
+
+def test_t1w_below_zero_is_refused_by_name() -> None:
+    made = prepared()
+    inside = made.mask.data > 0
+    shifted = made.scan.with_data(made.scan.data - np.median(made.scan.data[inside]))
+    with pytest.raises(
+        PrepareError, match=r"^T1w: intensity: [45]\d\.\d% of the brain's voxels are negative"
+    ):
+        prepare_channel(shifted, "T1w", made, SETTINGS)

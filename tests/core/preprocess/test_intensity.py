@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.preprocess.errors import PrepareError
-from core.preprocess.intensity import to_unit
+from core.preprocess.intensity import check_magnitude, to_unit
 
 
 def test_minmax_is_ruled_by_the_mask_only() -> None:
@@ -34,3 +34,16 @@ def test_refusals() -> None:
         to_unit(ones, ones, "minmax")
     with pytest.raises(PrepareError, match="empty brain mask"):
         to_unit(ones, 0 * ones, "minmax")
+
+
+def test_a_brain_below_zero_is_no_magnitude_image() -> None:
+    data = np.full((10, 20, 30), 300.0)
+    mask = np.zeros(data.shape)
+    mask[2:7, 5:15, 4:24] = 1  # 1000 voxels
+    data[mask == 0] = -1  # what some tools write around the brain says nothing
+    data[2, 5, 4:14] = -4  # 1 %: ringing of an interpolation
+    check_magnitude(data, mask)
+    data[2, 5, 14] = -0.25
+    text = r"intensity: 1\.1% of the brain's voxels are negative, down to -4; expected a magnitude image"
+    with pytest.raises(PrepareError, match=text):
+        check_magnitude(data, mask)
