@@ -43,7 +43,10 @@ def calibrate_command(
         Path | None, typer.Option(help="BIDS folder or manifest of a site's own normals; needs --out")
     ] = None,
     harmonise: Annotated[
-        bool, typer.Option(help="With --normals: bring the site's intensities to the model's first")
+        bool,
+        typer.Option(
+            help="With --normals: bring the site's intensities to the model's first; without, as MODEL prepares"
+        ),
     ] = True,
     out: Annotated[
         Path | None, typer.Option(help="New model folder, with --from-feedback or --normals")

@@ -52,24 +52,27 @@ def site_normals(data: Path) -> list[Scan]:
 
 
 def landmarks_of(info: ModelInfo, normals: Sequence[CasePaths]) -> Landmarks:
-    """The site's landmarks from its prepared normals, and those of the model's own held-out normals.
+    """The site's landmarks from its normals, prepared without a map, and those that the network knows.
+
+    These are of the model's own held-out normals; of a copy that maps a site already, those it maps to.
 
     Raises
     ------
     UsageError
         Where the model's calibration does not hold them.
     """
+    options = settings_from_dict(info.preprocess)
+    each = []
+    for paths in normals:
+        volume = load_volume(paths.prepared(options.cube))
+        each.append(landmarks(volume.data, load_mask(paths.prepared_mask(options.cube), volume).data))
+    if options.landmarks != ():
+        return mean_landmarks(each), options.landmarks[1]
     values = load_normative(info.folder / NORMATIVE).validation
     if LANDMARKS[0] not in values:
         raise UsageError(f"{info.folder}: calibrated without landmarks; calibrate the model again")
     table = np.stack([values[name] for name in LANDMARKS], axis=1)  # (normals, landmarks)
-    target = mean_landmarks(list(table))
-    cube = settings_from_dict(info.preprocess).cube
-    each = []
-    for paths in normals:
-        volume = load_volume(paths.prepared(cube))
-        each.append(landmarks(volume.data, load_mask(paths.prepared_mask(cube), volume).data))
-    return mean_landmarks(each), target
+    return mean_landmarks(each), mean_landmarks(list(table))
 
 
 def site_copy(
@@ -77,8 +80,9 @@ def site_copy(
 ) -> ModelInfo:
     """Copy ``info`` to ``out`` and calibrate the copy on the site's own normals.
 
-    With ``harmonise`` intensities are first brought to the model's by histogram landmarks. The network stays
-    as it is.
+    With ``harmonise`` intensities are first brought to the model's by histogram landmarks, measured anew even
+    where ``info`` maps a site's already; without it they are prepared as ``info`` does. The network stays as
+    it is.
 
     Raises
     ------
@@ -87,14 +91,13 @@ def site_copy(
     """
     check_copy(info, out)
     scans = site_normals(data)
-    plain = settings_from_dict(info.preprocess)
+    wanted = settings_from_dict(info.preprocess)
     source = Source(folder=info.folder, name=info.reference)
     root = settings().derivatives_dir
-    paths = prepare_split(scans, source, plain, root, jobs)
-    wanted = plain
     if harmonise:
-        wanted = replace(plain, landmarks=landmarks_of(info, paths))
-        paths = prepare_split(scans, source, wanted, root, jobs)
+        plain = prepare_split(scans, source, replace(wanted, landmarks=()), root, jobs)
+        wanted = replace(wanted, landmarks=landmarks_of(info, plain))
+    paths = prepare_split(scans, source, wanted, root, jobs)
 
     def change(copy: Path) -> None:
         raw = json.loads((copy / CONFIG).read_text())
@@ -107,7 +110,11 @@ def site_copy(
             "",
             "## Another site's normals",
             f"Calibrated on {len(scans)} {'synthetic ' if synthetic else ''}normals of {data.resolve().name}"
-            + (", intensities brought to the model's by histogram landmarks." if harmonise else ".")
+            + (
+                ", intensities brought to the model's by histogram landmarks."
+                if wanted.landmarks != ()
+                else "."
+            )
             + " The network was not trained on them.",
             "",
         ]

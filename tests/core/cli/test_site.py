@@ -111,6 +111,27 @@ def test_the_copy_sees_the_site_as_the_model_sees_its_own(run: Run, model: Model
     assert target == pytest.approx(wanted, abs=0.01)
 
 
+def test_a_harmonised_copy_maps_the_same_site_as_before(run: Run, model: ModelInfo, tmp_path: Path) -> None:
+    """Landmarks were measured on scans mapped already: the copy's map was the identity."""
+    site = normals(tmp_path / "site", "s", 3, GAIN)
+    made = []
+    for name, of, *more in (
+        ("ours", "vae_8x8_256"),
+        ("again", "ours"),
+        ("kept", "ours", "--no-harmonise"),
+    ):
+        out = tmp_path / "models" / name
+        code, _, err = run("calibrate", of, "--normals", site, "--out", out, "--jobs", "1", *more)
+        assert code == 0, err
+        made.append((model_info(out).preprocess, load_normative(out / "normative.npz").validation["mse"]))
+    (first, errors), *others = made
+    source, target = first["landmarks"]
+    assert np.abs(np.subtract(source, target)).max() > 0.05
+    for preprocess, found in others:
+        assert preprocess == first
+        assert found.tolist() == errors.tolist()
+
+
 def test_feedback_and_normals_are_two_ways(run: Run, tmp_path: Path) -> None:
     """--normals was ignored beside --from-feedback, without a word."""
     write_model(tmp_path / "models" / "vae_8x8_256")
