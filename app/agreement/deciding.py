@@ -116,10 +116,11 @@ def opened(dispute: Dispute) -> None:
         st.query_params[QUESTION] = address(dispute)[:ADDRESS_SHOWN]
 
 
-def form_data(dispute: Dispute, at: Desk) -> dict[str, Any]:
-    """What the form is sent of a disagreement, as decision.js reads it."""
-    store, standing = state.feedback(), at.decided.get(dispute.key)
-    draft = drafts.under_way(store, at.reader.id, address(dispute))
+def form_data(dispute: Dispute | None, at: Desk) -> dict[str, Any]:
+    """What the form is sent of a disagreement, or of none, as decision.js reads it."""
+    store = state.feedback()
+    standing = None if dispute is None else at.decided.get(dispute.key)
+    draft = None if dispute is None else drafts.under_way(store, at.reader.id, address(dispute))
     value = draft or (drafts.DecisionDraft() if standing is None else drafts.said(standing))
     offered = [
         [term.name, term.label]
@@ -128,14 +129,17 @@ def form_data(dispute: Dispute, at: Desk) -> dict[str, Any]:
     ]
     text, failed, count = last_said()
     return {
-        "place": drafts.place(at.reader.id, dispute),
-        "values": [[one, spoken(one), KEYS[one].lower()] for one in values(dispute)],
-        "terms": offered if dispute.subject == "region" else None,
+        "place": f"{at.reader.id}." if dispute is None else drafts.place(at.reader.id, dispute),
+        "values": []
+        if dispute is None
+        else [[one, spoken(one), KEYS[one].lower()] for one in values(dispute)],
+        "terms": offered if dispute is not None and dispute.subject == "region" else None,
         "value": asdict(value),
         "draft": draft is not None,
         "kept": st.session_state.get(KEPT, {}),
         "answered": st.session_state.get(ANSWERED, {}),
         "said": {"text": text, "failed": failed, "count": count},
+        "session": state.session_id(),
         "health": health_url() if served() else "",
     }
 
@@ -230,6 +234,11 @@ def _decided(told: dict[str, Any]) -> bool:
     if given.decision == "":
         say("Not saved: choose a decision first.", failed=True)
         return False
+    before = at.decided.get(dispute.key)
+    if before is not None and before.id != told["id"] and drafts.said(before) == given:
+        drafts.forget(store, reader.id, address(dispute))
+        say("Nothing has changed: this decision stands already.")
+        return True
     saved = decide(
         store,
         dispute,

@@ -3,9 +3,9 @@
 // was saved: a reload, a dead server or a lost connection costs nothing. Read base.js and presence.js first.
 //
 // Python sends `place` (reader and question: whose draft of what), `values` [[value, label, key]], `terms`
-// [[name, label]] of a flag, null of a class, `value` {decision, finding_type, reason} to begin with, `kept`
+// [[name, label]] of a flag, null of a class (no values: no question is open), `value` {decision, finding_type, reason} to begin with, `kept`
 // {place: id} of the drafts that the database has, `answered` {id: whether it was kept} of decisions, `said`
-// {text, failed, count} and `health`. It hears `typed`: {drafts: {place: {id, …}}} of all that it has not kept,
+// {text, failed, count}, `session` and `health`. It hears `typed`: {drafts: {place: {id, …}}} of all that it has not kept,
 // and `saved`: {id, place, …}, one decision. `told` makes each word a new one.
 
 const PAUSE_MS = 400;
@@ -65,7 +65,7 @@ function mount(root) {
 
   // ---- saving
   function save() {
-    if (saving) return;
+    if (saving || ui.box.hidden) return;
     const keys = data.values.map(([, , key]) => key).join(" ");
     const lacks = [[!now.decision, `choose a decision (${keys})`, ui.choices], [now.reason.trim() === "", "give the reason", ui.field]].filter(([is]) => is);
     if (lacks.length > 0) {
@@ -120,7 +120,7 @@ function mount(root) {
     if (!plain || event.repeat || typing(event)) return;
     const key = event.shiftKey ? event.key : event.key.toLowerCase(), choice = data.values.find(([, , one]) => one === key);
     if (choice) change({ decision: choice[0] });
-    else if (key.toLowerCase() === "e") ui.field.focus();
+    else if (key.toLowerCase() === "e" && !ui.box.hidden) ui.field.focus();
     else return;
     take(event);
   }, { capture: true, signal: end.signal });
@@ -160,6 +160,7 @@ function mount(root) {
   }
 
   function offer() {
+    ui.box.hidden = data.values.length === 0;
     ui.choices.replaceChildren(...data.values.map(([value, label, key]) => el("button",
       { type: "button", class: "choice", "data-value": value, "aria-keyshortcuts": key, onclick: () => change({ decision: value }) }, el("kbd", { "aria-hidden": "true" }, key), label)));
     ui.finding.hidden = !data.terms;
@@ -184,6 +185,8 @@ function mount(root) {
     for (const [place, { id }] of mine()) if (data.kept[place] === id) { waiting.delete(place); localStorage.removeItem(STORED + place); }
     answered();
     for (const again of [tellAgain, sendAgain]) again.heard();
+    // A server that was started anew has heard nothing.
+    if (before.place !== "" && before.session !== data.session) setTimeout(() => { tell(); if (saving) send(); }, 0);
     if (turned) open();
     else if (!waiting.has(data.place) && !saving && root.activeElement !== ui.field) now = { ...data.value };
     if (data.said.count !== before.said?.count && data.said.text) say(data.said.text, data.said.failed);
@@ -220,7 +223,8 @@ function mount(root) {
     const name = Object.keys(localStorage).find((one) => one.startsWith(SENT + reader()));
     if (saving || name === undefined) return;
     saving = JSON.parse(localStorage.getItem(name));
-    setTimeout(send, 0);
+    answered();
+    if (saving) setTimeout(send, 0);
   }
 
   function destroy() {

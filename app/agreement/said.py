@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from html import escape
 
 import streamlit as st
@@ -61,9 +62,10 @@ def standing(dispute: Dispute, at: Desk, labels: Mapping[str, str]) -> None:
     if decided is None:
         return
     finding = labels.get(decided.finding_type, decided.finding_type)
+    when = datetime.fromisoformat(decided.created_utc).astimezone().strftime("%Y-%m-%d %H:%M")
     what = ", ".join(one for one in (spoken(decided.decision), finding) if one)
     st.html(
-        f"<div class='adjudicate-note'><b>Decided {decided.saved_at}: {escape(what)}</b>\n"
+        f"<div class='adjudicate-note'><b>Decided {when}: {escape(what)}</b>\n"
         f"<span class='of'>Reason:</span> {escape(decided.reason)}</div>"
     )
 

@@ -19,6 +19,7 @@ from app.review.table import BAND_LABELS
 from app.routes import AssetMissing
 from core.io.derivatives import DerivativesError
 
+ALIVE_S = 60.0
 # Density: the page is a workplace, not an article. All that it takes to decide is in sight without scrolling
 # from 1280 × 800 on: what was said scrolls in the room that the form leaves.
 STYLE = """<style>
@@ -100,9 +101,11 @@ def draw_sheet(case: Case, dispute: Dispute) -> None:
     st.caption(" · ".join(marks))
 
 
-@st.fragment
-def form(dispute: Dispute, at: Desk) -> None:
-    """Decision, finding, reason, save. What is typed redraws nothing else."""
+# A browser runs a page anew for a server that came back only where the page runs by itself, or the last run
+# was a fragment's; else the new server knows no form, and what the form says is never heard.
+@st.fragment(run_every=ALIVE_S)
+def form(dispute: Dispute | None, at: Desk) -> None:
+    """Decision, finding, reason, save; of no question, what the browser waits to hear of the last."""
     if st.session_state.pop(STALE, False):
         st.rerun()
     decision(deciding.form_data(dispute, at), deciding.on_typed, deciding.on_saved)
@@ -121,7 +124,7 @@ def bar(at: Desk, listed: list[Dispute], place: int) -> None:
             shortcut=shortcut,
             disabled=not 0 <= to < len(listed),
             on_click=deciding.turn,
-            args=(address(listed[min(max(to, 0), len(listed) - 1)]),),
+            args=(address(listed[to]) if 0 <= to < len(listed) else "",),
         )
     st.button(
         "Undo mine",
@@ -131,11 +134,9 @@ def bar(at: Desk, listed: list[Dispute], place: int) -> None:
         on_click=deciding.undo,
     )
     done = sum(one.key in at.decided for one in at.disputes)
-    st.progress(
-        done / len(at.disputes),
-        f"{place + 1} of {len(listed)} listed · {done} of {len(at.disputes)} decided",
-        width=320,
-    )
+    far = [f"{place + 1} of {len(listed)} listed"] if listed else []
+    far.append(f"{done} of {len(at.disputes)} decided")
+    st.progress(done / len(at.disputes), " · ".join(far), width=320)
 
 
 def nothing(at: Desk) -> None:
@@ -175,13 +176,16 @@ def draw() -> None:
                 "Show", SHOWN, default=deciding.first_list(at), key=LIST, label_visibility="collapsed"
             )
             listed = at.listed(shown or SHOWN[0])
-            place = deciding.open_one(listed) if listed else 0
-            bar(at, listed or at.disputes, place)
+            place = deciding.open_one(listed)
+            bar(at, listed, place)
         if not listed:
             text, failed, _ = deciding.last_said()
             if text:
                 st.markdown(f":red[{text}]" if failed else f"**{text}**")
-            st.info("All disagreements are decided." if shown != "decided" else "Nothing is decided yet.")
+            st.info("Nothing is decided yet." if shown == "decided" else "All disagreements are decided.")
+            if shown != "decided":
+                st.page_link("pages/agreement.py", label="Open Agreement", icon=":material/handshake:")
+            form(None, at)
             return
         draw_one(listed[place], at)
     except StoreError as error:
@@ -191,12 +195,13 @@ def draw() -> None:
 def draw_one(dispute: Dispute, at: Desk) -> None:
     """One disagreement: the scan at the left, what was said and the form at the right."""
     deciding.opened(dispute)
-    st.subheader(heading(dispute), anchor=False)
+    top = st.container()
     left, right = st.columns([0.66, 0.34], gap="small")
     with right, st.container(key="adjudicate_side"):
         given, noted = st.container(key="adjudicate_votes"), st.container(key="adjudicate_said")
         with st.container(key="adjudicate_decide"):
-            form(dispute, at)  # first, so that a key that comes at once means the question above
+            form(dispute, at)  # first, so that a key that comes at once means the question that is read
+        top.subheader(heading(dispute), anchor=False)
         labels = {term.name: term.label for term in terms(state.feedback(), retired=True)}
         with given:
             said.votes(dispute, at, labels)

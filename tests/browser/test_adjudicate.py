@@ -177,10 +177,9 @@ def test_a_reason_survives_a_reload_and_a_server_that_was_gone(browser: Browser,
         page.keyboard.press("p")
         expect(of_class).to_be_visible()
         holds(page, "2A", "rim, no d")
-        page.keyboard.press("e")
-        page.keyboard.type("oubt")
     expect(said).to_contain_text("The server does not answer.")
-    page.keyboard.type(".")  # the cursor is still there
+    page.keyboard.press("e")
+    page.keyboard.type("oubt.")
     page.keyboard.press("Control+Enter")
     with served_app({"FONTANELLE_DATA_DIR": str(data)}, tmp_path / "two.log", port=urlsplit(url).port or 0):
         expect(flag).to_be_visible()

@@ -61,8 +61,8 @@ def standing(store: Store, reader: SavedReader) -> list[tuple[str, str, str]]:
 
 def call(at: AppTest, callback: Callable[[], None], **said: Any) -> AppTest:
     """Let the form say something, as Streamlit does: the callback on the session, then the script."""
-    session = {name: at.session_state[name] for name in at.session_state}
-    before = dict(session)
+    before = {name: at.session_state[name] for name in [*at.session_state]}
+    session = dict(before)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(st, "session_state", session | {FORM: said})
         callback()
@@ -128,6 +128,11 @@ def test_decide_both_with_names_hidden_until_then(store: Store, ada: SavedReader
     at.segmented_control(key="adjudicate_shown").set_value("decided").run()
     assert all(f": {name}<" in written(at) for name in ("Ada Adler", "Ben Brook"))
     assert "Partial volume" in written(at)  # the one decided last is open
+    save(at, "disagree", "Partial volume")
+    assert "this decision stands already" in form(at)["said"]["text"]
+    save(at, "unsure", "Partial volume?")
+    assert standing(store, ada)[1] == ("region", "unsure", "Partial volume?")
+    assert "is this flag" in at.subheader[0].value, "what is decided anew stays open"
 
 
 def test_a_class_comes_with_notes_and_marks_by_number(
