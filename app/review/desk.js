@@ -11,21 +11,19 @@ const DIGITS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "h", "q", "r", "y",
 const VERDICTS = { a: "agree", d: "disagree", s: "unsure" };
 const OWN = [...Object.keys(VERDICTS), "u", "k", "j", "f", "e", "E", "N", "P", "S"];
 const SURE = [["0", "", "not said"], ["1", "1", "a guess"], ["2", "2", ""], ["3", "3", ""], ["4", "4", ""], ["5", "5", "certain"]];
+// Beside the viewer's own, which shows them all.
 const SHEET = [
-  ["Shift click", "mark a finding in the viewer; its digits follow"],
-  ["k, digit, digit", "class of the scan, then how sure"],
-  ["E", "note on the scan"],
-  ["f", "finish: lock the first read, save the second"],
-  ["n p", "next, previous region (second read)"],
   ["a d s", "agree, disagree, unsure; then"],
   ["digit, digit", "which finding, how sure; any other key goes on"],
   ["j, digit, digit", "finding of the region, or of the last mark"],
   ["e", "note on the region, or on the last mark"],
+  ["k, digit, digit", "class of the scan, then how sure"],
+  ["Shift E", "note on the scan"],
   ["Enter, Esc", "leave a note (Shift Enter: new line)"],
+  ["f", "finish: lock the first read, save the second"],
   ["u", "undo: one step a press"],
   ["Shift N P", "next, previous case"],
   ["Shift S", "skip this case, with a reason"],
-  ["? Esc", "these keys, close them"],
 ];
 
 export default lasting("fontanelleDesk", mount);
@@ -33,8 +31,8 @@ export default lasting("fontanelleDesk", mount);
 function mount(root) {
   const ui = {
     said: el("div", { class: "said", role: "status" }), row: el("div", { class: "row" }),
-    sheet: el("dl", { class: "sheet", role: "dialog", "aria-label": "Keys of the reading loop", hidden: "" },
-      ...SHEET.flatMap(([key, what]) => [el("dt", {}, key), el("dd", {}, what)])),
+    sheet: el("dl", { class: "sheet", role: "dialog", "aria-label": "Keys", hidden: "" },
+      ...[...SHEET, ["? Esc", "show, close these keys"]].flatMap(([key, what]) => [el("dt", {}, key), el("dd", {}, what)])),
   };
   const refused = openRefused();
   ui.box = el("div", { class: "desk" }, ui.said, ui.row, ui.sheet, refused.node);
@@ -47,6 +45,7 @@ function mount(root) {
   let passed; // the mark after which a region was answered
   let replaying; // keys that waited and are yet to be told; what is pressed meanwhile comes after them
   const claimed = new Set(OWN);
+  const keys = (globalThis.fontanelleKeys = [...SHEET]);
   const claims = (globalThis.fontanelleClaims = {
     has: (key) => holds(key) || wanted !== undefined || replaying !== undefined || claimed.has(key) || (deaf && /^\d$/.test(key)),
   });
@@ -249,7 +248,7 @@ function mount(root) {
       event.stopImmediatePropagation();
       return;
     }
-    if (event.key === "?") { ui.sheet.hidden = !ui.sheet.hidden; return; } // the viewer shows its own beside it
+    if (event.key === "?") { ui.sheet.hidden = data.viewer || !ui.sheet.hidden; return; } // a viewer shows them with its own
     if (event.key === "Escape") { ui.sheet.hidden = true; refused.seen(); }
     if (event.repeat) return;
     const taken = armed && (event.key === "Escape" ? (arm(), true) : choose(event.key));
@@ -299,7 +298,7 @@ function mount(root) {
   }
 
   const hints = () => data.phase === "first"
-    ? [["Shift click", "mark a finding"], ["k", "class"], ["E", "note"], ["f", "lock"], ["?", "all keys"]]
+    ? [["Shift click", "mark a finding"], ["k", "class"], ["Shift E", "note"], ["f", "lock"], ["?", "all keys"]]
     : [["n p", "region"], ["a d s", "agree, disagree, unsure"], ["j", "finding"], ["k", "class"], ["f", "save"], ["?", "all keys"]];
 
   function update(next) {
@@ -334,6 +333,7 @@ function mount(root) {
 
   function destroy() {
     listeners.abort();
+    if (globalThis.fontanelleKeys === keys) delete globalThis.fontanelleKeys;
     clearTimeout(waits);
     again.end();
     if (globalThis.fontanelleClaims === claims) globalThis.fontanelleClaims = { has: holds };

@@ -34,7 +34,7 @@ function actions(v) {
   }
 
   return {
-    weak,
+    weak, select,
 
     // ---- moving
     jump(mm) {
@@ -122,6 +122,7 @@ function actions(v) {
       const all = indices.every((i) => state.on[i]);
       setBands(() => { for (const i of indices) state.on[i] = !all; });
     },
+    setOn(on) { setBands(() => { state.on = [...on]; }); },
     // A whole sign off and, as it was, on again.
     toggleSign(indices) {
       const before = indices.map((i) => state.on[i]);
@@ -161,7 +162,10 @@ function actions(v) {
     },
     setCrosshair(on = !state.crosshair) { state.crosshair = on; redraw(); },
     reset() { fit(v); v.do.setWindow(0, 255); },
-    help(shown = v.ui.help.hidden) { v.ui.help.hidden = !shown; },
+    help(shown = v.ui.help.hidden) {
+      if (shown) v.ui.help.replaceChildren(...keyLists());
+      v.ui.help.hidden = !shown;
+    },
 
     // ---- what Python hears
     missed(spot) {
@@ -178,7 +182,7 @@ function actions(v) {
     },
     setRadius(radius) {
       state.radius = Math.min(RADIUS_MM.most, Math.max(RADIUS_MM.least, radius));
-      tell(v, `Missed here: radius ${state.radius.toFixed(0)} mm`);
+      tell(v, `Radius of a mark: ${state.radius.toFixed(0)} mm`);
     },
 
     // ---- the picture

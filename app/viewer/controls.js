@@ -5,17 +5,20 @@ const VIEWS = [
   ["mosaic", "Mosaic"], ["panes", "Panes"], ["render", "3D"],
 ];
 const VIEW_TITLES = { panes: "Scan, expected, residual and flags side by side", mosaic: "Many slices at once", render: "3D render" };
-// Those of class "reading" belong to who reads: a viewer for looking has none of them.
-const KEYS = [
+// Of who reads; the desk beside the viewer adds its own (`fontanelleKeys`, app/review/desk.js).
+const READ_KEYS = [
+  ["Shift click", "mark a finding; digits name it"], ["Shift drag · Shift wheel", "its radius"],
+  ["click", "select the flagged region"], ["n p", "next, previous region"],
+];
+// Of who looks. Those of class "reading" a viewer for looking has not.
+const LOOK_KEYS = [
   ["↑ ↓ · wheel", "slice (pointer over the viewer)"], ["PgUp PgDn", "five slices"], ["drag", "move crosshair"],
   ["right drag", "window / level"], ["Ctrl wheel", "zoom"], ["Ctrl drag", "pan"],
-  ["n p", "next, previous region", "reading"], ["click", "select flagged region", "reading"], ["Shift click", "missed here", "reading"],
-  ["Shift drag · Shift wheel", "its radius", "reading"],
   ["Shift 1 2 3", "bands 2–3, 3–4, 4+"], ["+ = −", "brighter (+ or =), darker"], ["o", "outlines with digits, or colours"],
   ["Space", "hold: hide overlay"], ["b", "hold: scan ↔ reconstruction"], ["w", "swipe scan | expected"], ["[ ]", "move the swipe"],
   ["m", "next z map"], ["v", "next view"], ["t", "next plane of mosaic or panes"], ["l", "swap left and right"], ["x", "crosshair"],
   ["i", "smooth or nearest voxel"], ["0", "reset window and zoom", "reading"], ["g", "save the picture (PNG)"],
-  ["? Esc", "these keys, close them"], ["", "Keys act with the pointer over the viewer", "looking"],
+  ["? Esc", "show, close these keys"], ["", "Keys act with the pointer over the viewer", "looking"],
 ];
 
 function build(v) {
@@ -43,7 +46,7 @@ function build(v) {
   ui.message = el("div", { class: "message", role: "status" });
   ui.note = el("div", { class: "note", role: "status", hidden: "" });
   ui.lost = el("div", { class: "lost", role: "alert", hidden: "" });
-  ui.help = keySheet(KEYS);
+  ui.help = el("div", { class: "help two", role: "dialog", "aria-label": "Keys", hidden: "" });
   ui.stage = el("div", { class: "stage" }, ui.canvas, ui.marks, ui.lost, ui.note, ui.message, ui.help);
 
   ui.chips = bandChips((i) => v.do.toggle([i]));
@@ -61,6 +64,10 @@ function build(v) {
   ui.box = el("div", { class: "fontanelle", "data-state": "loading", role: "region", "aria-label": "Viewer" }, head, tools, ui.stage, ui.legend, ui.unaided, foot);
   return ui;
 }
+
+// All keys that count now, in one list: what is answered, and what is looked at.
+const keyLists = () => [[...READ_KEYS, ...(globalThis.fontanelleKeys ?? [])], LOOK_KEYS]
+  .map((keys, i) => el("dl", { class: i === 0 ? "reading" : undefined }, ...keyRows(keys)));
 
 // What another case or phase changes: maps, keys, colours.
 function fill(v) {

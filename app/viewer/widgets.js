@@ -25,8 +25,8 @@ const text = (cls) => el("span", { class: cls });
 const grow = () => text("grow");
 const group = (label, ...children) => el("div", { class: "group", role: "group", "aria-label": label }, ...children);
 const toolbar = (label, cls, ...children) => el("div", { class: `bar ${cls}`, role: "toolbar", "aria-label": label }, ...children);
-const keySheet = (keys) => el("dl", { class: "help", role: "dialog", "aria-label": "Keys", hidden: "" },
-  ...keys.flatMap(([key, what, cls]) => [el("dt", { class: cls }, key), el("dd", { class: cls }, what)]));
+const keyRows = (keys) => keys.flatMap(([key, what, cls]) => [el("dt", { class: cls }, key), el("dd", { class: cls }, what)]);
+const keySheet = (keys) => el("dl", { class: "help", role: "dialog", "aria-label": "Keys", hidden: "" }, ...keyRows(keys));
 
 // Window, level and their presets: `now()` is the present window, `set(low, high)` changes it; `show()` follows it.
 function windowControls(now, set) {

@@ -46,6 +46,14 @@ def test_the_whole_loop_by_keyboard(unaided_server: Server, browser: Browser) ->
         blind(tab)
         keys(tab.page, "a d")  # nothing to answer yet
         expect(tab.page.get_by_text("The flags are hidden")).to_be_visible()
+        keys(tab.page, "?")
+        sheet = tab.page.get_by_role("dialog", name="Keys")
+        expect(sheet).to_have_count(1)  # all keys in one list, over the scan: the controls stay in sight
+        expect(sheet).to_contain_text("class of the scan, then how sure")
+        expect(sheet).to_contain_text("save the picture")
+        expect(tab.viewer.get_by_role("dialog", name="Keys")).to_be_visible()
+        keys(tab.page, "Escape")
+        expect(sheet).to_have_count(0)
         keys(tab.page, "k 3 4 E")
         expect(tab.page.get_by_label("Note on the scan")).to_be_focused()
         tab.page.keyboard.type("a dark spot, sad k 5 f")  # keys of the loop among them
