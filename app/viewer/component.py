@@ -29,6 +29,7 @@ SCRIPTS = (
     "views.js",
     "controls.js",
     "actions.js",
+    "remember.js",
     "input.js",
     "viewer.js",
 )

@@ -27,6 +27,7 @@ function mount(root) {
     pick: 0, picked: undefined, // counts selections made here: what Python says of an earlier one is out of date
     marked: [], // missed findings on their way to Python
     spot: undefined, // a missed finding while its radius is drawn
+    recalled: undefined, // of before a reload, yet to be asked for
   };
   v.do = actions(v);
   v.ui = build(v);
@@ -38,6 +39,7 @@ function mount(root) {
   });
   v.clock = activeClock((so) => v.component.setTriggerValue("active", so), v.end.signal);
   listen(v);
+  window.addEventListener("pagehide", () => remember(v), { signal: v.end.signal });
   // What is on screen now, for whoever hears keys in the viewer's stead, as app/review/desk.js.
   const onScreen = () => ({
     address: v.data.address, case: v.data.case, region: v.data.selected ?? null, map: v.state.map, hash: v.hashes.base,
@@ -69,6 +71,7 @@ async function start(v) {
   v.niivue = await loadNiivue(v.data.niivue);
   v.nv = await openNiivue(v.niivue, v.ui.canvas, { isRadiologicalConvention: v.state.radiological });
   v.tiles = openTiles(v.nv);
+  v.tiles.setSmooth(v.state.smooth);
   v.tiles.before = () => freshen(v);
   v.tiles.layout = () => layoutOf(v);
   v.tiles.after = () => drawMarks(v);
@@ -206,6 +209,8 @@ async function update(v, next) {
   while (v.marked.length > 0 && v.data.marked.includes(v.marked[0].id)) v.marked.shift();
   if (v.marked[0] !== told) tellMarked(v);
   v.clock.turn(v.data.address, v.data.phase ?? "");
+  if (old.address === undefined) recall(v);
+  if (!v.data.blind && !v.data.palettes[v.state.palette]) v.state.palette = "paper";
   fill(v);
   sync(v);
   try {
@@ -219,6 +224,7 @@ async function update(v, next) {
     else { v.nv.drawScene(); showValues(v, v.nv.scene.crosshairPos); }
     v.drawn = v.generation;
     reportLoaded(v);
+    resume(v);
   } catch (error) {
     for (const kind of Object.keys(v.hashes)) drop(v, kind);
     reportLoaded(v); // nothing is: a verdict must wait
@@ -252,6 +258,7 @@ function reportLoaded(v) {
 }
 
 function destroy(v) {
+  remember(v);
   v.end.abort();
   v.insists.end();
   v.undialog?.remove();

@@ -292,6 +292,40 @@ def test_another_reader_finds_the_region_that_was_selected(tab: Tab) -> None:
     assert crosshair(tab) == pytest.approx(at, abs=0.02)
 
 
+def test_a_reload_keeps_the_region_its_map_the_bands_and_the_view(tab: Tab) -> None:
+    case = write_case(tab.server.root, "sub-reload", blocks=(BRIGHT_LEFT, WEAK))
+    chip = tab.viewer.locator('.chip[data-band="+2–3"]')
+    dark = tab.viewer.locator('.chip[data-band="-4+"]')
+    try:
+        tab.review(case, "Rae")
+        tab.page.keyboard.press("m")
+        expect(tab.viewer).to_have_attribute("data-map", "normative")
+        tab.page.keyboard.press("v")
+        chip.click()
+        dark.click()
+        expect(tab.page.get_by_text("0 of 2 regions read")).to_be_visible()
+        tab.page.keyboard.press("n")
+        tab.page.keyboard.press("n")
+        expect(tab.page.get_by_text("brighter 2–3 ·").first).to_be_visible()
+        at = crosshair(tab)
+        tab.page.reload()
+        tab.shows(case)
+        expect(tab.viewer).to_have_attribute("data-map", "normative")
+        expect(tab.viewer).to_have_attribute("data-view", "axial")
+        expect(tab.page.get_by_text("brighter 2–3 ·").first).to_be_visible()
+        expect(tab.page.get_by_text("0 of 2 regions read")).to_be_visible()
+        expect(chip).to_have_attribute("aria-pressed", "true")
+        expect(dark).to_have_attribute("aria-pressed", "false")
+        assert crosshair(tab) == pytest.approx(at, abs=0.02)
+        tab.page.locator(".st-key-review_previous button").first.click()  # another case has no region chosen
+        expect(tab.viewer).not_to_have_attribute("data-case", case.case_id)
+        tab.page.reload()
+        expect(tab.viewer).to_have_attribute("data-state", "ready")
+        expect(tab.page.get_by_text("Till then the view stays")).to_be_visible()
+    finally:
+        shutil.rmtree(tab.server.root / case.subject)
+
+
 def test_keys_rest_while_typing(tab: Tab) -> None:
     tab.review(tab.server.cases["RAS"])
     tab.page.keyboard.press("n")
