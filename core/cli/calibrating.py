@@ -32,7 +32,7 @@ def split_of(scans: Sequence[Scan], split: str, data: Path, least: int) -> list[
     Raises
     ------
     UsageError
-        Where there are fewer than ``least``, or one has a radiology score other than 1.
+        Where there are fewer than ``least``, or one has a radiology score other than 1 (Q is none either).
     """
     chosen = [scan for scan in scans if scan.split == split]
     if len(chosen) < least:
@@ -40,12 +40,22 @@ def split_of(scans: Sequence[Scan], split: str, data: Path, least: int) -> list[
             f"{data}: {len(chosen)} scans with split {split!r}; expected {least} or more (from "
             "`python -m core cohort import`; the demo's come with `python -m core demo --which all`)"
         )
-    if bad := [scan for scan in chosen if scan.radiology_score not in (None, 1)]:
+    if bad := next((scan for scan in chosen if not may_be_normal(scan)), None):
         raise UsageError(
-            f"{data}: {bad[0].subject} of split {split!r} has radiology score {bad[0].radiology_score}; "
+            f"{data}: {bad.subject} of split {split!r} has radiology score {score_words(bad)}; "
             "expected normals (1) only"
         )
     return chosen
+
+
+def may_be_normal(scan: Scan) -> bool:
+    """Whether nothing says that a scan is abnormal or of poor image quality (dHCP score Q)."""
+    return scan.radiology_score in (None, 1) and not scan.poor_quality
+
+
+def score_words(scan: Scan) -> str:
+    """A scan's radiology score for a message."""
+    return "Q (poor image quality)" if scan.poor_quality else str(scan.radiology_score)
 
 
 def prepare_split(

@@ -41,7 +41,7 @@ from core.evaluation.thresholds import Thresholds
 from core.evaluation.wording import VARIANTS
 from core.io.atomic import write_bytes
 from core.io.bids import Scan
-from core.io.derivatives import CasePaths
+from core.io.derivatives import CasePaths, model_slug
 from core.networks.card import with_metrics
 from core.networks.zoo import CARD, ModelInfo, list_models
 from core.prepared import versions
@@ -61,7 +61,7 @@ def models_named(names: str) -> list[ModelInfo]:
     Raises
     ------
     UsageError
-        Where there is none, or two differ.
+        Where there is none, two differ, or two have one name.
     """
     infos = (
         [info for info in list_models(settings().models_dir) if channels_of(info) == ONE_CHANNEL]
@@ -70,6 +70,13 @@ def models_named(names: str) -> list[ModelInfo]:
     )
     if not infos:
         raise UsageError(f"no model in {settings().models_dir}; train one with `python -m core train`")
+    # Tables and maps are kept by name: two of one name would count as one model with twice the scans.
+    slugs = [model_slug(info.name) for info in infos]
+    if twice := [info for info in infos if slugs.count(model_slug(info.name)) > 1]:
+        raise UsageError(
+            f"{twice[0].folder} and {twice[1].folder}: {twice[0].name} and {twice[1].name} would share their "
+            "results; expected models of different names"
+        )
     for info in infos[1:]:
         mine, first = ({**one.preprocess, "channels": []} for one in (info, infos[0]))
         if (mine, info.reference_hash) != (first, infos[0].reference_hash):

@@ -58,7 +58,12 @@ class Measured:
 
 
 def group_of(scan: Scan) -> str:
-    """Split, and for test scans normal (radiology score 1) or abnormal (5); "left out" is in no table."""
+    """Split, and for test scans normal (radiology score 1) or abnormal (5); "left out" is in no table.
+
+    A scan of poor image quality (dHCP score Q) is no normal of any split.
+    """
+    if scan.poor_quality:
+        return "left out"
     if scan.split in (TRAIN, VALIDATION):
         return str(scan.split)
     if scan.split == "test" and scan.radiology_score in (1, 5):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ _MASKS = (
 )
 _SEGMENTATIONS = ("_desc-drawem9_dseg.nii.gz", "_drawem_tissue_labels.nii.gz", "_dseg.nii.gz", "_dseg.nii")
 _OWN = "fontanelle"  # our own derivatives: a mask found by us must not come back as one that was given
+_OURS = "sub-*_space-cube*_desc-prepared_T2w.json"  # beside our masks in a folder of any name
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def find_scans(bids_root: Path, family_column: str | None = None) -> list[Scan]:
     scan_age, sex, radiology_score, split, and ``family_column``). A subject without session folders counts
     as ses-01. Of several T2w files in a session the plainest name is taken, of T1w files the plainest that is
     resampled to the T2w scan (dHCP's space-T2w), else the plainest. Mask and tissue segmentation are looked
-    for beside the scan, then at the same place in ``derivatives/*/``.
+    for beside the scan, then at the same place in ``derivatives/*/``, but not where our own results lie.
 
     Raises
     ------
@@ -105,7 +107,7 @@ def find_scans(bids_root: Path, family_column: str | None = None) -> list[Scan]:
                 session=session,
                 path=path,
                 mask=_beside(root, folder, _MASKS),
-                age=facts.number(("age", "scan_age")),
+                age=facts.number(("scan_age", "age")),
                 sex=facts.text("sex"),
                 radiology_score=None if score == POOR_QUALITY else score,
                 split=facts.text("split"),
@@ -133,7 +135,7 @@ def labels_in(name: str) -> tuple[str, str] | None:
 def scan_from_file(path: Path, mask: Path | None = None) -> Scan:
     """A ``Scan`` for one file.
 
-    A file inside a BIDS data set brings what the data set says of it. Of any other file only a name
+    A file inside a BIDS data set, or a link to one, brings what the data set says of it. Of any other file only a name
     ``sub-…_ses-…_…`` is used; else the label is the hash of the content, since file names can hold
     patients' names.
 
@@ -145,11 +147,13 @@ def scan_from_file(path: Path, mask: Path | None = None) -> Scan:
     path = Path(path)
     if not path.is_file():
         raise BidsError(f"{path.name}: no such file; expected a scan")
-    for root in list(path.resolve().parents)[1:4]:
-        if (root / "participants.tsv").is_file() or (root / "dataset_description.json").is_file():
-            for scan in find_scans(root):
-                if scan.path.resolve() == path.resolve():
-                    return scan if mask is None else replace(scan, mask=Path(mask))
+    # As it is named first: DataLad's links point out of the data set, and equal scans share a target.
+    for place in dict.fromkeys((Path(os.path.abspath(path)), path.resolve())):
+        for root in list(place.parents)[1:4]:
+            if (root / "participants.tsv").is_file() or (root / "dataset_description.json").is_file():
+                for scan in find_scans(root):
+                    if scan.path == place:
+                        return scan if mask is None else replace(scan, mask=Path(mask))
     named = labels_in(path.name)
     if named is not None:
         beside = [path.with_name(f"{'_'.join(named)}{tail}") for tail in _MASKS]
@@ -204,7 +208,8 @@ def _beside(root: Path, folder: Path, tails: tuple[str, ...]) -> Path | None:
     derived = root / "derivatives"
     if derived.is_dir():
         names = sorted(path for path in derived.iterdir() if path.is_dir() and path.name != _OWN)
-        places += [path / folder.relative_to(root) for path in names]
+        derived_places = [path / folder.relative_to(root) for path in names]
+        places += [place for place in derived_places if not any(place.glob(_OURS))]
     for place in places:
         for tail in tails:
             own = [path for path in place.glob(f"sub-*{tail}") if _of_the_scan(path)]

@@ -119,7 +119,7 @@ def _row(entry: Entry, folder: Path) -> dict[str, str]:
         "path": place(scan.path),
         "mask": place(scan.mask),
         "segmentation": place(scan.segmentation),
-        "age": "" if scan.age is None else f"{scan.age:g}",
+        "age": "" if scan.age is None else repr(scan.age).removesuffix(".0"),  # keyed: no digit less
         "sex": scan.sex or "",
         "radiology_score": "Q" if scan.poor_quality else str(scan.radiology_score or ""),
         "family": scan.family or "",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.io.atomic import write_bytes
+from core.io.derivatives import model_slug
 from core.networks.zoo import CARD, CONFIG, ModelError, ModelInfo, model_info
 
 
@@ -23,7 +24,8 @@ def check_copy(info: ModelInfo, out: Path) -> None:
     """
     if out.exists():
         raise ModelError(f"{out}: already there; expected a new folder, since no model is changed in place")
-    if re.fullmatch(r"[A-Za-z]\w*", out.name, re.ASCII) is None or out.name == info.name:
+    same = model_slug(out.name) == model_slug(info.name)  # of a scan they would share their files
+    if re.fullmatch(r"[A-Za-z]\w*", out.name, re.ASCII) is None or same:
         raise ModelError(
             f"{out.name}: no name for a copy of {info.name}; expected another one, of letters, digits and _"
         )

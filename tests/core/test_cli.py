@@ -442,6 +442,11 @@ def test_training_refuses_abnormal_scans_and_missing_splits(run: Run, tmp_path: 
     code, _, err = run("train", "std_8x8", "--data", tmp_path / "bids", "--cube", "16")
     assert code == 2
     assert "sub-1 of split 'train' has radiology score 5; expected normals (1) only" in err
+    table.write_text(table.read_text().replace("sub-1\ttrain\t5", "sub-1\ttrain\tQ"))
+    code, _, err = run("train", "std_8x8", "--data", tmp_path / "bids", "--cube", "16")
+    assert code == 2
+    assert "sub-1 of split 'train' has radiology score Q (poor image quality); expected normals (1)" in err
+    table.write_text(table.read_text().replace("sub-1\ttrain\tQ", "sub-1\ttrain\t5"))
     table.write_text(table.read_text().replace("5\n", "1\n").replace("validation", "test"))
     code, _, err = run("train", "std_8x8", "--data", tmp_path / "bids", "--cube", "16")
     assert code == 2

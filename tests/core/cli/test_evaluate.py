@@ -238,3 +238,20 @@ def test_models_that_take_different_scans_are_refused(
     code, _, err = run("evaluate", tmp_path / "bids")
     assert code == 2
     assert "std_8x8 and std_16x16 differ in cube, preparation or reference" in err
+
+
+@pytest.mark.parametrize("second", ["site_2", "site2"])
+def test_two_models_that_would_share_their_results_are_refused(
+    run: Run, network: CountingNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: str
+) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    infos = {
+        str(folder): SimpleNamespace(
+            name=folder.name, folder=folder, preprocess={"cube": 64}, reference="demo", reference_hash="r"
+        )
+        for folder in (tmp_path / "a" / "site_2", tmp_path / "b" / second)
+    }
+    monkeypatch.setattr("core.cli.evaluate.model_named", infos.__getitem__)
+    code, _, err = run("evaluate", tmp_path / "bids", "--models", ",".join(infos))
+    assert code == 2
+    assert f"site_2 and {second} would share their results; expected models of different names" in err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +24,8 @@ def test_groups() -> None:
     assert [group_of(scan(1, "train")), group_of(scan(1, "validation"))] == ["train", "validation"]
     assert [group_of(scan(1, "test", score)) for score in (1, 5)] == ["test normal", "test abnormal"]
     assert {group_of(scan(1, "test", score)) for score in (2, 4, None)} == {"left out"}
+    poor = [replace(scan(1, split), poor_quality=True) for split in ("train", "validation", "test")]
+    assert {group_of(one) for one in poor} == {"left out"}
 
 
 def test_every_subject_and_measure_has_its_place(subjects: pd.DataFrame) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def test_masks_beside_and_in_derivatives_but_not_our_own(tmp_path: Path) -> None
     assert [scan.mask for scan in find_scans(root)] == [beside, derived, None]
 
 
+def test_our_own_masks_are_not_given_ones_whatever_the_folder(tmp_path: Path) -> None:
+    root = cohort(tmp_path)
+    for run in ("a", "run1"):
+        for subject in ("sub-a", "sub-b"):
+            place = root / "derivatives" / run
+            touch(anat_path(place, subject, "ses-01", "desc-brain_mask.nii.gz"))
+            touch(anat_path(place, subject, "ses-01", "space-cube64_desc-prepared_T2w.json"))
+    theirs = touch(anat_path(root / "derivatives" / "theirs", "sub-b", "ses-01", "desc-brain_mask.nii.gz"))
+    assert [scan.mask for scan in find_scans(root)] == [None, None, theirs]
+
+
 @pytest.mark.parametrize("kind", ["desc-brain_mask.nii.gz", "desc-drawem9_dseg.nii.gz"])
 def test_masks_of_another_grid_are_not_the_scans(tmp_path: Path, kind: str) -> None:
     root = cohort(tmp_path)
@@ -67,7 +79,10 @@ def test_masks_of_another_grid_are_not_the_scans(tmp_path: Path, kind: str) -> N
 
 
 def test_dhcp_layout(tmp_path: Path) -> None:
-    touch(tmp_path / "participants.tsv", "participant_id\tsex\tbirth_age\nCC00050XX01\tfemale\t38.1\n")
+    touch(
+        tmp_path / "participants.tsv",
+        "participant_id\tsex\tbirth_age\tage\nCC00050XX01\tfemale\t38.1\t0.06\n",
+    )
     touch(
         tmp_path / "sub-CC00050XX01" / "sub-CC00050XX01_sessions.tsv",
         "session_id\tscan_age\tradiology_score\n7201\t41.25\t2\n9999\t44\t4\n",
@@ -131,6 +146,28 @@ def test_file_inside_a_data_set_brings_its_facts(tmp_path: Path) -> None:
     other = scan_from_file(anat_path(root, "sub-b", "ses-01"), tmp_path / "mine.nii.gz")
     assert other.mask == tmp_path / "mine.nii.gz"
     assert other.age == 40.5
+
+
+def test_datalad_link_given_as_a_file_brings_its_facts(tmp_path: Path) -> None:
+    root = cohort(tmp_path / "set")
+    stored = touch(root / ".git" / "annex" / "objects" / "aa" / "bb" / "MD5E-s1--x.nii.gz", "the same")
+    files = [anat_path(root, "sub-a", "ses-02"), anat_path(root, "sub-b", "ses-01")]
+    for file in files:  # of one content, so one target
+        file.unlink()
+        file.symlink_to(os.path.relpath(stored, file.parent))
+    mask = touch(anat_path(root / "derivatives" / "masks", "sub-b", "ses-01", "brainmask.nii.gz"))
+    first, second = (scan_from_file(file) for file in files)
+    assert (first.subject, first.session, first.age, first.mask) == ("sub-a", "ses-02", 37.0, None)
+    assert (second.subject, second.path, second.mask, second.age) == ("sub-b", files[1], mask, 40.5)
+    assert first.synthetic
+    assert second.synthetic
+
+
+def test_a_link_to_a_data_sets_file_brings_its_facts(tmp_path: Path) -> None:
+    root = cohort(tmp_path / "set")
+    link = tmp_path / "elsewhere.nii.gz"
+    link.symlink_to(anat_path(root, "sub-b", "ses-01"))
+    assert (scan_from_file(link).subject, scan_from_file(link).age) == ("sub-b", 40.5)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def entries(folder: Path) -> list[Entry]:
         session="ses-1",
         path=folder / "bids" / "sub-a" / "a_T2w.nii.gz",
         mask=folder / "bids" / "a mask.nii.gz",
-        age=40.25,
+        age=42.7142857142857,
         sex="F",
         radiology_score=1,
         split="train",

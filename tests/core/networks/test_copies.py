@@ -42,7 +42,7 @@ def test_a_change_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["vae_8x8_256"]
 
 
-@pytest.mark.parametrize("name", ["vae_8x8_256", "our-site", "1st", ".hidden"])
+@pytest.mark.parametrize("name", ["vae_8x8_256", "vae_8x8n256", "our-site", "1st", ".hidden"])
 def test_names_that_are_none(tmp_path: Path, name: str) -> None:
     info = write(tmp_path / "vae_8x8_256")
     (tmp_path / "there").mkdir()
