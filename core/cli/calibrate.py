@@ -45,7 +45,7 @@ def calibrate_command(
     harmonise: Annotated[
         bool,
         typer.Option(
-            help="With --normals: bring the site's intensities to the model's first; without, as MODEL prepares"
+            help="With --normals: bring the site's intensities to the model's first; without, as MODEL does"
         ),
     ] = True,
     out: Annotated[

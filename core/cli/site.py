@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from core.io.volume import load_mask, load_volume
 from core.networks.copies import check_copy, copy_model
 from core.networks.zoo import CARD, CONFIG, NORMATIVE, ModelInfo, model_info
 from core.preprocess.harmonise import Landmarks, landmarks, mean_landmarks
-from core.preprocess.pipeline import settings_from_dict, settings_to_dict
+from core.preprocess.pipeline import PrepareSettings, settings_from_dict, settings_to_dict
 
 LEAST, ADVISED = 3, 10
 
@@ -66,13 +67,37 @@ def landmarks_of(info: ModelInfo, normals: Sequence[CasePaths]) -> Landmarks:
     for paths in normals:
         volume = load_volume(paths.prepared(options.cube))
         each.append(landmarks(volume.data, load_mask(paths.prepared_mask(options.cube), volume).data))
-    if options.landmarks != ():
+    if len(options.landmarks) == 2:
         return mean_landmarks(each), options.landmarks[1]
     values = load_normative(info.folder / NORMATIVE).validation
     if LANDMARKS[0] not in values:
         raise UsageError(f"{info.folder}: calibrated without landmarks; calibrate the model again")
     table = np.stack([values[name] for name in LANDMARKS], axis=1)  # (normals, landmarks)
     return mean_landmarks(each), mean_landmarks(list(table))
+
+
+def prepared_normals(
+    info: ModelInfo, scans: Sequence[Scan], root: Path, jobs: int, harmonise: bool
+) -> tuple[PrepareSettings, list[CasePaths]]:
+    """The site's normals prepared below ``root`` as the copy will prepare scans, and how that is."""
+    wanted = settings_from_dict(info.preprocess)
+    source = Source(folder=info.folder, name=info.reference)
+    if harmonise:
+        plain = prepare_split(scans, source, replace(wanted, landmarks=()), root, jobs)
+        wanted = replace(wanted, landmarks=landmarks_of(info, plain))
+    return wanted, prepare_split(scans, source, wanted, root, jobs)
+
+
+def site_words(scans: Sequence[Scan], data: str, preprocess: PrepareSettings) -> str:
+    """What the copy's card says of the site."""
+    synthetic = "synthetic " if all(scan.synthetic for scan in scans) else ""
+    mapped = (
+        ", intensities brought to the model's by histogram landmarks" if preprocess.landmarks != () else ""
+    )
+    return (
+        f"## Another site's normals\nCalibrated on {len(scans)} {synthetic}normals of {data}{mapped}. "
+        "The network was not trained on them.\n"
+    )
 
 
 def site_copy(
@@ -82,7 +107,7 @@ def site_copy(
 
     With ``harmonise`` intensities are first brought to the model's by histogram landmarks, measured anew even
     where ``info`` maps a site's already; without it they are prepared as ``info`` does. The network stays as
-    it is.
+    it is, and so do results that the scans have already.
 
     Raises
     ------
@@ -91,33 +116,18 @@ def site_copy(
     """
     check_copy(info, out)
     scans = site_normals(data)
-    wanted = settings_from_dict(info.preprocess)
-    source = Source(folder=info.folder, name=info.reference)
-    root = settings().derivatives_dir
-    if harmonise:
-        plain = prepare_split(scans, source, replace(wanted, landmarks=()), root, jobs)
-        wanted = replace(wanted, landmarks=landmarks_of(info, plain))
-    paths = prepare_split(scans, source, wanted, root, jobs)
+    cache = settings().data_dir / "cache" / "site"
+    cache.mkdir(parents=True, exist_ok=True)
+    # Apart from the derivatives: another preparation there would remove analyses of the same scans.
+    with tempfile.TemporaryDirectory(prefix=f"{out.name}-", dir=cache) as root:
+        wanted, paths = prepared_normals(info, scans, Path(root), jobs, harmonise)
 
-    def change(copy: Path) -> None:
-        raw = json.loads((copy / CONFIG).read_text())
-        raw["preprocess"] = settings_to_dict(wanted)
-        write_bytes(copy / CONFIG, (json.dumps(raw, indent=1) + "\n").encode())
-        calibrated(model_info(copy), paths, options, device, jobs=jobs)
-        synthetic = all(scan.synthetic for scan in scans)
-        told = [
-            (copy / CARD).read_text().rstrip(),
-            "",
-            "## Another site's normals",
-            f"Calibrated on {len(scans)} {'synthetic ' if synthetic else ''}normals of {data.resolve().name}"
-            + (
-                ", intensities brought to the model's by histogram landmarks."
-                if wanted.landmarks != ()
-                else "."
-            )
-            + " The network was not trained on them.",
-            "",
-        ]
-        write_bytes(copy / CARD, "\n".join(told).encode())
+        def change(copy: Path) -> None:
+            raw = json.loads((copy / CONFIG).read_text())
+            raw["preprocess"] = settings_to_dict(wanted)
+            write_bytes(copy / CONFIG, (json.dumps(raw, indent=1) + "\n").encode())
+            calibrated(model_info(copy), paths, options, device, jobs=jobs)
+            told = site_words(scans, data.resolve().name, wanted)
+            write_bytes(copy / CARD, f"{(copy / CARD).read_text().rstrip()}\n\n{told}".encode())
 
-    return copy_model(info, out, change)
+        return copy_model(info, out, change)

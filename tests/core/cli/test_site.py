@@ -97,6 +97,8 @@ def test_the_copy_sees_the_site_as_the_model_sees_its_own(run: Run, model: Model
 
     # What the network is given now has the intensities that it knows.
     root = tmp_path / "data" / "derivatives" / "fontanelle"
+    code, _, err = run("prepare", site, "--model", "ours", "--jobs", "1")
+    assert code == 0, err
     home, there = ([load_volume(path) for path in cubes(root, p, 4)] for p in ("h", "s"))
     masks = [
         load_mask(CasePaths(root, f"sub-h{n}", "ses-01").prepared_mask(CUBE), home[n]).data for n in range(4)
@@ -130,6 +132,23 @@ def test_a_harmonised_copy_maps_the_same_site_as_before(run: Run, model: ModelIn
     for preprocess, found in others:
         assert preprocess == first
         assert found.tolist() == errors.tolist()
+
+
+def test_calibrating_leaves_results_alone(run: Run, model: ModelInfo, tmp_path: Path) -> None:
+    """Analyses of the site's normals were removed, as they count on another preparation of the scan."""
+    site = normals(tmp_path / "site", "s", 3, GAIN)
+    assert run("prepare", site, "--model", "vae_8x8_256", "--jobs", "1")[0] == 0
+    root = tmp_path / "data" / "derivatives" / "fontanelle"
+    for number, cube in enumerate(cubes(root, "s", 3)):
+        record = CasePaths(root, f"sub-s{number}", "ses-01").case_json("vae_8x8_256")
+        record.write_text(json.dumps({"model": "vae_8x8_256", "files": {cube.name: file_hash(cube)}}))
+    before = {path: file_hash(path) for path in root.rglob("*") if path.is_file()}
+    for option in ("--harmonise", "--no-harmonise"):
+        out = tmp_path / "models" / f"ours_{option[2:4]}"
+        code, _, err = run("calibrate", "vae_8x8_256", "--normals", site, "--out", out, "--jobs", "1", option)
+        assert code == 0, err
+    assert {path: file_hash(path) for path in root.rglob("*") if path.is_file()} == before
+    assert list((tmp_path / "data" / "cache" / "site").iterdir()) == []
 
 
 def test_feedback_and_normals_are_two_ways(run: Run, tmp_path: Path) -> None:
