@@ -58,7 +58,7 @@ def case_page(content: Content, made: datetime) -> str:
     VolumeMissing
         Where an image of the analysis is missing or unreadable.
     """
-    brain = head(content.paths, content.record.model, content.map)
+    brain = head(content.paths, content.record.model, content.map, content.bands)
     name = f"{content.record.case_id}, {content.record.model}, {content.map} map"
     parts = [
         _top(content, made),

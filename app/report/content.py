@@ -19,6 +19,7 @@ from app.feedback.store import current_verdicts
 from app.feedback.vocabulary import terms
 from app.review.table import shown_regions
 from app.viewer.volumes import check_files
+from core.anomaly.bands import REGION_BANDS
 from core.io.derivatives import MAP_NAMES, CasePaths, CaseRecord, MapName, Region, model_slug, read_regions
 from core.networks.zoo import ModelError, model_info
 
@@ -45,6 +46,7 @@ class Content:
     map: MapName
     label: str  # given at upload; empty where none
     regions: list[Region]  # strongest first
+    weak: bool  # whether Review listed and coloured the bands of 2–3 SD
     reader: SavedReader
     pass_number: int
     first: SavedRead | None
@@ -56,6 +58,12 @@ class Content:
     decided: dict[str, SavedDecision]  # adjudicated: by region, and of the scan's class under ""
     card: str  # the model's card; empty where it is not that of this analysis
     card_missing: str  # why there is none
+
+    @property
+    def bands(self) -> frozenset[str]:
+        """Bands that the pictures colour: those listed, so 2–3 SD only where asked for or judged."""
+        listed = {region.band for region in self.regions}
+        return frozenset(band for band in REGION_BANDS if self.weak or band != "2-3" or band in listed)
 
     @property
     def name(self) -> str:
@@ -164,6 +172,7 @@ def gather(
         map=name,
         label=label_of(record.subject),
         regions=regions,
+        weak=weak,
         reader=reader,
         pass_number=number,
         first=first,

@@ -40,8 +40,10 @@ class Head:
         return PIXELS / max(n * mm for n, mm in zip(self.base.shape, self.size, strict=True))
 
 
-def head(paths: CasePaths, model: str, name: MapName) -> Head:
-    """Read an analysis for its pictures.
+def head(
+    paths: CasePaths, model: str, name: MapName, bands: frozenset[str] = frozenset(REGION_BANDS)
+) -> Head:
+    """Read an analysis for its pictures, which colour ``bands``.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def head(paths: CasePaths, model: str, name: MapName) -> Head:
     affine[:3, 3] += affine[:3, :3] @ [low for low, _ in box]
     z = decode(wire(paths, model, MAP_KINDS[name]))
     stored = np.asarray(nib.load(paths.acquired).affine, dtype=np.float64)  # type: ignore[attr-defined]
-    return Head(decode(volume)[part], band_labels(z[part], frozenset(REGION_BANDS)), affine, size, stored)
+    return Head(decode(volume)[part], band_labels(z[part], bands), affine, size, stored)
 
 
 def voxel(head: Head, mm: tuple[float, float, float]) -> tuple[int, int, int]:

@@ -24,7 +24,7 @@ from app.report.wording import (
 )
 from app.report.wording import moment as when
 from app.review.classes import MEANINGS, label
-from app.review.table import expectation, nothing_listed
+from app.review.table import expectation, nothing_listed, peak_slices
 from core.io.derivatives import Region
 
 PHASES = {"first": "First read, without the model", "second": "Second read, with the model's flags"}
@@ -100,11 +100,15 @@ def regions(content: Content, head: Head) -> str:
             ]
         )
     said.append(table(head_, rows, numeric=(4, 5, 6)))
-    cards = [_card(content, head, at, region) for at, region in enumerate(content.regions, 1)]
+    slices = peak_slices(content.regions, content.paths.acquired)
+    cards = [
+        _card(content, head, at, region, slices[region.id]) for at, region in enumerate(content.regions, 1)
+    ]
     return "<h2 id=regions>Flagged regions</h2>" + "".join(said) + "".join(cards)
 
 
-def _card(content: Content, head: Head, at: int, region: Region) -> str:
+def _card(content: Content, head: Head, at: int, region: Region, axial: int) -> str:
+    """One region; ``axial``: slice of its peak, counted from 1."""
     peak = (region.peak_x_mm, region.peak_y_mm, region.peak_z_mm)
     given = content.verdicts.get(region.id)
     numbers = facts(
@@ -114,7 +118,7 @@ def _card(content: Content, head: Head, at: int, region: Region) -> str:
             ("Mean z", number(region.mean_z, 2, sign=True)),
             ("Peak, mm", _place(head, peak)),
             ("Centre, mm", _place(head, (region.x_mm, region.y_mm, region.z_mm))),
-            ("Largest in slice", str(region.slice_axial + 1)),
+            ("Slice", f"{axial} <span class=soft>axial, of the peak</span>"),
             ("Region", f"<code>{esc(region.id)}</code>"),
         ]
     )
@@ -133,7 +137,7 @@ def _card(content: Content, head: Head, at: int, region: Region) -> str:
         )
     return (
         f"<section class=card id=r{at}><h3>{at}. {esc(title(region))}</h3>"
-        + _pictures(head, peak, numbers, f"region {at}, {direction(region.sign)}, {region.side}")
+        + _pictures(content, head, peak, numbers, f"region {at}, {direction(region.sign)}, {region.side}")
         + f"<p class=said><b>Your verdict:</b> {verdict}</p>{more}</section>"
     )
 
@@ -152,7 +156,12 @@ def _verdict(content: Content, row: SavedVerdict) -> str:
 
 
 def _pictures(
-    head: Head, mm: tuple[float, float, float], numbers: str, what: str, radius_mm: float | None = None
+    content: Content,
+    head: Head,
+    mm: tuple[float, float, float],
+    numbers: str,
+    what: str,
+    radius_mm: float | None = None,
 ) -> str:
     """Three planes with their legend, numbers beside them."""
     sides = "patient's left on the right"
@@ -165,7 +174,7 @@ def _pictures(
     ]
     total = sum(width for _, width, _ in found)
     row = f"<div class=planes style='--sum:{total}'>{''.join(shown)}</div>"
-    return f"<div class=both>{row}{numbers}</div>{legend()}"
+    return f"<div class=both>{row}{numbers}</div>{legend(content.bands)}"
 
 
 def marks(content: Content, head: Head) -> str:
@@ -187,7 +196,7 @@ def marks(content: Content, head: Head) -> str:
         )
         cards.append(
             f"<section class=card><h3>{at}. {esc(_found(mark))}</h3>"
-            + _pictures(head, where, numbers, f"mark {at}", mark.radius_mm)
+            + _pictures(content, head, where, numbers, f"mark {at}", mark.radius_mm)
             + (f"<p class='said note'>“{esc(mark.note)}”</p>" if mark.note else "")
             + "</section>"
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
 from app.review.table import ordinal
+from app.viewer.component import BAND_LABELS
 from core.anomaly.palette import PALETTES
 from core.io.derivatives import MapName, Region
 
@@ -113,14 +114,15 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
     )
 
 
-def legend() -> str:
-    """The six bands, with words and colours."""
-    labels = ("4+", "3–4", "2–3", "2–3", "3–4", "4+")
+def legend(bands: Collection[str]) -> str:
+    """The bands that pictures colour, of ``REGION_BANDS``, and those that they leave out, in words."""
+    names = ("4+", "3-4", "2-3", "2-3", "3-4", "4+")
     chips = [
-        f"<span class=chip style='background:{colour}'></span>{label}"
-        for colour, label in zip(PALETTES["paper"], labels, strict=True)
+        f"<span class=chip style='background:{colour}'></span>{BAND_LABELS[name]}" if name in bands else ""
+        for colour, name in zip(PALETTES["paper"], names, strict=True)
     ]
+    left = " and ".join(label for name, label in BAND_LABELS.items() if name not in bands)
     return (
         f"<p class=legend>Darker than expected:{''.join(chips[:3])} &ensp; "
-        f"brighter:{''.join(chips[3:])} &ensp; (|z| in SD)</p>"
+        f"brighter:{''.join(chips[3:])} &ensp; (|z| in SD{f'; {left} not coloured' if left else ''})</p>"
     )

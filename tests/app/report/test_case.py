@@ -19,6 +19,7 @@ from app.report import __main__ as command
 from app.report.case import STYLE, case_page, excerpt, refusal
 from app.report.content import Content, ReportError, gather
 from app.report.wording import number, seconds
+from app.review.table import peak_slices
 from core import __version__
 from core.config import settings
 from core.io.derivatives import CasePaths, CaseRecord, Region, read_regions, write_record, write_regions
@@ -135,7 +136,11 @@ def test_numbers_verdicts_and_reads_are_there(store: Store, ada: SavedReader, re
         "is not installed here",
     ):
         assert said in text, said
+    slices = peak_slices(
+        [strong, other], CasePaths(settings().derivatives_dir, record.subject, record.session).acquired
+    )
     for one in (strong, other):
+        assert f"Slice {slices[one.id]} axial, of the peak" in text, "the slice that Review names"
         assert number(one.peak_z, 2, sign=True) in text
         assert f"{number(one.volume_mm3, 0)} mm³" in text
         assert f"voxel {one.i}, {one.j}, {one.k}" in text
@@ -225,9 +230,14 @@ def test_weak_regions_only_on_request_or_once_judged(
     write_regions([*read_regions(table), weak], table)
     record = replace(record, files=record.files | {table.name: file_hash(table)})
     assert "weak" not in {one.id for one in content(store, ada, record).regions}
+    assert content(store, ada, record).bands == {"3-4", "4+"}
+    assert "(|z| in SD; 2–3 not coloured)" in page(store, ada, record)
     assert "weak" in {one.id for one in content(store, ada, record, weak=True).regions}
+    assert content(store, ada, record, weak=True).bands == {"2-3", "3-4", "4+"}
     judge(store, ada.id, "agree", record=record, region_=weak)
     assert "weak" in {one.id for one in content(store, ada, record).regions}
+    assert "2-3" in content(store, ada, record).bands, "what was judged is seen"
+    assert "not coloured" not in page(store, ada, record)
 
 
 def test_a_changed_file_is_refused(store: Store, ada: SavedReader, record: CaseRecord) -> None:

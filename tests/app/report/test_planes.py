@@ -114,3 +114,14 @@ def test_colours_are_those_of_the_palette() -> None:
         band = [int(hexed[at : at + 2], 16) for at in (1, 3, 5)]
         assert list(colours[found[label]]) == [round(255 * 0.25 + part * 0.75) for part in band]
     assert len(colours) <= 256
+
+
+def test_bands_left_out_are_not_painted(tmp_path: Path) -> None:
+    record = write_case(tmp_path, "sub-a")
+    paths = CasePaths(tmp_path, record.subject, record.session)
+    left = region(paths, record, "vr01")  # 4+
+    at = (left.x_mm, left.y_mm, left.z_mm)
+    some = head(paths, record.model, "volume", frozenset({"4+"}))
+    none = head(paths, record.model, "volume", frozenset({"2-3", "3-4"}))
+    assert painted(picture(some, "axial", at), True).sum() > 30
+    assert painted(picture(none, "axial", at), True).sum() == 0
