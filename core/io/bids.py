@@ -135,9 +135,9 @@ def labels_in(name: str) -> tuple[str, str] | None:
 def scan_from_file(path: Path, mask: Path | None = None) -> Scan:
     """A ``Scan`` for one file.
 
-    A file inside a BIDS data set, or a link to one, brings what the data set says of it. Of any other file only a name
-    ``sub-…_ses-…_…`` is used; else the label is the hash of the content, since file names can hold
-    patients' names.
+    A file inside a BIDS data set, or a link to one, brings what the data set says of it. Of any other file
+    only a name ``sub-…_ses-…_…`` is used; else the label is the hash of the content, since file names can
+    hold patients' names.
 
     Raises
     ------
