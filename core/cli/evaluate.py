@@ -201,7 +201,7 @@ def command(
         )
     most = max(infos, key=lambda info: len(channels_of(info)))  # one preparation of the T2w serves them all
     scans, bad = prepared_scans(wanted, most, root, jobs)
-    known = find_lesions([scan for scan in scans if scan.split == "test"])
+    known = find_lesions([scan for scan in scans if scan.split == "test"], say)
     tasks = [
         Task(
             scan,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.evaluation.baselines import Cube
 from core.evaluation.statistics import EvaluationError
 from core.io.bids import Scan, anat_path
-from core.io.volume import file_hash, load_volume
+from core.io.volume import file_hash, load_labels
 from core.preprocess.resample import index_map, resample
 
 FOLDER = Path("derivatives") / "lesions"
@@ -45,15 +45,22 @@ def classes_of(types: Sequence[str], volumes_mm3: Sequence[float]) -> dict[str, 
     }
 
 
-def find_lesions(scans: Sequence[Scan]) -> dict[str, Lesions]:
+def unheard(_text: str) -> None:
+    """Tell nobody."""
+
+
+def find_lesions(scans: Sequence[Scan], tell: Callable[[str], None] = unheard) -> dict[str, Lesions]:
     """Lesions by ``sub-…_ses-…`` of the scans whose lesions are known: a mask is there, or the score is 1.
 
     Masks are ``derivatives/lesions/sub-…/ses-…/anat/*_desc-lesion_mask.nii.gz`` of the scan's data set, with
-    labels 1 to L; ``derivatives/lesions/lesions.tsv`` (subject, label, type) names types, where it is. Empty
-    where no mask exists.
+    labels 1 to L; ``derivatives/lesions/lesions.tsv`` (subject, label, type) names types, where it is. An
+    empty mask says of a normal that it has no lesion; of any other scan it counts as none, which ``tell``
+    hears. Empty where no lesion is known.
 
     Raises
     ------
+    VolumeError
+        Where a mask can't be read.
     EvaluationError
         Where labels are not 1 to L, or lesions.tsv lacks one of them.
     """
@@ -61,8 +68,13 @@ def find_lesions(scans: Sequence[Scan]) -> dict[str, Lesions]:
     for scan in scans:
         folder = scan.path.parents[3 if scan.path.parents[1].name.startswith("ses-") else 2] / FOLDER
         path = anat_path(folder, scan.subject, scan.session, "desc-lesion_mask.nii.gz")
-        if path.is_file():
-            found[case_of(scan)] = _read(path, scan, folder / "lesions.tsv")
+        if not path.is_file():
+            continue
+        lesions = _read(path, scan, folder / "lesions.tsv")
+        if lesions.types:
+            found[case_of(scan)] = lesions
+        elif scan.radiology_score != 1:
+            tell(f"{path.name}: empty, though its scan is no normal; its lesions count as unknown")
     if not found:
         return {}
     normals = [scan for scan in scans if scan.radiology_score == 1 and case_of(scan) not in found]
@@ -75,10 +87,10 @@ def case_of(scan: Scan) -> str:
 
 
 def _read(path: Path, scan: Scan, table: Path) -> Lesions:
-    volume = load_volume(path)
+    volume = load_labels(path)
     labels = np.rint(volume.data).astype(np.int64)
     counts = np.bincount(labels.ravel())[1:] if labels.min() >= 0 else np.zeros(1, np.int64)
-    if counts.size == 0 or not counts.all():
+    if not counts.all():
         raise EvaluationError(
             f"{path.name}: labels {np.unique(labels).tolist()}; expected 0 and 1 to the number of lesions"
         )
@@ -107,7 +119,7 @@ def lesions_in_cube(lesions: Lesions, cube: Cube) -> NDArray[np.int64]:
     labels = np.zeros(cube.x.shape, np.int64)
     if lesions.path is None:
         return labels
-    volume = load_volume(lesions.path)
+    volume = load_labels(lesions.path)
     to_scan = index_map(volume.affine, cube.affine, np.linalg.inv(cube.scan_to_reference))
     size = len(labels)
     sampled = resample(volume.data, to_scan, (size, size, size), order=0)

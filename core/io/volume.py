@@ -27,8 +27,8 @@ from core.io.nifti import read_nifti
 
 READ = (".nii", ".nii.gz", ".mgz", ".mha", ".nrrd")
 WRITTEN = (".nii", ".nii.gz")
-__all__ = ["Volume", "VolumeError", "describe_grid", "file_hash", "from_stored", "load_mask", "load_volume"]
-__all__ += ["same_grid", "save_volume"]
+__all__ = ["Volume", "VolumeError", "describe_grid", "file_hash", "from_stored", "load_labels", "load_mask"]
+__all__ += ["load_volume", "same_grid", "save_volume"]
 
 RAS = ("R", "A", "S")
 
@@ -155,6 +155,17 @@ def load_mask(path: Path, like: Volume) -> Volume:
     return like.with_data((mask.data > 0).astype(np.float32))
 
 
+def load_labels(path: Path) -> Volume:
+    """Read a label map; one without any label, which says that there is nothing, is as good as others.
+
+    Raises
+    ------
+    VolumeError
+        As ``load_volume``, but not where all voxels are 0.
+    """
+    return _read(Path(path), lambda value: "" if value == 0 else f"all voxels are {value:g}; expected labels")
+
+
 def _no_mask(value: float) -> str:
     """Why a mask of this value alone is none."""
     if value == 0:
@@ -216,7 +227,10 @@ def _extension(path: Path) -> str:
 
 
 def _read(path: Path, even: Callable[[float], str]) -> Volume:
-    """Any accepted file as a ``Volume`` with finite voxels; ``even`` words the refusal of one value alone."""
+    """Any accepted file as a ``Volume`` with finite voxels.
+
+    ``even`` words the refusal of one value alone; empty where that is none.
+    """
     extension, name = _extension(path), path.name
     if extension not in READ:
         raise VolumeError(
@@ -233,8 +247,8 @@ def _read(path: Path, even: Callable[[float], str]) -> Volume:
     else:
         data, affine = read_nifti(path, extension)
     low, high = data.min(), data.max()
-    if low == high and np.isfinite(low):  # before a copy of it is made
-        raise VolumeError(f"{name}: {even(float(low))}")
+    if low == high and np.isfinite(low) and (fault := even(float(low))) != "":  # before a copy of it is made
+        raise VolumeError(f"{name}: {fault}")
     if not np.isfinite(data).all():
         count = int(np.size(data) - np.isfinite(data).sum())
         raise VolumeError(f"{name}: {count} voxels are NaN or infinite; expected finite numbers")

@@ -75,6 +75,26 @@ def test_types_are_optional_but_whole(tmp_path: Path) -> None:
         find_lesions([sick])
 
 
+def test_an_empty_mask_says_of_a_normal_that_it_has_no_lesion(tmp_path: Path) -> None:
+    heard: list[str] = []
+    sick, bare = write(tmp_path, labels()), labels().with_data(np.zeros(SHAPE))
+    others = []
+    for number, score in ((8, 1), (9, 5)):
+        name = f"sub-{number:02d}"
+        folder = Path(name) / "ses-01" / "anat"
+        others.append(
+            replace(scan(number, "test", score), path=tmp_path / folder / f"{name}_ses-01_T2w.nii.gz")
+        )
+        lesions = tmp_path / "derivatives" / "lesions" / folder
+        save_volume(bare, lesions / f"{name}_ses-01_desc-lesion_mask.nii.gz", np.uint8)
+    found = find_lesions([sick, *others], heard.append)
+    assert set(found) == {"sub-07_ses-01", "sub-08_ses-01"}
+    assert found["sub-08_ses-01"] == Lesions(None)
+    (told,) = heard
+    assert told.startswith("sub-09_ses-01_desc-lesion_mask.nii.gz: empty, though its scan is no normal")
+    assert find_lesions(others) == {}, "no lesion anywhere: nothing is known"
+
+
 def test_labels_with_a_gap_are_refused(tmp_path: Path) -> None:
     volume = labels()
     sick = write(tmp_path, volume.with_data(np.where(volume.data == 2, 3, volume.data)))
