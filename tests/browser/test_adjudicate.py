@@ -174,9 +174,11 @@ def test_a_reason_survives_a_reload_and_a_server_that_was_gone(browser: Browser,
         page.keyboard.press("e")
         page.keyboard.type("vess")
         page.keyboard.press("Escape")
+        expect(page.get_by_text("draft kept")).to_be_visible()
         page.keyboard.press("p")
         expect(of_class).to_be_visible()
         holds(page, "2A", "rim, no d")
+    # The page's last run was a whole one, of which the browser asks no server that came back for another.
     expect(said).to_contain_text("The server does not answer.")
     page.keyboard.press("e")
     page.keyboard.type("oubt.")
