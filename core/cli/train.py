@@ -18,19 +18,19 @@ from core.case import AnalyzeSettings
 from core.cli.calibrate import done
 from core.cli.calibrating import calibrated, card_of, prepare_split, split_of
 from core.cli.console import UsageError, bar
-from core.cli.prepare import Source, source_of
+from core.cli.prepare import source_of
+from core.cli.seen import SEEN, seen_record
 from core.cli.sources import REFERENCE, REFERENCE_MASK, recorded_hash, scans_of
+from core.cli.target import check_target, kept, recorded_reference
 from core.config import settings
 from core.io.atomic import write_bytes
 from core.io.derivatives import CasePaths
-from core.io.volume import load_volume, save_volume
+from core.io.volume import load_volume
 from core.networks.config import (
     AnyConfig,
-    ModelError,
     NetworkConfig,
     RestorerConfig,
     model_config,
-    network_config_to_dict,
 )
 from core.networks.restorer_settings import RestorerTrainSettings, restorer_train_settings_from_dict
 from core.networks.train_settings import EpochRow, TrainSettings, train_settings_from_dict
@@ -38,7 +38,6 @@ from core.networks.zoo import CONFIG, model_info, save_model
 from core.preprocess.pipeline import (
     ONE_CHANNEL,
     TWO_CHANNELS,
-    PrepareSettings,
     settings_from_dict,
     settings_to_dict,
 )
@@ -71,16 +70,6 @@ def alone(scratch: Path, wanted: bool = True) -> Iterator[None]:
                 f"{scratch.name}: another training of this network and cube size runs; expected one at a time"
             ) from None
         yield
-
-
-def kept(source: Source, scratch: Path) -> Source:
-    """The reference as the model folder will hold it, so that training and analysis read the same files."""
-    if source.scan is None:
-        return source
-    brain = source.load()
-    save_volume(brain.volume, scratch / REFERENCE)
-    save_volume(brain.mask, scratch / REFERENCE_MASK, np.uint8)
-    return Source(scan=scratch / REFERENCE, mask=scratch / REFERENCE_MASK, name=REFERENCE)
 
 
 def cubes(
@@ -120,54 +109,6 @@ def training_settings_from(
         except ValueError:
             raise UsageError(f"--set {option}: expected {types[name].__name__}") from None
     return restorer_train_settings_from_dict(raw) if kind == "restorer" else train_settings_from_dict(raw)
-
-
-def check_target(
-    target: Path,
-    config: AnyConfig,
-    options: TrainSettings | RestorerTrainSettings,
-    preprocess: PrepareSettings,
-    data: str,
-    counts: tuple[int, int],
-) -> None:
-    """Refuse a folder that holds a model of another training; the same one may be done again.
-
-    ``counts``: scans to train on, and held out.
-
-    Raises
-    ------
-    UsageError
-        Naming the folder and what differs.
-    """
-    if not (target / CONFIG).exists():
-        return
-    free = ("device", "threads", "max_minutes", "keep", "checkpointing")
-    wanted: dict[str, Any] = {
-        "network": network_config_to_dict(config),
-        "preprocess": settings_to_dict(preprocess),
-        "data": data,
-        "scans": counts,
-        "settings": {name: value for name, value in asdict(options).items() if name not in free},
-    }
-    try:
-        info = model_info(target)
-    except ModelError as error:
-        raise UsageError(f"{target}: holds a model already ({error}); give --out or --replace") from error
-    training = info.training
-    found: dict[str, Any] = {
-        "network": network_config_to_dict(info.config),
-        "preprocess": settings_to_dict(settings_from_dict(info.preprocess)),
-        "data": training.get("data"),
-        "scans": (training.get("n_train"), training.get("n_validation")),
-        "settings": {
-            name: value for name, value in training.get("settings", {}).items() if name in wanted["settings"]
-        },
-    }
-    if other := [name for name in wanted if found[name] != wanted[name]]:
-        raise UsageError(
-            f"{target}: holds a model of another training (trained on {found['data']}, {info.config.cube}³; "
-            f"other {', '.join(other)}), which would be lost; give --out or --replace"
-        )
 
 
 def trained(
@@ -240,9 +181,9 @@ def train_command(
     scans = scans_of([folder])
     train_scans, held_out = split_of(scans, "train", folder, 1), split_of(scans, "validation", folder, 3)
     target = out if out is not None else settings().models_dir / name
-    if not replace:
-        counts = (len(train_scans), len(held_out))
-        check_target(target, config, training_settings, preprocess, folder.name, counts)
+    if not replace and (target / CONFIG).exists():
+        known = recorded_reference(source)
+        check_target(target, config, training_settings, preprocess, folder.name, train_scans, held_out, known)
     scratch = settings().data_dir / "cache" / "training" / f"{name}_{cube}"
     if checkpoints is not None and checkpoints.exists():
         raise UsageError(f"--checkpoints {checkpoints}: is there already; expected a new folder")
@@ -276,6 +217,7 @@ def train_command(
             return
         record = training_record(result, training_settings, folder.name, len(x), len(held_out_x))
         record["processes"] = processes.size
+        record[SEEN] = seen_record(train_scans, held_out)
         del x, held_out_x  # gigabytes at 256³
         target.mkdir(parents=True, exist_ok=True)
         if source.scan is not None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,17 +17,15 @@ import pytest
 from core.cli.console import UsageError
 from core.cli.prepare import grid_of
 from core.cli.sources import reference_of_model
-from core.cli.train import alone, check_target
+from core.cli.train import alone
 from core.config import ROOT
 from core.demo.cohort import reference_recipe
 from core.io.derivatives import CasePaths, read_regions
 from core.io.volume import file_hash, load_volume, save_volume
-from core.networks.train_settings import TrainSettings
-from core.networks.zoo import NAMES, model_info
-from core.preprocess.pipeline import settings_from_dict, settings_to_dict
+from core.networks.zoo import NAMES
+from core.preprocess.pipeline import settings_from_dict
 from tests.core.case_fakes import CountingNetwork, fake_predictor, fake_prepare, reference, write_scan
 from tests.core.conftest import Run
-from tests.core.networks.test_zoo import write as write_model
 
 COMMANDS = ("demo", "prepare", "train", "calibrate", "analyze", "evaluate", "models")
 
@@ -286,6 +283,7 @@ def test_train_calibrate_and_analyze(run: Run, tmp_path: Path, monkeypatch: pyte
     assert code == 0, err
     trained = json.loads(out)
     assert (trained["training"]["n_train"], trained["training"]["n_validation"]) == (3, 3)
+    assert [len(trained["training"]["seen"][name]) for name in ("subjects", "files")] == [6, 6]
     folder = tmp_path / "models" / "std_8x8"
     before = file_hash(folder / "weights.safetensors")
     code, _, err = run("train", "std_8x8", *given, "--epochs", "2")
@@ -397,31 +395,6 @@ def test_train_restorer(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (last,) = [line for line in run("models")[1].splitlines() if line.startswith("restorer ")]
     assert "validation MSE of restored corruption 0." in last
     assert run("models", "--names")[1].split() == list(NAMES)
-
-
-def test_training_again_needs_a_word_where_something_else_would_be_lost(tmp_path: Path) -> None:
-    folder = tmp_path / "vae_8x8_256"
-    write_model(folder)
-    raw = json.loads((folder / "config.json").read_text())
-    options = TrainSettings(epochs=3)
-    raw["preprocess"] = settings_to_dict(settings_from_dict({"cube": raw["network"]["cube"]}))
-    raw["training"] = {"data": "mine", "n_train": 5, "n_validation": 3, "settings": asdict(options)}
-    (folder / "config.json").write_text(json.dumps(raw))
-    info = model_info(folder)
-    same = (info.config, options, settings_from_dict(info.preprocess))
-    check_target(folder, *same, "mine", (5, 3))
-    check_target(tmp_path / "new", *same, "other", (5, 3))
-    # Where and how long it runs does not make it another training.
-    check_target(folder, same[0], replace(options, threads=7, max_minutes=2.0), same[2], "mine", (5, 3))
-    with pytest.raises(UsageError, match=r"vae_8x8_256: holds .* on mine, .* other data\), .* --replace"):
-        check_target(folder, *same, "other", (5, 3))
-    with pytest.raises(UsageError, match=r"other scans\)"):
-        check_target(folder, *same, "mine", (6, 3))
-    with pytest.raises(UsageError, match=r"other settings\)"):
-        check_target(folder, same[0], replace(options, seed=1), same[2], "mine", (5, 3))
-    (folder / "weights.safetensors").unlink()
-    with pytest.raises(UsageError, match=r"holds a model already .*no weights.safetensors.*--replace"):
-        check_target(folder, *same, "mine", (5, 3))
 
 
 def test_two_trainings_of_one_network_at_once_are_refused(run: Run, tmp_path: Path) -> None:
