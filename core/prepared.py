@@ -17,6 +17,7 @@ from core.io.atomic import write_bytes
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
 from core.io.volume import Volume, file_hash, load_mask, load_volume, save_volume
+from core.preprocess.brain import VERSION as MASK_VERSION
 from core.preprocess.channel import VERSION as CHANNEL_VERSION
 from core.preprocess.channel import prepare_channel
 from core.preprocess.pipeline import (
@@ -70,6 +71,11 @@ def extractor(inputs: Mapping[str, str], settings: PrepareSettings) -> str:
     return environment().brain_extractor if asked else ""
 
 
+def _given(inputs: Mapping[str, str], settings: PrepareSettings) -> bool:
+    """True where the mask came with the scan, so that no code of ours decides it."""
+    return inputs["mask"] != "" and settings.mask in ("auto", "given")
+
+
 def prepared_key(
     scan: Scan, inputs: Mapping[str, str], reference: Reference, settings: PrepareSettings
 ) -> str:
@@ -88,6 +94,7 @@ def prepared_key(
             "reference": reference.hash,
             "settings": settings_to_dict(replace(settings, channels=ONE_CHANNEL)),
             "brain_extractor": extractor(inputs, settings),
+            **({} if _given(inputs, settings) else {"mask_version": MASK_VERSION}),
         }
     )
 

@@ -98,6 +98,22 @@ def test_the_brain_extractor_counts_where_it_may_be_used(
     assert (len(keys) == 2) == moves
 
 
+def test_new_ways_to_find_a_mask_count_where_none_came_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = write_scan(tmp_path / "bids")
+    bare = replace(scan, mask=None)
+
+    def keys() -> list[str]:
+        return [prepared_key(one, input_hashes(one), reference(), SETTINGS) for one in (scan, bare)]
+
+    before = keys()
+    monkeypatch.setattr("core.prepared.MASK_VERSION", 99)
+    given, found = keys()
+    assert given == before[0]
+    assert found != before[1]
+
+
 def other_contrast(folder: Path, scan: Scan, level: float = 900.0) -> Scan:
     """The scan with a T1w beside it: its contrast turned over."""
     volume = load_volume(scan.path)

@@ -15,6 +15,7 @@ from core.preprocess import brain
 from core.preprocess.brain import brain_mask, largest_component, plausible, stripped_mask
 from core.preprocess.errors import PrepareError
 from core.preprocess.register import dice
+from core.preprocess.resample import bounding_box
 from tests.core.preprocess.phantom import centred, grid, phantom
 
 SHAPE = (62, 76, 66)
@@ -97,17 +98,45 @@ def test_head_on_zero_background_is_not_stripped(
         brain_mask(scan, None, "stripped", lambda _: overlap)
 
 
-@pytest.mark.parametrize(
-    ("share", "border", "stripped"),
-    [(0.33, 0.0, True), (0.34, 0.0, False), (0.33, 1.0, False), (0.0, 0.0, False)],
-)
-def test_what_counts_as_stripped(share: float, border: float, stripped: bool) -> None:
+@pytest.mark.parametrize(("share", "stripped"), [(0.0, False), (0.34, True), (0.7, True), (0.71, False)])
+def test_what_counts_as_stripped(share: float, stripped: bool) -> None:
     data = np.zeros((10, 20, 30))
-    inner = np.zeros((8, 18, 28))
-    inner.ravel()[: int(share * data.size)] = 5
-    data[1:-1, 1:-1, 1:-1] = inner
-    data[0, 0, 0] = border
+    data.ravel()[: round(share * data.size)] = 5  # up to the border
     assert (stripped_mask(data) is not None) is stripped
+
+
+def cut(scan: Volume, inside: np.ndarray, margin: int) -> tuple[Volume, np.ndarray]:
+    """Scan and mask on the mask's box and ``margin`` voxels around it."""
+    box = bounding_box(inside, margin)
+    affine = scan.affine.copy()
+    affine[:3, 3] = scan.affine[:3] @ [*(axis.start for axis in box), 1.0]
+    return Volume(scan.data[box], affine), inside[box]
+
+
+@pytest.mark.parametrize("margin", [0, 1, 2])
+def test_stripped_scan_cut_to_its_brain_is_left_alone(head: tuple[Volume, Volume], margin: int) -> None:
+    scan, inside = cut(head[0].with_data(head[0].data * head[1].data), head[1].data > 0, margin)
+    assert inside.mean() > 1 / 3
+    assert inside[0].any() == (margin == 0)
+    found, source = brain_mask(scan, None, "auto", lambda candidate: dice(candidate, inside))
+    assert source == "stripped"
+    assert np.array_equal(found, inside)
+
+
+def test_head_cut_to_its_brain_is_not_stripped(
+    head: tuple[Volume, Volume], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = bare_head(head, 1.15)
+    scan, inside = cut(whole, np.pad(head[1].data > 0, 20), 2)
+    assert stripped_mask(scan.data) is not None
+    monkeypatch.setattr(brain, "bet_mask", lambda *_: inside)
+    # Without its face a head may fit as well as a brain: the skull tells.
+    found, source = brain_mask(scan, None, "auto", lambda _: 0.95)
+    assert (source, np.array_equal(found, inside)) == ("bet", True)
+    # What the user has told holds, as far as it fits.
+    assert brain_mask(scan, None, "stripped", lambda _: 0.95)[1] == "stripped"
+    with pytest.raises(PrepareError, match=r"mask \(stripped\): overlap 0\.85 with the reference"):
+        brain_mask(scan, None, "stripped", lambda _: 0.85)
 
 
 def test_command_makes_the_mask(head: tuple[Volume, Volume], extractor: Path) -> None:
@@ -228,6 +257,16 @@ def test_no_plausible_brain_is_an_error(head: tuple[Volume, Volume], monkeypatch
     )
     with pytest.raises(PrepareError, match=text):
         brain_mask(head[0], None, "auto", lambda _: 0.3)
+
+
+def test_scan_without_a_brain_that_is_negative_says_so(
+    head: tuple[Volume, Volume], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brain, "_bet", lambda *_: ball(25.0))
+    shifted = head[0].with_data(head[0].data - np.percentile(head[0].data, 30))
+    text = r"^mask: no plausible brain found; 30% of the scan is negative, expected a magnitude image \("
+    with pytest.raises(PrepareError, match=text):
+        brain_mask(shifted, None, "bet", never)
 
 
 def test_pieces_are_refused(head: tuple[Volume, Volume]) -> None:
