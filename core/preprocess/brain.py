@@ -29,9 +29,9 @@ STRIPPED_SHARE = 0.7  # a brain fills 0.42 to 0.46 of its own box (six demo scan
 ROOMY_SHARE = 1 / 3  # a scan with less, and zeros along its border, is not cut to a head or brain
 # Two real fetal and two demo brains, stripped: 0.92 to 0.98; two demo heads on zero background: 0.79, 0.83.
 STRIPPED_OVERLAP = 0.9
-# What ``peeled`` leaves of a mask: 0.99 of stripped brains (24 demo, two real), 0.81 or more under a field of
-# 0.3 to 1.7; 0.65 to 0.72 of six demo heads on zero background, whole or cut to the brain's box, whose overlap
-# comes as near as 0.89.
+# What ``peeled`` leaves of a mask: 0.99 of stripped brains (24 demo, two real), 0.81 or more of those under a
+# field of 0.3 to 1.7; 0.65 to 0.72 of six demo heads on zero background, whole or cut to the brain's box,
+# whose overlap comes as near as 0.89.
 STRIPPED_KEPT = 0.8
 VOLUME_ML = (150.0, 700.0)  # a newborn's brain, preterm to hydrocephalic
 # 8 s each, so the safest first: on two demo heads 0.8 and 0.7 had Dice 0.92 to 0.93 with the true mask;
