@@ -38,7 +38,6 @@ LIST = "adjudicate_shown"
 SAID = "adjudicate_said"
 KEPT = "adjudicate_kept"  # by place, the id of the draft that the database holds
 ANSWERED = "adjudicate_answered"  # by a decision's id, whether it was kept
-STALE = "adjudicate_stale"  # whether the page has to be drawn anew, not the form alone
 REMEMBERED = 20
 SHOWN = ("to decide", "decided", "all")
 # As in Review: the same key never means another answer.
@@ -249,7 +248,6 @@ def _decided(told: dict[str, Any]) -> bool:
         finding_type=given.finding_type,
         session_id=state.session_id(),
     )
-    st.session_state[STALE] = True
     then = following(at, dispute)
     if asked() == address(dispute)[:ADDRESS_SHOWN] and st.session_state.get(LIST) != "decided":
         turn(address(dispute if then is None else then))

@@ -46,7 +46,7 @@ def votes(dispute: Dispute, at: Desk, labels: Mapping[str, str]) -> None:
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
     if not names:
-        st.caption("Names show once all questions of this scan are decided.")
+        st.caption("Names show once all of this scan is decided.")
 
 
 def _row(vote: Vote, name: str | None, cells: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import state
 from app.agreement import deciding, look, said
-from app.agreement.deciding import LIST, SHOWN, STALE, Desk, desk
+from app.agreement.deciding import LIST, SHOWN, Desk, desk
 from app.agreement.decision import decision
 from app.agreement.drafts import address
 from app.agreement.pictures import case_of, sheet
@@ -19,7 +19,6 @@ from app.review.table import BAND_LABELS
 from app.routes import AssetMissing
 from core.io.derivatives import DerivativesError
 
-ALIVE_S = 60.0
 # Density: the page is a workplace, not an article. All that it takes to decide is in sight without scrolling
 # from 1280 × 800 on: what was said scrolls in the room that the form leaves.
 STYLE = """<style>
@@ -101,13 +100,10 @@ def draw_sheet(case: Case, dispute: Dispute) -> None:
     st.caption(" · ".join(marks))
 
 
-# A browser runs a page anew for a server that came back only where the page runs by itself, or the last run
-# was a fragment's; else the new server knows no form, and what the form says is never heard.
-@st.fragment(run_every=ALIVE_S)
+# No fragment: a server that was started anew would not know it, nor hear the form, and one that is asked for
+# after the page has turned to the form for a name ends the tab ("Cannot set a node at a delta path").
 def form(dispute: Dispute | None, at: Desk) -> None:
     """Decision, finding, reason, save; of no question, what the browser waits to hear of the last."""
-    if st.session_state.pop(STALE, False):
-        st.rerun()
     decision(deciding.form_data(dispute, at), deciding.on_typed, deciding.on_saved)
 
 
@@ -136,7 +132,7 @@ def bar(at: Desk, listed: list[Dispute], place: int) -> None:
     done = sum(one.key in at.decided for one in at.disputes)
     far = [f"{place + 1} of {len(listed)} listed"] if listed else []
     far.append(f"{done} of {len(at.disputes)} decided")
-    st.progress(done / len(at.disputes), " · ".join(far), width=320)
+    st.progress(done / len(at.disputes), " · ".join(far), width=220)
 
 
 def nothing(at: Desk) -> None:
@@ -156,7 +152,6 @@ def draw() -> None:
     """The page."""
     st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE)
-    st.session_state.pop(STALE, None)
     above = st.container(horizontal=True, vertical_alignment="center", key="adjudicate_bar")
     above.title("Adjudicate", anchor=False, width="content")
     reader = require_reader()

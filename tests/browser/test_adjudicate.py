@@ -178,7 +178,7 @@ def test_a_reason_survives_a_reload_and_a_server_that_was_gone(browser: Browser,
         page.keyboard.press("p")
         expect(of_class).to_be_visible()
         holds(page, "2A", "rim, no d")
-    # The page's last run was a whole one, of which the browser asks no server that came back for another.
+    # The page's last run was a whole one: the browser asks a server that came back for none by itself.
     expect(said).to_contain_text("The server does not answer.")
     page.keyboard.press("e")
     page.keyboard.type("oubt.")
