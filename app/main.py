@@ -27,6 +27,13 @@ STYLE = """<style>
 [data-testid="stCaptionContainer"] {opacity: .75 !important;}
 [data-testid="stBaseButton-primary"] kbd {opacity: 1 !important;}
 [data-testid="stCode"] .token {color: inherit !important;}
+/* A large screen: larger letters, and what has a key that begins with beside_ in two columns. */
+@media (min-width: 2000px) {
+  html {font-size: 18px;}
+  .stMainBlockContainer {max-width: 2120px;}
+  [class*="st-key-beside_"] {display: grid; column-gap: 2.5rem; align-items: start;
+    grid-template-columns: repeat(auto-fill, minmax(720px, 1fr));}
+}
 .fontanelle-notice {position: fixed; top: .65rem; left: 0; right: 0; z-index: 1000000; opacity: .65;
   text-align: center; font-size: .8rem; pointer-events: none;}
 </style>"""

@@ -38,8 +38,9 @@ def running(store: Store, coordinator: SavedReader) -> None:
         st.caption("No batch yet. Make one, and its readers find it in their Worklist.")
         return
     owed = unfinished_by(store, coordinator.id)
-    for batch in [one for one in found if one.closed_utc is None]:
-        _batch(store, batch, coordinator, owed)
+    with st.container(key="beside_batches"):
+        for batch in [one for one in found if one.closed_utc is None]:
+            _batch(store, batch, coordinator, owed)
     over = [one for one in found if one.closed_utc is not None]
     if over:
         with st.expander(f"Called off ({len(over)})"):

@@ -9,7 +9,7 @@ from app.agreement import tables
 from app.agreement.feedback import offer_feedback
 from app.agreement.load import Counted, archive, counted
 from app.agreement.sections import HOW, SECTIONS
-from app.feedback.store import StoreError
+from app.feedback.store import SavedReader, StoreError
 from app.identity import is_coordinator, require_reader
 from app.report.offer import offer_answers
 
@@ -43,10 +43,11 @@ def draw() -> None:
     except StoreError as error:
         st.error(str(error), icon=":material/error:")
         return
-    if any(case.record.synthetic for case in state.cases()):
+    synthetic = {case.record.case_id for case in state.cases() if case.record.synthetic}
+    if synthetic:
+        where = "among those read" if synthetic & found.inputs.keys() else "in the worklist"
         st.warning(
-            "Synthetic scans are among those read: no figure of theirs is clinical.",
-            icon=":material/warning:",
+            f"Synthetic scans are {where}: no figure of theirs is clinical.", icon=":material/warning:"
         )
     if found.readings == 0:
         st.info(
@@ -62,9 +63,17 @@ def draw() -> None:
     section = st.segmented_control(
         "Section", names, default=names[0], key="agree_section", label_visibility="collapsed"
     )
-    with st.container(width=1180):  # longer lines are harder to follow from a label to its figures
-        SECTIONS[section or names[0]](found)
-    st.divider()
+    with st.container(key="beside_agreement"):
+        with st.container(width=1180):  # longer lines are harder to follow from a label to its figures
+            SECTIONS[section or names[0]](found)
+        with st.container():
+            take_away(reader, coordinator)
+    with st.expander("How to read this"):
+        st.markdown(HOW)
+
+
+def take_away(reader: SavedReader, coordinator: bool) -> None:
+    """Tables, feedback and answers as files."""
     st.download_button(
         "Download all tables",
         archive(counted(reader, coordinator, hide=st.session_state.get("export_hide") is True)),
@@ -77,8 +86,6 @@ def draw() -> None:
     if coordinator:
         offer_feedback()
     offer_answers(reader)
-    with st.expander("How to read this"):
-        st.markdown(HOW)
 
 
 draw()

@@ -100,8 +100,8 @@ def open_subject(case: str, model: str) -> None:
 def nothing_yet() -> None:
     """What to do where nothing was evaluated."""
     st.info(
-        "No data set has been evaluated yet. Run `make evaluate` for the synthetic cohort, or "
-        "`python -m core evaluate FOLDER` for a data set of your own.",
+        "Nothing stands here until a data set was evaluated. Run `make evaluate` once for the synthetic "
+        "cohort, or `python -m core evaluate FOLDER` for a data set of your own, and reload this page.",
         icon=":material/info:",
     )
 
@@ -114,8 +114,11 @@ def show_goals(evaluation: Evaluation) -> None:
 
 def show_tables(evaluation: Evaluation) -> None:
     """The small tables, values with their intervals; each to download with all its digits."""
+    place = st.container(key="beside_tables")
     for name in SMALL:
-        if name in evaluation.tables:
+        if name not in evaluation.tables:
+            continue
+        with place.container():
             st.markdown(f"**{TITLES[name]}**")
             st.dataframe(readable(evaluation.tables[name]), hide_index=True)
             st.download_button(
@@ -161,14 +164,16 @@ def show(evaluation: Evaluation, name: str) -> None:
         return
     if section in BOXES:
         st.caption("Hover a point for its scan; click it to open the scan in Review.")
+    place = st.container(key="beside_figures")
     for number, figure in enumerate(drawn[section or sections[0]]):
-        event = st.plotly_chart(
-            figure.update_layout(font={"family": FONT, "color": INK}),
-            key=f"cohort_{name}_{section}_{number}",
-            on_select="rerun",
-            selection_mode="points",
-            theme=None,
-        )
+        with place:
+            event = st.plotly_chart(
+                figure.update_layout(font={"family": FONT, "color": INK}),
+                key=f"cohort_{name}_{section}_{number}",
+                on_select="rerun",
+                selection_mode="points",
+                theme=None,
+            )
         subject = picked(event)
         if subject is not None and subject[0].startswith(masked.UNREAD):
             st.info("This scan is still to be read by you: it is named once your first read is locked.")

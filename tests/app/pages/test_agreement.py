@@ -160,6 +160,7 @@ def test_synthetic_scans_are_named(store: Store) -> None:
     write_case(settings().derivatives_dir)
     at = open_page(readers(store, 1)[0])
     assert "Synthetic" in at.warning[0].value
+    assert "in the worklist" in at.warning[0].value, "nothing is read yet"
 
 
 def test_archive_holds_every_table_and_how_it_was_made(store: Store) -> None:
