@@ -13,7 +13,7 @@ from core.anomaly.library import spread_over
 from core.cli.calibrating import prepare_split, split_of
 from core.cli.console import UsageError, bar, say, say_json
 from core.cli.prepare import Source
-from core.cli.sources import model_named, scans_of
+from core.cli.sources import model_named, split_scans_of
 from core.config import settings
 from core.evaluation.ablation import ablate
 from core.evaluation.ablation_networks import Network
@@ -96,7 +96,7 @@ def command(
     folder = data if data is not None else settings().demo_dir
     infos = chosen_models(models)
     networks = [network_of(info, device or settings().device) for info in infos]
-    scans = scans_of([folder])
+    scans = split_scans_of(folder)
     groups = {name: split_of(scans, name, folder, 3) for name in ("train", "validation")}
     groups["train"] = spread_over(groups["train"], most)
     source = Source(folder=infos[0].folder, name=infos[0].reference)

@@ -17,7 +17,7 @@ from core.cli.console import UsageError, say, say_json
 from core.cli.feedback import operating_copy
 from core.cli.prepare import Source
 from core.cli.site import site_copy
-from core.cli.sources import model_named, scans_of
+from core.cli.sources import model_named, split_scans_of
 from core.config import settings
 from core.io.derivatives import MAP_NAMES, CasePaths
 from core.networks.zoo import NORMATIVE, ModelInfo
@@ -88,7 +88,7 @@ def calibrate_command(
             "--out without --from-feedback or --normals; a calibration is written into the model's own folder"
         )
     folder = data if data is not None else settings().demo_dir
-    scans = scans_of([folder])
+    scans = split_scans_of(folder)
     held_out = split_of(scans, "validation", folder, 3)
     preprocess = settings_from_dict(info.preprocess)
     source = Source(folder=info.folder, name=info.reference)

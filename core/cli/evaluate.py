@@ -26,7 +26,7 @@ from core.cli.measuring import (
 )
 from core.cli.prepare import Source, prepare_all, waiting
 from core.cli.prepare import Task as PrepareTask
-from core.cli.sources import model_named, predictor_of, scans_of
+from core.cli.sources import model_named, predictor_of, split_scans_of
 from core.config import settings
 from core.evaluation import cohort, localisation
 from core.evaluation.cards import metrics_of
@@ -193,7 +193,7 @@ def command(
     root, options = settings().derivatives_dir, MeasureSettings(floor_mm3=floor_mm3)
     store = settings().data_dir / "cache" / "evaluation"
     target = out if out is not None else settings().data_dir / "evaluation" / folder.resolve().stem
-    wanted = [scan for scan in scans_of([folder]) if group_of(scan) in cohort.GROUPS]
+    wanted = [scan for scan in split_scans_of(folder) if group_of(scan) in cohort.GROUPS]
     if not wanted:
         raise UsageError(
             f"{folder}: no scan with split train or validation, or test and radiology score 1 or 5; expected "

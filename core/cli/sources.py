@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from core.cli.console import UsageError
 from core.config import settings
 from core.io.bids import Scan, find_scans, scan_from_file
+from core.io.cohort import families
 from core.io.manifest import read_manifest
+from core.io.splits import check_splits
 from core.io.volume import READ, file_hash, load_mask, load_volume
 from core.networks.zoo import ModelInfo, list_models, model_info
 from core.predictor import Predictor, predictor
@@ -56,6 +59,20 @@ def scans_of(inputs: Sequence[Path], mask: Path | None = None) -> list[Scan]:
             )
         seen[case] = scan
     return found
+
+
+def split_scans_of(data: Path) -> list[Scan]:
+    """Scans of one data set to learn from or be judged on: no subject, twin or family straddles splits.
+
+    Raises
+    ------
+    UsageError, BidsError
+        As ``scans_of``, and naming subjects and splits where one does.
+    """
+    scans = scans_of([data])
+    family = families(scans)
+    check_splits((replace(scan, family=family[scan.subject]) for scan in scans), data.name)
+    return scans
 
 
 def model_named(name: str) -> ModelInfo:

@@ -20,7 +20,7 @@ from core.cli.calibrating import calibrated, card_of, prepare_split, split_of
 from core.cli.console import UsageError, bar
 from core.cli.prepare import source_of
 from core.cli.seen import SEEN, seen_record
-from core.cli.sources import REFERENCE, REFERENCE_MASK, recorded_hash, scans_of
+from core.cli.sources import REFERENCE, REFERENCE_MASK, recorded_hash, split_scans_of
 from core.cli.target import check_target, kept, recorded_reference
 from core.config import settings
 from core.io.atomic import write_bytes
@@ -178,7 +178,7 @@ def train_command(
     source = source_of(reference, reference_mask)
     two = isinstance(config, NetworkConfig) and config.in_channels == 2
     preprocess = settings_from_dict({"cube": cube, "channels": TWO_CHANNELS if two else ONE_CHANNEL})
-    scans = scans_of([folder])
+    scans = split_scans_of(folder)
     train_scans, held_out = split_of(scans, "train", folder, 1), split_of(scans, "validation", folder, 3)
     target = out if out is not None else settings().models_dir / name
     if not replace and (target / CONFIG).exists():

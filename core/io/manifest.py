@@ -13,6 +13,7 @@ from typing import Any
 
 from core.io.atomic import write_bytes
 from core.io.bids import Scan, check_label
+from core.io.splits import check_splits
 from core.io.tables import ABSENT, POOR_QUALITY, BidsError, Facts, read_table
 
 SPLITS = ("train", "validation", "test")
@@ -83,7 +84,8 @@ def read_manifest(path: Path) -> list[Entry]:
     Raises
     ------
     BidsError
-        Where the file is no manifest, or a value can't be right; named by file, line's case and column.
+        Where the file is no manifest, or a value can't be right; named by file, line's case and column. Where
+        a subject or family straddles splits.
     """
     if not path.is_file():
         raise BidsError(f"{path.name}: no such file; expected a manifest")
@@ -96,6 +98,7 @@ def read_manifest(path: Path) -> list[Entry]:
         if case in seen:
             raise BidsError(f"{path.name}: {' '.join(case)} stands in two lines; expected one")
         seen.add(case)
+    check_splits((entry.scan for entry in entries if entry.left_out == ""), path.name)
     return entries
 
 
