@@ -50,7 +50,11 @@ start()
 st.set_page_config(page_title="Fontanelle", page_icon="🧠", layout="wide")
 page = st.navigation(
     [
-        st.Page("pages/worklist.py", title="Worklist", icon=":material/list:", default=True),
+        st.Page(
+            "pages/worklist.py", title="Worklist", icon=":material/list:", url_path="start", default=True
+        ),
+        # The default page has the empty path; who types /worklist finds it too.
+        st.Page("pages/worklist.py", title="Worklist", url_path="worklist", visibility="hidden"),
         st.Page("pages/review.py", title="Review", icon=":material/visibility:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/view_module:"),
         st.Page("pages/upload.py", title="Upload", icon=":material/upload_file:"),
