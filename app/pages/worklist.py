@@ -40,6 +40,7 @@ from core.config import settings
 from core.io.derivatives import MapName
 
 REVIEW = "pages/review.py"
+AGE = "PMA, weeks"
 
 
 def row(case: Case, where: Standing, known: Facts) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def row(case: Case, where: Standing, known: Facts) -> dict[str, Any]:
         "Label": known.label,
         "Status": where.status(case),
         "My class": "" if mine is None else label(mine.classification),
-        "Age": record.age_weeks,
+        AGE: record.age_weeks,
         "Split": known.split,
         "Site": known.site,
         "Data": "synthetic" if record.synthetic else "",
@@ -134,7 +135,7 @@ def filtered(cases: list[Case], where: Standing, known: Mapping[str, Facts]) -> 
     with st.popover("More filters"):
         if ages and min(ages) < max(ages):
             low, high = float(min(ages)), float(max(ages))
-            span = st.slider("Age, weeks", low, high, (low, high), 0.1, key="work_age")
+            span = st.slider(AGE, low, high, (low, high), 0.1, key="work_age")
             if span != (low, high):
                 left = [
                     case
@@ -289,7 +290,7 @@ COLUMNS = {
     "Read": st.column_config.TextColumn(
         help="Regions of 3 SD and more that you have judged, in the map that Review opens"
     ),
-    "Age": st.column_config.NumberColumn(format="%.1f", help="Postmenstrual age at scan, weeks"),
+    AGE: st.column_config.NumberColumn(format="%.1f", help="Postmenstrual age at the scan, in weeks"),
     "MSE": st.column_config.NumberColumn(format="%.4f", help="Mean squared error of the reconstruction"),
     "MSE pct.": st.column_config.NumberColumn(format="%.0f", help="Percentile among validation normals"),
     "Normative z": st.column_config.NumberColumn(

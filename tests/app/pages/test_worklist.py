@@ -107,8 +107,8 @@ def test_rows_hold_the_record_and_no_radiology_score(data_dir: Path, shown: None
     write_case(root(), "sub-a", age_weeks=38.4)
     rows = table(run())
     assert list(rows.index) == ["sub-a_ses-01", "sub-b_ses-01"]
-    assert rows.loc["sub-a_ses-01", "Age"] == 38.4
-    assert pd.isna(rows.loc["sub-b_ses-01", "Age"])
+    assert rows.loc["sub-a_ses-01", "PMA, weeks"] == 38.4
+    assert pd.isna(rows.loc["sub-b_ses-01", "PMA, weeks"])
     assert list(rows["Data"]) == ["synthetic", ""]
     assert list(rows["MSE pct."]) == [97.0, 12.0]
     assert list(rows["Read"]) == ["0 of 2", "0 of 2"]
@@ -309,7 +309,7 @@ def test_changed_files_are_read_again(data_dir: Path) -> None:
     at = run()
     write_case(root(), "sub-a", age_weeks=41.5)
     at.run()
-    assert table(at).loc["sub-a_ses-01", "Age"] == 41.5
+    assert table(at).loc["sub-a_ses-01", "PMA, weeks"] == 41.5
 
 
 def test_unusable_store_leaves_the_list(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
