@@ -33,6 +33,10 @@ STYLE = """<style>
 .st-key-reading_panel [data-baseweb="select"] > div {min-height: 1.9rem;}
 .st-key-reading_panel [data-baseweb="select"] div {padding-top: 0; padding-bottom: 0;}
 .st-key-region_row {position: absolute;}
+/* As many rows as the window has room for beside the rest of the panel, four at least; all, full screen. */
+[class*="st-key-region_table"]:not(:has([aria-label="Close fullscreen"])) {
+  &, [data-testid*="Frame"] {max-height: max(150px, calc(100vh - 860px)) !important;}
+}
 .st-key-reading_panel p {font-size: .875rem;}
 .st-key-reading_panel [data-testid="stCaptionContainer"] p {font-size: .8rem; line-height: 1.3;}
 </style>"""

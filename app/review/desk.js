@@ -24,6 +24,7 @@ const SHEET = [
   ["u", "undo: one step a press"],
   ["Shift N P", "next, previous case"],
   ["Shift S", "skip this case, with a reason"],
+  ["band", "highest where a region is large enough; its peak may lie above"],
 ];
 
 export default lasting("fontanelleDesk", mount);

@@ -10,17 +10,20 @@ from app.review import answers, desk, reading, said
 from app.review.choices import sure_row, type_box
 from app.review.reading import Open
 from app.review.row import HEAD_PX, ROW_PX, in_sight
-from app.review.table import describe, expectation, nothing_listed, peak_slices, region_frame, signed
+from app.review.table import (
+    band_rule,
+    describe,
+    expectation,
+    nothing_listed,
+    peak_slices,
+    region_frame,
+    signed,
+)
 from core.anomaly.palette import PALETTES
 from core.config import settings
 from core.io.derivatives import CasePaths
 
 INK = dict(zip(("▼ 4+", "▼ 3–4", "▼ 2–3", "▲ 2–3", "▲ 3–4", "▲ 4+"), PALETTES["paper"], strict=True))
-TABLE_ROWS = 4
-BAND_HELP = (
-    "▲ brighter, ▼ darker than expected, in SD: the highest band in which the region still has the smallest "
-    "volume that counts. Its peak voxel, where the viewer goes, may lie in a higher band."
-)
 
 
 def regions(
@@ -34,7 +37,7 @@ def regions(
     """How many are read, the table, and the buttons of a verdict."""
     count, include = st.columns([0.58, 0.42], vertical_alignment="center")
     read = sum(region.id in given for region in now.regions)
-    count.markdown(f"**{read} of {len(now.regions)} regions read**")
+    count.markdown(f"**{read} of {len(now.regions)} regions read**", help=band_rule(now.record, now.name))
     key = reading.weak_key(weak)
     include.toggle("Band 2–3 too", weak, key=key, on_change=reading.on_weak_toggle, args=(key,))
     line = expectation(now.record, now.name, weak)
@@ -74,10 +77,10 @@ def _table(now: Open, given: dict[str, SavedVerdict]) -> None:
         selection_mode="single-cell",
         hide_index=True,
         row_height=ROW_PX,
-        height=HEAD_PX + 3 + ROW_PX * min(TABLE_ROWS, len(rows)),  # with its borders
+        height=HEAD_PX + 3 + ROW_PX * len(rows),  # with its borders; the style of the page limits it
         column_config={
             "": st.column_config.TextColumn(width=32, help="Your verdict"),
-            "Band": st.column_config.TextColumn(width=58, help=BAND_HELP),
+            "Band": st.column_config.TextColumn(width=58, help=band_rule(now.record, now.name)),
             "Side": st.column_config.TextColumn(width=62),
             "mm³": number(width=58),
             "Peak": number(width=54, help="Signed z of the peak voxel"),

@@ -54,6 +54,20 @@ def nothing_listed(record: CaseRecord, name: MapName, weak: bool) -> str:
     return f"This map flags no region{size} at {lowest} SD and more."
 
 
+def band_rule(record: CaseRecord, name: MapName) -> str:
+    """Which band a region of the map carries, and why its peak can lie in a higher one."""
+    floor = record.settings.get("floor_mm3")
+    size = ""
+    if floor is not None:
+        low, sure = (f"{floor_at(name, floor, z):g} mm³" for z in (2, 3))
+        size = f" ({low})" if low == sure else f" ({low}, from 3 SD on {sure})"
+    return (
+        "▲ brighter, ▼ darker than expected. A region's band is the highest at which its voxels keep "
+        f"the smallest size that counts{size}, so its peak may lie above it: the line below the list then "
+        "gives the peak's band in brackets, as the viewer does under the crosshair."
+    )
+
+
 def peak_slices(regions: Iterable[Region], scan: Path) -> dict[str, int]:
     """By region id the axial slice of its peak voxel, counted from 1 below, as the viewer does.
 

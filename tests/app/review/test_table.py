@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app.review.table import (
+    band_rule,
     describe,
     expectation,
     nothing_listed,
@@ -134,3 +135,12 @@ def test_scores_with_and_without_percentile(tmp_path: Path) -> None:
         "the whole scan may lie outside what the model knows"
     ]
     assert len(score_lines(replace(record, scores=outside | {"fused_percent": 12.0}))) == 1
+
+
+def test_the_rule_of_a_band_names_the_sizes_of_its_map(tmp_path: Path) -> None:
+    record = write_case(tmp_path)
+    assert "(100 mm³)" in band_rule(replace(record, settings={"floor_mm3": 100.0}), "volume")
+    assert "(100 mm³, from 3 SD on 40 mm³)" in band_rule(
+        replace(record, settings={"floor_mm3": 100.0}), "fused"
+    )
+    assert "the smallest size that counts, so" in band_rule(replace(record, settings={}), "volume")
