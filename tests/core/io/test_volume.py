@@ -17,6 +17,7 @@ from core.io.volume import (
     VolumeError,
     file_hash,
     from_stored,
+    load_labels,
     load_mask,
     load_volume,
     same_grid,
@@ -370,6 +371,16 @@ def test_masks_that_do_not_fit(tmp_path: Path) -> None:
         write(tmp_path / "m.nii.gz", data, affine)
         with pytest.raises(VolumeError, match=r"^m\.nii\.gz: " + ".*" + text):
             load_mask(tmp_path / "m.nii.gz", scan)
+
+
+def test_labels_may_all_be_zero_and_nothing_else_alike(tmp_path: Path) -> None:
+    empty = load_labels(write(tmp_path / "none.nii.gz", np.zeros(SHAPE, np.uint8)))
+    assert (empty.shape, empty.data.max()) == (SHAPE, 0)
+    write(tmp_path / "all.nii.gz", np.full(SHAPE, 2, np.uint8))
+    with pytest.raises(VolumeError, match=r"all\.nii\.gz: all voxels are 2; expected labels"):
+        load_labels(tmp_path / "all.nii.gz")
+    with pytest.raises(VolumeError, match=r"none\.nii\.gz: all voxels are 0; expected an image"):
+        load_volume(tmp_path / "none.nii.gz")
 
 
 def test_same_grid_tolerance() -> None:
