@@ -26,6 +26,7 @@ from core.cli.measuring import (
 )
 from core.cli.prepare import Source, prepare_all, waiting
 from core.cli.prepare import Task as PrepareTask
+from core.cli.seen import told_of_tests
 from core.cli.sources import model_named, predictor_of, split_scans_of
 from core.config import settings
 from core.evaluation import cohort, localisation
@@ -150,8 +151,11 @@ def drawn_sheets(
     )
 
 
-def told(info: ModelInfo) -> dict[str, object]:
-    """What the page says of a model; a restorer's error is that of corruption taken back."""
+def told(info: ModelInfo, seen: str) -> dict[str, object]:
+    """What the page says of a model; a restorer's error is that of corruption taken back.
+
+    ``seen``: as ``told_of_tests``.
+    """
     training = info.training
     error = "validation MSE of restored corruption" if info.config.kind == "restorer" else "validation MSE"
     return {
@@ -160,6 +164,7 @@ def told(info: ModelInfo) -> dict[str, object]:
         "epochs": training.get("epochs"),
         error: training.get("val_mse"),
         "data": training.get("data"),
+        "test subjects labelled as in its training": seen,
         "synthetic": info.synthetic,
         "hash": info.hash[:12],
     }
@@ -199,6 +204,7 @@ def command(
             f"{folder}: no scan with split train or validation, or test and radiology score 1 or 5; expected "
             "participants.tsv to say so"
         )
+    seen = told_of_tests(infos, [scan for scan in wanted if scan.split == "test"])
     most = max(infos, key=lambda info: len(channels_of(info)))  # one preparation of the T2w serves them all
     scans, bad = prepared_scans(wanted, most, root, jobs)
     known = find_lesions([scan for scan in scans if scan.split == "test"], say)
@@ -236,7 +242,7 @@ def command(
         seed=seed,
         draws=DRAWS,
         groups={group: int(counts[group]) for group in cohort.GROUPS if group in counts},
-        models=[told(info) for info in infos],
+        models=[told(info, words) for info, words in zip(infos, seen, strict=True)],
         left_out=bad | failed,
         settings=asdict(options),
         versions=versions("torch", "numpy", "scipy", "scikit-learn", "plotly"),

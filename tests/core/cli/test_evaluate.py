@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.cli import measuring
+from core.cli import evaluate, measuring
+from core.cli.seen import seen_record
 from core.evaluation.report import read_evaluation
+from core.io.bids import find_scans
 from core.io.volume import save_volume
 from core.predictor import Predictor
 from core.preprocess.pipeline import PrepareSettings
@@ -101,6 +103,7 @@ def test_a_cohort_is_evaluated_once(run: Run, network: CountingNetwork, tmp_path
     folder = tmp_path / "data" / "evaluation" / "bids"
     made = read_evaluation(folder)
     assert made.facts.synthetic
+    assert made.facts.models[0]["test subjects labelled as in its training"] == "not recorded"
     assert made.facts.groups == {"train": 3, "validation": 3, "test normal": 2, "test abnormal": 2}
     assert network.calls == 10 + CHOICE + SHEETS
     assert sorted(made.sheets) == ["figure_5", "figure_6", "figure_7", "figure_8"]
@@ -224,6 +227,21 @@ def test_a_data_set_without_splits_is_refused(run: Run, network: CountingNetwork
     code, _, err = run("evaluate", tmp_path / "bids")
     assert code == 2
     assert "expected participants.tsv to say so" in err
+
+
+def test_a_model_is_not_judged_on_its_own_training_scans(
+    run: Run, network: CountingNetwork, tmp_path: Path
+) -> None:
+    cohort_of_phantoms(tmp_path / "bids")
+    (info,) = evaluate.list_models(tmp_path)
+    scans = find_scans(tmp_path / "bids")
+    info.training["seen"] = seen_record([scan for scan in scans if scan.split == "test"][:2], [])
+    code, _, err = run("evaluate", tmp_path / "bids")
+    assert code == 2
+    assert (
+        "vae_8x8_512: 2 of 4 test scans are among those it was trained or calibrated on, first sub-6" in err
+    )
+    assert network.calls == 0
 
 
 def test_models_that_take_different_scans_are_refused(
