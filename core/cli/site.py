@@ -13,7 +13,7 @@ import numpy as np
 from core.anomaly.normative import load_normative
 from core.calibration import LANDMARKS
 from core.case import AnalyzeSettings
-from core.cli.calibrating import calibrated, prepare_split
+from core.cli.calibrating import calibrated, may_be_normal, prepare_split, score_words
 from core.cli.console import UsageError, say
 from core.cli.prepare import Source
 from core.cli.sources import scans_of
@@ -39,9 +39,10 @@ def site_normals(data: Path) -> list[Scan]:
         Where there are fewer than ``LEAST``, or one has a radiology score other than 1.
     """
     scans = scans_of([data])
-    if bad := [scan for scan in scans if scan.radiology_score not in (None, 1)]:
-        score = bad[0].radiology_score
-        raise UsageError(f"{data}: {bad[0].subject} has radiology score {score}; expected normals (1) only")
+    if bad := next((scan for scan in scans if not may_be_normal(scan)), None):
+        raise UsageError(
+            f"{data}: {bad.subject} has radiology score {score_words(bad)}; expected normals (1) only"
+        )
     if len(scans) < LEAST:
         raise UsageError(f"{data}: {len(scans)} normals; expected {LEAST} or more, better {ADVISED}")
     if len(scans) < ADVISED:

@@ -176,11 +176,15 @@ def test_what_can_not_be_calibrated_on(run: Run, model: ModelInfo, tmp_path: Pat
     ill = normals(tmp_path / "ill", "i", 3, GAIN)
     table = ill / "participants.tsv"
     table.write_text(table.read_text().replace("sub-i1\tvalidation\t1", "sub-i1\tvalidation\t5"))
+    poor = normals(tmp_path / "poor", "p", 3, GAIN)
+    table = poor / "participants.tsv"
+    table.write_text(table.read_text().replace("sub-p1\tvalidation\t1", "sub-p1\tvalidation\tQ"))
     new = tmp_path / "models" / "new"
     for arguments, text in (
         (("--normals", few), "--normals without --out"),
         (("--normals", few, "--out", new), "2 normals; expected 3 or more, better 10"),
         (("--normals", ill, "--out", new), "sub-i1 has radiology score 5; expected normals (1) only"),
+        (("--normals", poor, "--out", new), "sub-p1 has radiology score Q (poor image quality); expected"),
         (("--normals", ill, "--out", model.folder), "already there"),
     ):
         code, _, err = run("calibrate", "vae_8x8_256", *arguments)
