@@ -168,7 +168,7 @@ def show(evaluation: Evaluation, name: str) -> None:
     for number, figure in enumerate(drawn[section or sections[0]]):
         with place:
             event = st.plotly_chart(
-                figure.update_layout(font={"family": FONT, "color": INK}),
+                figure.update_layout(font={"family": FONT, "color": figure.layout.font.color or INK}),
                 key=f"cohort_{name}_{section}_{number}",
                 on_select="rerun",
                 selection_mode="points",

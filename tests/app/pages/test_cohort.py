@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,9 +16,11 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from app import masked
+from app.agreement.figures import INK
 from app.cases import address
 from app.feedback.store import SavedReader, open_store, reader_for
 from core.config import ROOT, settings
+from core.evaluation import report
 from core.evaluation.report import write_evaluation
 from core.evaluation.wording import COHORTS_DIFFER
 from tests.app.feedback.readings import assign, first
@@ -235,3 +238,10 @@ def test_readers_who_read_unaided_first_do_not_see_it(
     monkeypatch.setenv("FONTANELLE_UNAIDED_READ", "false")
     settings.cache_clear()
     assert figures(run()) != []
+
+
+def test_letters_on_black_stay_light(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dark = go.Figure(layout={"paper_bgcolor": "black", "font": {"color": "#d9e1e4"}})
+    monkeypatch.setattr(report, "figures_of", lambda _: {"Overlays": [dark, go.Figure()]})
+    letters = [json.loads(spec)["layout"]["font"]["color"] for spec in figures(run())]
+    assert letters == ["#d9e1e4", INK]
