@@ -291,7 +291,9 @@ COLUMNS = {
         help="Regions of 3 SD and more that you have judged, in the map that Review opens"
     ),
     AGE: st.column_config.NumberColumn(format="%.1f", help="Postmenstrual age at the scan, in weeks"),
-    "MSE": st.column_config.NumberColumn(format="%.4f", help="Mean squared error of the reconstruction"),
+    "MSE": st.column_config.NumberColumn(
+        width=88, format="%.3g", help="Mean squared error of the reconstruction"
+    ),
     "MSE pct.": st.column_config.NumberColumn(format="%.0f", help="Percentile among validation normals"),
     "Normative z": st.column_config.NumberColumn(
         format="%.2f", help="Normative map: mean |z| of the most extreme 0.1 % of brain voxels"
