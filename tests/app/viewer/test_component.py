@@ -38,9 +38,8 @@ def test_ring_is_at_the_peak_where_the_centroid_lies_outside(region: Region) -> 
 
 def test_the_sheet_names_every_key() -> None:
     controls, text = (HERE / "controls.js").read_text(), (HERE / "input.js").read_text()
-    sheet = controls[
-        controls.index("const KEYS = [") : controls.index("];", controls.index("const KEYS = ["))
-    ]
+    starts = (controls.index(f"const {name} = [") for name in ("READ_KEYS", "LOOK_KEYS"))
+    sheet = "".join(controls[start : controls.index("\n];", start)] for start in starts)
     listed = {key for cell in re.findall(r'\["([^"]+)", "', sheet) for key in cell.split()}
     told = {"−": "-", "Space": " ", "Esc": "Escape", "↑": "ArrowUp", "↓": "ArrowDown"}
     told |= {"PgUp": "PageUp", "PgDn": "PageDown"}
