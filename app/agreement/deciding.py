@@ -271,14 +271,16 @@ def undo() -> None:
         if row is None:
             say("There is no decision of yours to undo.", failed=True)
             return
-        question = next((address(one) for one in desk(reader).disputes if one.key == row.key), None)
+        at = desk(reader)
+        stands = row.key in at.decided  # the decision before it
+        question = next((address(one) for one in at.disputes if one.key == row.key), None)
         if question is not None:
-            if drafts.under_way(store, reader.id, question) is None:
+            if not stands and drafts.under_way(store, reader.id, question) is None:
                 drafts.keep(store, reader.id, question, drafts.said(row))
             turn(question)
     except StoreError as error:
         say(f"Not undone: {error}", failed=True)
         return
-    if st.session_state.get(LIST) == "decided":
-        st.session_state[LIST] = SHOWN[0]
+    if st.session_state.get(LIST) != "all":
+        st.session_state[LIST] = "decided" if stands else SHOWN[0]
     say(f"Taken back: {spoken(row.decision)}, {row.case_id}.")

@@ -166,10 +166,10 @@ def draw() -> None:
         if not at.disputes:
             nothing(at)
             return
+        if LIST not in st.session_state:
+            st.session_state[LIST] = deciding.first_list(at)
         with above:
-            shown = st.segmented_control(
-                "Show", SHOWN, default=deciding.first_list(at), key=LIST, label_visibility="collapsed"
-            )
+            shown = st.segmented_control("Show", SHOWN, key=LIST, label_visibility="collapsed")
             listed = at.listed(shown or SHOWN[0])
             place = deciding.open_one(listed)
             bar(at, listed, place)

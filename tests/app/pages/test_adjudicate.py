@@ -46,9 +46,12 @@ def ada(store: Store, record: CaseRecord) -> SavedReader:
     return ada
 
 
-def open_page(reader: SavedReader) -> AppTest:
+def open_page(reader: SavedReader, question: str = "") -> AppTest:
+    """A session of its own; with ``question`` as after a reload: the page's address has it."""
     at = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
     at.session_state["reader"] = reader
+    if question:
+        at.query_params["question"] = question[:16]
     at.switch_page("pages/adjudicate.py").run()
     assert not at.exception, at.exception
     return at
@@ -133,6 +136,10 @@ def test_decide_both_with_names_hidden_until_then(store: Store, ada: SavedReader
     save(at, "unsure", "Partial volume?")
     assert standing(store, ada)[1] == ("region", "unsure", "Partial volume?")
     assert "is this flag" in at.subheader[0].value, "what is decided anew stays open"
+    at.button(key="adjudicate_undo").click().run()
+    assert standing(store, ada)[1] == ("region", "disagree", "Partial volume")
+    assert at.segmented_control(key="adjudicate_shown").value == "decided"
+    assert form(at)["value"]["reason"] == "Partial volume", "the decision before it stands again"
 
 
 def test_a_class_comes_with_notes_and_marks_by_number(
@@ -204,11 +211,7 @@ def test_what_is_typed_is_each_question_s_own_and_survives_a_new_session(
     assert form(at)["value"] == {"decision": "", "finding_type": "", "reason": ""}
     typed(at, "agree", "ves", "infarct")
     asked = at.session_state["adjudicate_at"]
-    # A reload, or a server that was started anew: another session; the page's address names the question.
-    again = AppTest.from_file(str(ROOT / "app" / "main.py"), default_timeout=60)
-    again.session_state["reader"] = ada
-    again.query_params["question"] = asked[:16]
-    again.switch_page("pages/adjudicate.py").run()
+    again = open_page(ada, asked)
     assert form(again)["value"] == {"decision": "agree", "finding_type": "infarct", "reason": "ves"}
     again.button(key="adjudicate_previous").click().run()
     assert form(again)["value"]["reason"] == "Rim goes on in"
@@ -240,13 +243,21 @@ def test_a_draft_goes_with_its_decision(store: Store, ada: SavedReader) -> None:
     call(at, deciding.on_saved, saved=saved | {"told": 10})
     assert standing(store, ada) == [("class", "2B", "Rim")]
     assert "is this flag" in at.subheader[0].value
+    # What is decided opens where it is listed.
+    again = open_page(ada, question)
+    assert again.segmented_control(key="adjudicate_shown").value == "decided"
+    assert "which class" in again.subheader[0].value
+    assert form(again)["value"]["reason"] == "Rim"
 
 
 def test_undo_opens_it_again_with_what_it_said(store: Store, ada: SavedReader) -> None:
     at = open_page(ada)
     assert at.button(key="adjudicate_undo").disabled
     save(at, "3", "x")
+    at.segmented_control(key="adjudicate_shown").set_value("decided").run()
     at.button(key="adjudicate_undo").click().run()
+    assert at.segmented_control(key="adjudicate_shown").value == "to decide"
+    assert [one.value for one in at.warning if "Session State" in one.value] == []
     assert standing(store, ada) == []
     assert "which class" in at.subheader[0].value
     assert "Taken back: 3" in form(at)["said"]["text"]
