@@ -23,6 +23,7 @@ class Live:
     changes: int = 0
     pointed: int = 0
     pointer: dict[str, Any] | None = None
+    place: dict[str, Any] | None = None  # {"id", "case", "mm"}: where the teacher last sent the class
     here: Counter[str] = field(default_factory=Counter)  # learner id -> open streams
     left: dict[str, float] = field(default_factory=dict)  # learner id -> when the last one closed
 
@@ -52,6 +53,14 @@ def aim(lesson_id: str, pointer: dict[str, Any] | None) -> None:
     with _lock:
         found.pointer = pointer
         found.pointed += 1
+
+
+def send_to(lesson_id: str, place: dict[str, Any]) -> None:
+    """Take the class to a place of the answer."""
+    found = live(lesson_id)
+    with _lock:
+        found.place = place
+        found.changes += 1
 
 
 def arrive(lesson_id: str, learner_id: str) -> None:

@@ -49,8 +49,16 @@ function arrived(v, lesson) {
   if (!lesson || !("index" in lesson)) { draw(v); return; }
   if (lesson.index !== v.at) { [v.at, v.active, v.chosen] = [lesson.index, 0, null]; v.marks = []; v.sent = false; if (v.laser) setLaser(v, false); }
   if (lesson.marks && v.pending === 0) adopt(v, lesson.marks);
-  v.stage.show(lesson.case, v.data.niivue).then(() => { v.stage.answer(lesson.answer ?? null); showSpots(v); });
+  v.stage.show(lesson.case, v.data.niivue).then(() => { v.stage.answer(lesson.answer ?? null); showSpots(v); take(v); });
   draw(v);
+}
+
+// Where the class is to look, each place once: the lesion at the reveal, then what the teacher clicks.
+function take(v) {
+  const place = v.lesson?.place;
+  if (!place || place.case !== v.at || place.id === v.taken) return;
+  v.taken = place.id;
+  if (v.data.role === "teacher" || v.follows) v.stage.go(place.mm);
 }
 
 // The teacher's own pointer is drawn where the cursor is; what the server says of it counts after a reload only.
@@ -129,6 +137,20 @@ function commitMarks(v) {
 function control(v, action, more = {}) {
   v.ui.controls.inert = true;
   v.link.send(action, { case: v.at, ...more }).catch((error) => notice(v, error.message)).finally(() => { v.ui.controls.inert = false; });
+}
+
+// A place of the answer that was clicked; where the teacher does it, for the class too.
+function showPlace(v, mm) {
+  v.stage.go(mm);
+  if (v.data.role !== "teacher" || !v.lesson?.revealed) return;
+  v.taken = newId();
+  v.link.send("show", { id: v.taken, case: v.at, mm }).catch((error) => notice(v, error.message));
+}
+
+function setFollows(v, follows) {
+  v.follows = follows;
+  if (v.pointer) v.stage.point(v.pointer);
+  else if (follows && v.lesson?.place) v.stage.go(v.lesson.place.mm);
 }
 
 function setLaser(v, on) {

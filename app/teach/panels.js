@@ -18,7 +18,7 @@ function buildLesson(v) {
   for (const [name, label] of Object.entries(VIEW_LABELS)) ui.views[name] = press(label, `${label} (v: next view)`, () => setView(v, name));
   for (const [name, label] of Object.entries(LAYER_LABELS)) ui.layers[name] = press(label, `Show or hide: ${label.toLowerCase()}`, () => { v.stage.setLayer(name, !v.stage.state.layers[name]); draw(v); });
   ui.side = press("", "Swap left and right (l)", () => swapSides(v));
-  ui.followBox = el("input", { type: "checkbox", onchange: (event) => { v.follows = event.target.checked; if (v.pointer) v.stage.point(v.pointer); } });
+  ui.followBox = el("input", { type: "checkbox", onchange: (event) => setFollows(v, event.target.checked) });
   ui.followBox.checked = true;
   ui.follow = el("label", { class: "follow" }, ui.followBox, "Follow the teacher");
   ui.legend = text("legend");
@@ -59,7 +59,7 @@ function draw(v) {
   const has = { truth: lesson.answer?.truth?.lesions.length > 0, readers: lesson.answer?.readers?.findings.length > 0, model: !!lesson.answer?.model, class: lesson.answer?.marks?.length > 0 };
   for (const [name, node] of Object.entries(ui.layers)) { node.hidden = !has[name]; press(node, v.stage.state.layers[name]); }
   ui.side.textContent = conventionText(v.stage.state.radiological);
-  ui.follow.hidden = role === "teacher" || !v.pointer;
+  ui.follow.hidden = role !== "learner" && !(role === "projector" && v.pointer);
   drawLegend(v, has);
   ui.lobby.hidden = open;
   if (!open) drawLobby(v, phase);
@@ -208,7 +208,7 @@ function scoreLines(answer, lesson) {
 function truthLines(v, truth) {
   if (!truth) return [el("p", {}, "Not known for this scan.")];
   if (truth.lesions.length === 0) return [el("p", {}, "Normal: made without a lesion.")];
-  return truth.lesions.map((lesion) => el("button", { type: "button", class: "row lesion", title: "Show this lesion", onclick: () => v.stage.go(lesion.mm) },
+  return truth.lesions.map((lesion) => el("button", { type: "button", class: "row lesion", title: "Show this lesion", onclick: () => showPlace(v, lesion.mm) },
     el("span", { class: "number" }, `L${lesion.label}`), el("span", { class: "grow" }, lesion.type, el("span", { class: "volume" }, ` ${volumeText(lesion.volume_mm3)}`)),
     ...(truth.of > 0 ? [el("span", { class: "outcome", title: "Learners who found it" }, `${lesion.found} of ${truth.of} found it`)] : [])));
 }
@@ -222,7 +222,7 @@ function readerLines(v, readers) {
     el("p", {}, `${plural(readers.readers, "reader")}; class ${classes || "not given"}.`),
     ...(readers.findings.length === 0 ? [el("p", {}, "No finding.")] : []),
     ...(readers.findings.length === 0 ? [] : [el("p", { class: "dim" }, "Places that they call a finding:")]),
-    ...readers.findings.map((found) => el("button", { type: "button", class: "row lesion", title: "Show this finding", onclick: () => v.stage.go(found.mm) },
+    ...readers.findings.map((found) => el("button", { type: "button", class: "row lesion", title: "Show this finding", onclick: () => showPlace(v, found.mm) },
       el("span", { class: "grow" }, [found.types.join(" or ") || "Type not given", found.side].filter(Boolean).join(", "), el("span", { class: "volume" }, ` ${sizeText(found)}`)),
       el("span", { class: "outcome", title: "Readers who call it a finding" }, `${found.by} of ${plural(readers.readers, "reader")}`))),
   ];

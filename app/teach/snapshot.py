@@ -90,6 +90,7 @@ def snapshot(store: Store, who: Follower, token: str) -> dict[str, Any] | None:
         sent["case"] = _case(lesson, lesson.case, index, token)
         if lesson.revealed:
             sent["answer"] = _answer(store, lesson, lesson.case, found, token, who)
+            sent["place"] = _place(lesson)
     return sent
 
 
@@ -166,6 +167,18 @@ def _answer(
         # Where the class marked; without names, also for the wall.
         answer["marks"] = [list(one.mm) for one in found.marks if one.case_index == index]
     return answer
+
+
+def _place(lesson: SavedLesson) -> dict[str, Any] | None:
+    """Where the class is to look: where the teacher last sent it, at first the largest lesion."""
+    place = hub.live(lesson.id).place
+    if place is not None and place["case"] == lesson.case_index:
+        return place
+    answer = known(lesson, lesson.case_index) if "truth" in lesson.reveal else None
+    if answer is None or not answer.lesions:
+        return None
+    largest = max(answer.lesions, key=lambda one: one.volume_mm3)
+    return {"id": f"reveal-{lesson.case_index}", "case": lesson.case_index, "mm": list(largest.mm)}
 
 
 def _readers(store: Store, case: LessonCase, view: Consensus) -> dict[str, Any]:

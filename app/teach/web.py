@@ -218,6 +218,17 @@ def _point(who: Follower, content: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _show(who: Follower, content: dict[str, Any]) -> dict[str, Any]:
+    case, mm = int(content["case"]), [float(value) for value in content["mm"]]
+    if len(mm) != 3 or not all(isfinite(value) for value in mm):
+        raise Refused(f"Position {content['mm']}; expected three numbers in mm.")
+    lesson = lessons.find_lesson(feedback(), who.lesson_id)
+    if lesson is None or lesson.case_index != case or not lesson.revealed:
+        raise Refused("The answer is not shown yet.")
+    hub.send_to(who.lesson_id, {"id": str(content["id"]), "case": case, "mm": mm})
+    return {}
+
+
 def _next(who: Follower, content: dict[str, Any]) -> dict[str, Any]:
     leave_out = content.get("leaveOut") is True
     lessons.advance(feedback(), who.lesson_id, after=int(content["case"]), leave_out=leave_out)
@@ -251,6 +262,7 @@ ACTIONS = {
     ("learner", "remove"): _remove,
     ("learner", "commit"): _commit,
     ("teacher", "point"): _point,
+    ("teacher", "show"): _show,
     ("teacher", "next"): _next,
     ("teacher", "reveal"): _reveal,
     ("teacher", "open"): _open,

@@ -13,6 +13,7 @@ from app.feedback.learners import add_mark, commit, join
 from app.feedback.lesson_rows import LessonInput, MarkInput
 from app.feedback.lessons import advance, close_lesson, create_lesson, find_lesson, open_lesson, reveal
 from app.feedback.store import new_id, reader_for
+from app.teach import hub
 from app.teach.results import overview, results, table
 from app.teach.snapshot import Follower, snapshot
 from core.config import settings
@@ -191,3 +192,22 @@ def test_readers_findings_are_told_in_words(lesson_class: Class) -> None:
     readers = seen(lesson_class, "teacher")["answer"]["readers"]
     told = [(one["types"], one["side"], one["volume_mm3"], one["by"]) for one in readers["findings"]]
     assert told == [(("White-matter injury",), "left", 640.5, 2)]
+
+
+def test_a_reveal_leads_to_the_largest_lesion(lesson_class: Class) -> None:
+    id = lesson_class.lesson.id
+    assert "place" not in seen(lesson_class)
+    reveal(lesson_class.store, id, index=0)
+    expected = {"id": "reveal-0", "case": 0, "mm": [1.0, 2.0, 3.0]}
+    for role in ("learner", "teacher", "projector"):
+        found = seen(lesson_class, role)
+        lesions = found["answer"]["truth"]["lesions"]
+        largest = max(lesions, key=lambda one: one["volume_mm3"])
+        assert (largest["label"], len(lesions)) == (1, 2)
+        assert found["place"] == expected | {"mm": list(largest["mm"])}
+    hub.send_to(id, expected | {"id": "a"})
+    assert seen(lesson_class)["place"] == expected | {"id": "a"}
+    advance(lesson_class.store, id, after=0)
+    assert "place" not in seen(lesson_class)
+    reveal(lesson_class.store, id, index=1)
+    assert seen(lesson_class)["place"] is None, "a normal scan, and the former scan's place is over"

@@ -192,6 +192,19 @@ def test_a_teacher_leads(client: Client, lesson_class: Class) -> None:
     assert post(client, mine, "open")[0] == 200
 
 
+def test_a_teacher_sends_the_class_to_a_place_of_the_answer(client: Client, lesson_class: Class) -> None:
+    mine, there = token(lesson_class, "teacher"), {"id": new_id(), "case": 0, "mm": [4.0, -5.0, 6.5]}
+    status, answer = post(client, mine, "show", **there)
+    assert (status, answer["error"]) == (403, "The answer is not shown yet.")
+    reveal(lesson_class.store, lesson_class.lesson.id, index=0)
+    assert post(client, mine, "show", **there)[0] == 200
+    for role in ("learner", "projector"):
+        assert dict(stream(client, token(lesson_class, role)))["state"]["lesson"]["place"] == there
+    assert post(client, token(lesson_class), "show", **there)[0] == 403
+    assert post(client, mine, "show", **there | {"mm": [1.0, 2.0]})[0] == 403
+    assert post(client, mine, "show", **there | {"case": 1})[0] == 403
+
+
 def test_a_scan_that_is_held_back_is_left_out_when_asked_to(client: Client, lesson_class: Class) -> None:
     record, mine = lesson_class.cases[NORMAL], token(lesson_class, "teacher")
     reader = reader_for(lesson_class.store, "Ada", "typed").id
