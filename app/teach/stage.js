@@ -10,7 +10,9 @@ const STAGE_LAYOUT = [ // left, top, width, height as fractions of the canvas
 const STAGE_VIEWS = ["planes", "axial", "coronal", "sagittal"];
 const STAGE_BANDS = [true, true, false, false, true, true]; // 3 SD and more, as Review opens
 const SPOT_COLORS = { hit: "#5ef2c2", again: "#8fb8ac", false: "#ff8a7a" };
-const TRUTH_COLOR = "#ffe14d", READERS_COLOR = "#dba8ff";
+const TRUTH_COLOR = "#ffe14d", READERS_COLOR = "#dba8ff", LASER_AWAY = "#ffb3bd";
+const THROUGH = [2, 1, 0]; // the axis that axial, coronal and sagittal slices follow
+const HALF_SLICE = 0.55; // in slices; a little more than half, for rounding
 
 // `on.mark(mm)` after a Shift-click, `on.look({ plane, mm, cross })` as cursor and slices move.
 function openStage(on) {
@@ -131,6 +133,7 @@ function openStage(on) {
     ctx.clearRect(0, 0, over.width, over.height);
     if (!base) return;
     const cross = toMM(nv, nv.scene.crosshairPos);
+    [node.dataset.laser, node.dataset.away] = ["", ""];
     for (const tile of tiles()) {
       if (answer?.truth && truth && state.layers.truth) drawTruth(ctx, tile, dpr);
       drawHair(ctx, nv, tile, cross, dpr);
@@ -190,8 +193,13 @@ function openStage(on) {
   }
 
   function drawLaser(ctx, tile, { mm, plane }, dpr) {
-    const at = project(nv, tile, mm), r = 6 * dpr;
-    if (!at || (tile.axCorSag !== plane && at.off > 2)) return;
+    const at = project(nv, tile, mm), r = 6 * dpr, through = THROUGH[tile.axCorSag];
+    const away = (nv.mm2frac(mm, 0, true)[through] - tile.sliceFrac) * dims[through + 1]; // in slices
+    if (!at || Math.abs(away) > HALF_SLICE) {
+      if (tile.axCorSag === plane) drawAway(ctx, tile, away, dpr);
+      return;
+    }
+    node.dataset.laser = [node.dataset.laser, tile.axCorSag].filter((part) => part !== "").join();
     const glow = ctx.createRadialGradient(at.x, at.y, 0, at.x, at.y, 2.4 * r);
     glow.addColorStop(0, "rgb(255 40 60 / 95%)");
     glow.addColorStop(0.35, "rgb(255 40 60 / 80%)");
@@ -200,6 +208,14 @@ function openStage(on) {
     ctx.beginPath();
     ctx.arc(at.x, at.y, 2.4 * r, 0, 2 * Math.PI);
     ctx.fill();
+  }
+
+  // Who looks at another slice than the teacher points at is told how far it is, by the arrow keys' steps.
+  function drawAway(ctx, tile, away, dpr) {
+    const [left, top, , height] = tile.leftTopWidthHeight, n = Math.max(1, Math.round(Math.abs(away)));
+    const text = `Teacher: ${plural(n, "slice")} ${away > 0 ? "↑" : "↓"}`;
+    node.dataset.away = text;
+    caption(ctx, text, left + 6 * dpr, top + height - 12 * dpr, LASER_AWAY, dpr);
   }
 
   // Outline of each lesion where this slice cuts it, along the edges of its voxels, with its number.
@@ -247,7 +263,7 @@ function openStage(on) {
   stage.setView = setView;
   stage.setRadiological = (radiological) => { state.radiological = radiological; nv?.setRadiologicalConvention(radiological); if (base) { paintBands(); nv.drawScene(); } };
   stage.setLayer = (name, shownNow) => { state.layers[name] = shownNow; if (base) { paintBands(); nv.drawScene(); } };
-  stage.go = (mm) => { if (base) { nv.scene.crosshairPos = nv.mm2frac(mm, 0, true); nv.drawScene(); look(); } };
+  stage.go = (mm) => { if (base) { cursor = undefined; nv.scene.crosshairPos = nv.mm2frac(mm, 0, true); nv.drawScene(); look(); } };
   stage.cross = () => toMM(nv, nv.scene.crosshairPos);
   stage.scroll = (by) => { if (base) nv.moveCrosshairInVox(...[[0, 0, by], [0, by, 0], [by, 0, 0]][state.plane]); };
   // Letters and lines grow with the picture: 1 where it is as high as --marks says, in pixels.
@@ -274,7 +290,14 @@ function openStage(on) {
   }
   stage.reset = () => { if (base) { fit(); setWindow(0, 255); } };
 
-  const look = () => { if (base) { node.dataset.slice = stage.cross().map((value) => value.toFixed(1)).join(); on.look({ ...(cursor ?? { plane: state.plane, mm: stage.cross() }), cross: stage.cross() }); } };
+  const look = () => {
+    if (!base) return;
+    const cross = stage.cross();
+    node.dataset.slice = cross.map((value) => value.toFixed(1)).join();
+    on.look({ ...(cursor ? { plane: cursor.plane, mm: toMM(nv, inSlice(cursor)) } : { plane: state.plane, mm: cross }), cross });
+  };
+  // The cursor stays where it is on the screen while slices pass below it.
+  const inSlice = ({ plane, frac }) => frac.map((value, axis) => (axis === THROUGH[plane] ? nv.scene.crosshairPos[axis] : value));
 
   // The position under the mouse; its plane is the one that arrows scroll.
   function fracAt(event) {
@@ -308,7 +331,7 @@ function openStage(on) {
   hear(canvas, "mousemove", (event) => {
     const frac = base && fracAt(event);
     if (!frac) return;
-    cursor = { plane: state.plane, mm: toMM(nv, frac) };
+    cursor = { plane: state.plane, frac: [...frac] };
     look();
   });
   hear(node, "contextmenu", (event) => event.preventDefault());

@@ -334,3 +334,48 @@ def test_the_wall_shows_code_and_pointer_and_no_names(browser: Browser, tmp_path
                 box = name.evaluate(LONGEST_WORD, kind.replace("_", " "))
                 assert (box["lines"], box["inside"]) == (1, True), (kind, width, box)
         assert wall.errors == []
+
+
+def test_the_class_is_led_to_the_lesion_and_sees_the_pointer_in_its_slice(
+    seats: tuple[Seat, Seat, Seat], tmp_path: Path
+) -> None:
+    teacher, ann, bob = seats
+    write_cohort(tmp_path)
+    with school(tmp_path, free_port()) as url:
+        begin(url, teacher, (ann, "Ann"), (bob, "Bob"))
+
+        # Who does not follow sees no dot in a slice at which the teacher does not point.
+        bob.page.get_by_label("Follow the teacher").uncheck()
+        before = bob.slice()
+        teacher.button("Pointer").click()
+        teacher.page.mouse.move(*teacher.at(0.3, 0.5))
+        expect(ann.stage).to_have_attribute("data-laser", re.compile("^0"))
+        teacher.page.keyboard.press("PageUp")
+        teacher.page.keyboard.press("ArrowUp")
+        expect(bob.stage).to_have_attribute("data-away", "Teacher: 6 slices ↑")
+        assert bob.slice() == before
+        assert str(bob.stage.get_attribute("data-laser")).find("0") == -1
+        for seat in (teacher, ann):  # the cursor stands still, the slices pass below it
+            expect(seat.stage).to_have_attribute("data-laser", re.compile("^0"))
+            expect(seat.stage).to_have_attribute("data-away", "")
+        teacher.button("Pointer is on").click()
+
+        # The reveal leads to the larger lesion, the teacher's click to the other: who follows sees it.
+        teacher.button("Reveal").click()
+        for seat in (teacher, ann):
+            expect(seat.stage).to_have_attribute("data-answer", "shown")
+            assert seat.slice() == pytest.approx(LEFT_MM, abs=2.6)
+        assert bob.slice() == before
+        teacher.button("L2 Punctate dark").click()
+        other = teacher.slice()
+        assert abs(other[0] - LEFT_MM[0]) > 10, "the lesion on the other side"
+        expect(ann.stage).to_have_attribute("data-slice", str(teacher.stage.get_attribute("data-slice")))
+        assert bob.slice() == before
+        # One's own look around lasts; to follow again leads to where the class is.
+        ann.cross(0.2, 0.4)
+        ann.page.wait_for_timeout(1200)
+        assert ann.slice() != other
+        bob.page.get_by_label("Follow the teacher").check()
+        expect(bob.stage).to_have_attribute("data-slice", str(teacher.stage.get_attribute("data-slice")))
+        for seat in seats:
+            assert seat.errors == []
