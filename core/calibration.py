@@ -31,7 +31,7 @@ from core.evaluation.ablation import choose_power
 from core.evaluation.baselines import Cube
 from core.io.derivatives import CasePaths, MapName
 from core.predictor import Predictor
-from core.prepared import Progress, no_progress
+from core.prepared import Progress, check_prepared, no_progress
 from core.preprocess.fine import fine_scan
 from core.preprocess.harmonise import PERCENTILES, landmarks
 from core.preprocess.pipeline import read_prepared
@@ -71,9 +71,11 @@ def calibrate(
     Raises
     ------
     PrepareError, AnomalyError
-        On a scan that is not prepared, or fewer than 3.
+        On a scan that is not prepared as the model wants it, or fewer than 3.
     """
     settings = AnalyzeSettings() if settings is None else settings
+    for paths in normals:
+        check_prepared(paths, model.prepare, model.reference, model.name)
     residuals: list[Array] = []
     masks: list[NDArray[np.bool_]] = []
     errors: list[float] = []
@@ -136,9 +138,11 @@ def calibrate_detector(
     Raises
     ------
     PrepareError, AnomalyError
-        On a scan that is not prepared or can't be deformed, or fewer than 3 normals.
+        On a scan that is not prepared as the model wants it, or can't be deformed, or fewer than 3 normals.
     """
     settings = AnalyzeSettings() if settings is None else settings
+    for paths in (*normals, *more):
+        check_prepared(paths, model.prepare, model.reference, model.name)
     held_out = []
     voxel_mm = 0.0
     for index, paths in enumerate(normals):

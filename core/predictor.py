@@ -12,6 +12,7 @@ from core.anomaly.normative import Normative, load_normative
 from core.anomaly.operating import FILE as OPERATING
 from core.anomaly.operating import OperatingPoint, load_point
 from core.anomaly.residual import Array
+from core.demo import REFERENCE_BRAIN
 from core.networks.zoo import DETECTOR, NORMATIVE, Model, ModelError, ModelInfo, load_model, reconstruct
 from core.preprocess.pipeline import PrepareSettings, settings_from_dict
 
@@ -27,6 +28,7 @@ class Predictor:
     normative: Normative | None = None
     detector: Detector | None = None  # joins the restoration with normals' patches; a restorer's alone
     operating: OperatingPoint = field(default_factory=dict)  # which regions count; empty: all
+    reference: str = ""  # name or hash by which preparations tell the reference; empty: any
 
     @property
     def cube(self) -> int:
@@ -62,4 +64,6 @@ def predictor(info: ModelInfo, device: str = "auto") -> Predictor:
         normative=load_normative(path) if path.exists() else None,
         detector=load_detector(joined) if joined.exists() else None,
         operating=load_point(info.folder / OPERATING) if (info.folder / OPERATING).exists() else {},
+        # The demo's hash there is that of its recipe: its files may be compressed otherwise elsewhere.
+        reference=REFERENCE_BRAIN if info.reference == "demo" else info.reference_hash,
     )

@@ -153,6 +153,43 @@ def is_prepared(paths: CasePaths, cube: int, key: str, channel: str = "T2w") -> 
     return sidecar.get("key") == key and isinstance(files, dict) and whole(paths.folder, files)
 
 
+def check_prepared(paths: CasePaths, settings: PrepareSettings, reference: str, model: str) -> None:
+    """Refuse a preparation on disk that was made with other settings or another reference than a model's.
+
+    One cube size has one place in a case's folder, whichever model it was prepared for last. ``reference``:
+    its name or hash; empty for any. What is not prepared at all is left to whoever reads it.
+
+    Raises
+    ------
+    PrepareError
+        Naming the file and what differs.
+    """
+    for channel in settings.channels:
+        sidecar = sidecar_of(paths, settings.cube, channel)
+        if sidecar == {}:
+            continue
+        first = channel == ONE_CHANNEL[0]
+        own = replace(settings, channels=ONE_CHANNEL) if first else settings
+        wanted = json.loads(json.dumps(settings_to_dict(own)))
+        found = sidecar.get("settings")
+        found = found if isinstance(found, dict) else {}
+        names = sorted(name for name in wanted | found if wanted.get(name) != found.get(name))
+        told = [f"{name} {_short(found.get(name))} instead of {_short(wanted.get(name))}" for name in names]
+        known = sidecar.get("reference") if first else None
+        if isinstance(known, dict) and reference not in ("", known.get("name"), known.get("hash")):
+            told.append(f"reference {_short(known.get('name'))} instead of {_short(reference)}")
+        if told:
+            raise PrepareError(
+                f"{paths.prepared_json(settings.cube, channel).name}: prepared otherwise than for {model}: "
+                f"{', '.join(told)}; prepare it again with `python -m core prepare SCAN --model {model}`"
+            )
+
+
+def _short(value: object) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
 def prepare_locked(
     scan: Scan,
     inputs: Mapping[str, str],

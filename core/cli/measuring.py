@@ -20,6 +20,7 @@ from core.evaluation.measure import (
     MeasureSettings,
     Row,
     cached_row,
+    check_fits,
     measured,
     read_cube,
     row_key,
@@ -30,6 +31,7 @@ from core.evaluation.thresholds import LEAST_NORMALS, Threshold, Thresholds, cho
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
 from core.prepared import content_key, stored_key
+from core.preprocess.pipeline import PrepareError
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,20 @@ def run(task: Task) -> Row:
     return measured(task.paths, task.cube, scorer, task.lesions, task.settings, task.cache)
 
 
+def fits(paths: CasePaths, scorer: Scorer) -> bool:
+    """Whether a scan is prepared as the scorer wants it; ``measured`` says what is not."""
+    try:
+        check_fits(paths, scorer)
+    except PrepareError:
+        return False
+    return True
+
+
 def finished(task: Task) -> Row | None:
     """The row, where its content was measured before."""
     scorer = scorer_of(task.model, task.device)
+    if not fits(task.paths, scorer):
+        return None
     key = row_key(stored_content(task.paths, task.cube, scorer), scorer, task.lesions, task.settings)
     return cached_row(task.cache, key)
 
@@ -159,12 +172,16 @@ class Choice:
     @property
     def done(self) -> bool:
         """Whether it was chosen on the same scans before."""
+        if not all(fits(paths, self.scorer) for paths in self.normals):
+            return False
         prepared = [stored_content(paths, self.cube, self.scorer) for paths in self.normals]
         return cached_row(self.cache, choice_key(self.scorer, prepared)) is not None
 
 
 def choose_for(scorer: Scorer, normals: Sequence[CasePaths], cube: int, store: Path) -> dict[str, Threshold]:
     """A scorer's thresholds by map, on implants in these normals or from the cache."""
+    for paths in normals:
+        check_fits(paths, scorer)
     prepared = [stored_content(paths, cube, scorer) for paths in normals]
     return chosen(scorer, prepared, lambda: [read_cube(paths, cube) for paths in normals], store)
 

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from core.config import settings as app_settings
+from core.demo import REFERENCE_BRAIN
 from core.demo.anatomy import Shape, build
 from core.demo.contrast import acquire, contrast_at, paint
 from core.demo.subject import (
@@ -361,5 +362,5 @@ def demo_reference() -> Reference:
         volume=load_volume(scan),
         mask=load_volume(mask),
         hash=hashlib.sha256((hashes[scan.name] + hashes[mask.name]).encode()).hexdigest(),
-        name="synthetic newborn, 40 weeks",
+        name=REFERENCE_BRAIN,
     )

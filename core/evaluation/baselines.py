@@ -20,7 +20,7 @@ from core.evaluation.statistics import EvaluationError
 from core.predictor import Predictor
 from core.prepared import content_key
 from core.preprocess.fine import FineScan
-from core.preprocess.pipeline import ONE_CHANNEL
+from core.preprocess.pipeline import ONE_CHANNEL, PrepareSettings
 
 COMPONENTS = 32  # of the 80 normals' at most 79
 VOLUME = "volume"  # z within the volume: needs no normals
@@ -70,6 +70,8 @@ class Scorer:
     residual: Residual  # (N, N, N) and its mask to (N, N, N)
     maps: Mapping[str, Callable[[], Normalisation]]
     channels: tuple[str, ...] = ONE_CHANNEL  # with more, ``residual`` is of ``Cube.seen``
+    prepare: PrepareSettings | None = None  # how its scans are made; None: as those it was fitted on
+    reference: str = ""  # as ``Predictor.reference``
 
 
 def network_scorer(model: Predictor) -> Scorer:
@@ -81,7 +83,16 @@ def network_scorer(model: Predictor) -> Scorer:
         maps[FUSED] = lambda: model.detector
     key = content_key({"model": model.name, "hash": model.hash})
     channels = model.prepare.channels
-    return Scorer(model.name, key, True, lambda x, mask: x - model.reconstruct(x), maps, channels)
+    return Scorer(
+        model.name,
+        key,
+        True,
+        lambda x, mask: x - model.reconstruct(x),
+        maps,
+        channels,
+        model.prepare,
+        model.reference,
+    )
 
 
 @dataclass(frozen=True, eq=False)

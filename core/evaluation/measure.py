@@ -24,7 +24,7 @@ from core.evaluation.statistics import EvaluationError
 from core.io.atomic import write_bytes
 from core.io.derivatives import CasePaths, MapName
 from core.io.volume import Volume, load_mask, load_volume
-from core.prepared import content_key, stored_key
+from core.prepared import check_prepared, content_key, stored_key
 from core.preprocess.fine import read_fine
 from core.preprocess.pipeline import ONE_CHANNEL
 
@@ -62,6 +62,17 @@ def read_cube(paths: CasePaths, cube: int, channels: tuple[str, ...] = ONE_CHANN
     extra = {name: load_volume(paths.prepared(cube, name)).data for name in channels[1:]}
     fine = partial(read_fine, paths, cube)
     return Cube(volume.data, mask.data > 0, volume.affine, transform, key, extra, fine)
+
+
+def check_fits(paths: CasePaths, scorer: Scorer) -> None:
+    """Refuse a scan prepared otherwise than the scorer wants it.
+
+    Raises
+    ------
+    PrepareError
+    """
+    if scorer.prepare is not None:
+        check_prepared(paths, scorer.prepare, scorer.reference, scorer.name)
 
 
 def stored_content(paths: CasePaths, cube: int, scorer: Scorer) -> str:
@@ -223,9 +234,10 @@ def measured(
 
     Raises
     ------
-    EvaluationError, VolumeError, AnomalyError, ModelError
-        Where the scan is not prepared, or does not fit.
+    EvaluationError, PrepareError, VolumeError, AnomalyError, ModelError
+        Where the scan is not prepared, or not as the scorer wants it, or does not fit.
     """
+    check_fits(paths, scorer)
     key = row_key(stored_content(paths, cube, scorer), scorer, lesions, settings)
     return kept_row(
         cache, key, lambda: measure(read_cube(paths, cube, scorer.channels), scorer, lesions, settings)

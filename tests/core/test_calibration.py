@@ -11,7 +11,7 @@ import pytest
 from core.anomaly.bands import REGION_BANDS
 from core.anomaly.normative import Normative, false_alarms, fit_normative
 from core.anomaly.residual import AnomalyError
-from core.calibration import calibrate
+from core.calibration import calibrate, calibrate_detector
 from core.case import AnalyzeSettings, analyze
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths, read_regions
@@ -111,3 +111,17 @@ def test_refuses(normals: list[tuple[Scan, CasePaths]], tmp_path: Path) -> None:
         calibrate(model, [paths for _, paths in normals[:2]], SETTINGS)
     with pytest.raises(PrepareError, match="expected a whole preparation"):
         calibrate(model, [CasePaths(tmp_path / "out", "sub-none", "ses-01")], SETTINGS)
+
+
+def test_normals_prepared_for_another_model_are_refused(normals: list[tuple[Scan, CasePaths]]) -> None:
+    """They were calibrated on, as whatever lay prepared at the cube's size was."""
+    model, paths = fake_predictor(CountingNetwork()), [paths for _, paths in normals]
+    told = f"{paths[4].prepared_json(CUBE).name}: prepared otherwise than for vae_8x8_512: intensity robust "
+    prepare_scan(normals[4][0], reference(), paths[4].root, replace(model.prepare, intensity="robust"))
+    fitted = Normative(np.zeros((CUBE,) * 3, np.float32), np.ones((CUBE,) * 3, np.float32), 5, 4.0, 2.0)
+    with pytest.raises(PrepareError, match=told):
+        calibrate(model, paths, SETTINGS)
+    with pytest.raises(PrepareError, match=told):
+        calibrate_detector(model, paths[:4], fitted, paths[4:], SETTINGS)
+    with pytest.raises(PrepareError, match="reference phantom instead of hash"):
+        calibrate(replace(model, reference="hash"), paths[:3], SETTINGS)

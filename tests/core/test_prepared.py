@@ -15,7 +15,15 @@ from core.config import settings
 from core.io.bids import Scan
 from core.io.derivatives import CasePaths
 from core.io.volume import file_hash, load_mask, load_volume, save_volume
-from core.prepared import input_hashes, is_prepared, prepare_scan, prepared_key, sidecar_of, stored_key
+from core.prepared import (
+    check_prepared,
+    input_hashes,
+    is_prepared,
+    prepare_scan,
+    prepared_key,
+    sidecar_of,
+    stored_key,
+)
 from core.preprocess.pipeline import (
     PrepareError,
     PrepareSettings,
@@ -194,3 +202,28 @@ def test_keys_of_one_channel_are_those_of_before_there_were_more() -> None:
     both = replace(SETTINGS, channels=("T2w", "T1w"))
     assert settings_from_dict(json.loads(json.dumps(settings_to_dict(both)))) == both
     assert settings_from_dict(settings_to_dict(SETTINGS)) == SETTINGS
+
+
+def test_what_was_prepared_for_another_model_is_named(tmp_path: Path) -> None:
+    """One place serves all models of a cube size: what lay there was read for any."""
+    paths = CasePaths(tmp_path / "out", "sub-one", "ses-01")
+    check_prepared(paths, SETTINGS, "reference-hash", "vae")  # nothing there: the reader's to say
+    scan, known = write_scan(tmp_path / "bids"), reference()
+    prepare_scan(scan, known, tmp_path / "out", SETTINGS)
+    for told in (known.hash, known.name, ""):
+        check_prepared(paths, SETTINGS, told, "vae")
+    name = "sub-one_ses-01_space-cube32_desc-prepared_T2w.json"
+    with pytest.raises(
+        PrepareError, match=rf"^{name}: prepared otherwise than for vae: bias n4 instead of n3;"
+    ):
+        check_prepared(paths, replace(SETTINGS, bias="n3"), known.hash, "vae")
+    with pytest.raises(PrepareError, match="for vae: reference phantom instead of another;"):
+        check_prepared(paths, SETTINGS, "another", "vae")
+    low, high = (tuple(start + 0.05 * step for step in range(11)) for start in (0.1, 0.2))
+    mapped = replace(SETTINGS, landmarks=(low, high))
+    with pytest.raises(PrepareError, match=r"landmarks none instead of \[\[0\.1, .{30,40}…;"):
+        check_prepared(paths, mapped, known.hash, "ours")
+    prepare_scan(scan, known, tmp_path / "out", mapped)
+    check_prepared(paths, mapped, known.hash, "ours")
+    with pytest.raises(PrepareError, match=r"for vae: landmarks \[\[0\.1, .*… instead of none;"):
+        check_prepared(paths, SETTINGS, known.hash, "vae")

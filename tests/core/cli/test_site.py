@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from core.anomaly.normative import load_normative
+from core.demo import REFERENCE_BRAIN
 from core.io.derivatives import CasePaths
 from core.io.volume import Volume, file_hash, load_mask, load_volume, save_volume
 from core.networks.zoo import ModelInfo, model_info
@@ -61,7 +62,9 @@ def normals(root: Path, prefix: str, count: int, gain: float) -> Path:
 @pytest.fixture
 def model(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelInfo:
     monkeypatch.setattr("core.prepared.prepare", site_prepare)
-    monkeypatch.setattr("core.cli.prepare.reference_of_model", lambda *_: reference())
+    monkeypatch.setattr(
+        "core.cli.prepare.reference_of_model", lambda *_: replace(reference(), name=REFERENCE_BRAIN)
+    )
     folder = tmp_path / "models" / "vae_8x8_256"
     write_model(folder)
     config = json.loads((folder / "config.json").read_text())

@@ -28,6 +28,7 @@ from core.evaluation.statistics import EvaluationError
 from core.evaluation.thresholds import dice_at
 from core.io.derivatives import CasePaths
 from core.io.volume import Volume, save_volume
+from core.preprocess.pipeline import PrepareError, PrepareSettings, settings_to_dict
 from tests.core.evaluation.fakes import SIDE, block, cube
 
 
@@ -176,6 +177,27 @@ def test_rows_are_cached_by_content(tmp_path: Path) -> None:
     prepared(tmp_path / "derivatives", one)
     assert measured(paths, SIDE, scorer(residual), None, options, cache) == first
     assert residual.calls == 6
+
+
+def test_a_scan_prepared_for_another_model_is_not_measured(tmp_path: Path) -> None:
+    """Whatever lay prepared at the cube's size was, and a row kept of it was given again."""
+    residual, wanted = Counting(), PrepareSettings(cube=SIDE)
+    paths, cache = prepared(tmp_path / "derivatives", cube(1)), tmp_path / "cache"
+    one = replace(scorer(residual), prepare=wanted, reference="hash")
+    measured(paths, SIDE, scorer(residual), None, MeasureSettings(), cache)
+    sidecar = json.loads(paths.prepared_json(SIDE).read_text())
+    sidecar |= {"settings": settings_to_dict(wanted), "reference": {"name": "reference", "hash": "hash"}}
+    for name, value, text in (
+        ("settings", settings_to_dict(replace(wanted, bias="none")), "bias none instead of n4"),
+        ("settings", None, "bias none instead of n4, cube none instead of "),
+        ("reference", {"name": "reference", "hash": "other"}, "reference reference instead of hash"),
+    ):
+        paths.prepared_json(SIDE).write_text(json.dumps(sidecar | {name: value}))
+        with pytest.raises(PrepareError, match=text):
+            measured(paths, SIDE, one, None, MeasureSettings(), cache)
+    assert residual.calls == 1
+    paths.prepared_json(SIDE).write_text(json.dumps(sidecar))
+    assert measured(paths, SIDE, one, None, MeasureSettings(), cache)["mse"] > 0
 
 
 def test_a_scan_that_is_not_prepared_is_named(tmp_path: Path) -> None:
