@@ -24,10 +24,11 @@ from core.io.derivatives import CasePaths
 from core.io.volume import load_mask, load_volume
 from core.networks.copies import check_copy, copy_model
 from core.networks.zoo import CARD, CONFIG, NORMATIVE, ModelInfo, model_info
-from core.preprocess.harmonise import Landmarks, landmarks, mean_landmarks
+from core.preprocess.harmonise import landmarks, mean_landmarks
 from core.preprocess.pipeline import PrepareSettings, settings_from_dict, settings_to_dict
 
 LEAST, ADVISED = 3, 10
+KNOWN = "landmarks"  # in config.json under "training", of a copy that maps nothing
 
 
 def site_normals(data: Path) -> list[Scan]:
@@ -53,39 +54,51 @@ def site_normals(data: Path) -> list[Scan]:
     return scans
 
 
-def landmarks_of(info: ModelInfo, normals: Sequence[CasePaths]) -> Landmarks:
-    """The site's landmarks from its normals, prepared without a map, and those that the network knows.
+def known_landmarks(info: ModelInfo) -> tuple[float, ...]:
+    """The landmarks that the network knows: of the model's own held-out normals, which its copies hand on.
 
-    These are of the model's own held-out normals; of a copy that maps a site already, those it maps to.
-
-    Raises
-    ------
-    UsageError
-        Where the model's calibration does not hold them.
+    Empty where no calibration has kept them.
     """
     options = settings_from_dict(info.preprocess)
+    if len(options.landmarks) == 2:
+        return options.landmarks[1]
+    if KNOWN in info.training:
+        return tuple(info.training[KNOWN])
+    file = info.folder / NORMATIVE
+    values = load_normative(file).validation if file.exists() else {}
+    if LANDMARKS[0] not in values:
+        return ()
+    return mean_landmarks(
+        list(np.stack([values[name] for name in LANDMARKS], axis=1))
+    )  # (normals, landmarks)
+
+
+def site_landmarks(normals: Sequence[CasePaths], cube: int) -> tuple[float, ...]:
+    """The site's landmarks from its normals, prepared without a map."""
     each = []
     for paths in normals:
-        volume = load_volume(paths.prepared(options.cube))
-        each.append(landmarks(volume.data, load_mask(paths.prepared_mask(options.cube), volume).data))
-    if len(options.landmarks) == 2:
-        return mean_landmarks(each), options.landmarks[1]
-    values = load_normative(info.folder / NORMATIVE).validation
-    if LANDMARKS[0] not in values:
-        raise UsageError(f"{info.folder}: calibrated without landmarks; calibrate the model again")
-    table = np.stack([values[name] for name in LANDMARKS], axis=1)  # (normals, landmarks)
-    return mean_landmarks(each), mean_landmarks(list(table))
+        volume = load_volume(paths.prepared(cube))
+        each.append(landmarks(volume.data, load_mask(paths.prepared_mask(cube), volume).data))
+    return mean_landmarks(each)
 
 
 def prepared_normals(
     info: ModelInfo, scans: Sequence[Scan], root: Path, jobs: int, harmonise: bool
 ) -> tuple[PrepareSettings, list[CasePaths]]:
-    """The site's normals prepared below ``root`` as the copy will prepare scans, and how that is."""
+    """The site's normals prepared below ``root`` as the copy will prepare scans, and how that is.
+
+    Raises
+    ------
+    UsageError
+        Where they are to be harmonised and it is not kept what the network knows, or one can't be prepared.
+    """
     wanted = settings_from_dict(info.preprocess)
     source = Source(folder=info.folder, name=info.reference)
     if harmonise:
+        if (known := known_landmarks(info)) == ():
+            raise UsageError(f"{info.folder}: calibrated without landmarks; calibrate the model again")
         plain = prepare_split(scans, source, replace(wanted, landmarks=()), root, jobs)
-        wanted = replace(wanted, landmarks=landmarks_of(info, plain))
+        wanted = replace(wanted, landmarks=(site_landmarks(plain, wanted.cube), known))
     return wanted, prepare_split(scans, source, wanted, root, jobs)
 
 
@@ -126,6 +139,8 @@ def site_copy(
         def change(copy: Path) -> None:
             raw = json.loads((copy / CONFIG).read_text())
             raw["preprocess"] = settings_to_dict(wanted)
+            if wanted.landmarks == ():
+                raw["training"][KNOWN] = known_landmarks(info)  # the copy's own normals are the site's
             write_bytes(copy / CONFIG, (json.dumps(raw, indent=1) + "\n").encode())
             calibrated(model_info(copy), paths, options, device, jobs=jobs)
             told = site_words(scans, data.resolve().name, wanted)

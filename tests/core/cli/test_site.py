@@ -172,6 +172,27 @@ def test_without_harmonising_the_maps_alone_are_new(run: Run, model: ModelInfo, 
     assert code == 0, err
     assert json.loads(said)["model"] == "ours"
     assert "landmarks" not in model_info(out).preprocess
+    # The copy's normals are the site's; what the network knows is handed on for another copy.
+    maps = []
+    for of in ("vae_8x8_256", "ours"):
+        mapped = tmp_path / "models" / f"mapped_{of}"
+        code, _, err = run("calibrate", of, "--normals", site, "--out", mapped, "--jobs", "1")
+        assert code == 0, err
+        maps.append(model_info(mapped).preprocess["landmarks"])
+    assert maps[1] == maps[0]
+
+
+def test_what_no_calibration_has_kept_is_not_mapped_to(run: Run, model: ModelInfo, tmp_path: Path) -> None:
+    site = normals(tmp_path / "site", "s", 3, GAIN)
+    (model.folder / "normative.npz").unlink()
+    code, _, err = run(
+        "calibrate", "vae_8x8_256", "--normals", site, "--out", tmp_path / "models" / "a", "--jobs", "1"
+    )
+    assert (code, "calibrated without landmarks; calibrate the model again" in err) == (2, True), err
+    for of, out, option in (("vae_8x8_256", "b", "--no-harmonise"), ("b", "c", "--harmonise")):
+        target = tmp_path / "models" / out
+        code, _, err = run("calibrate", of, "--normals", site, "--out", target, "--jobs", "1", option)
+    assert (code, "models/b: calibrated without landmarks" in err) == (2, True), err
 
 
 def test_what_can_not_be_calibrated_on(run: Run, model: ModelInfo, tmp_path: Path) -> None:
