@@ -3,6 +3,8 @@
 const VIEW_LABELS = { planes: "3-plane", axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" };
 const LAYER_LABELS = { truth: "Truth", readers: "Readers", model: "Model", class: "Class marks" };
 const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+// Who marked nothing and did not commit gave no answer, also where the reveal or the end of the time committed it.
+const answered = ({ committed, unanswered }) => committed - unanswered;
 const clockTime = (date) => date.toTimeString().slice(0, 8);
 
 function buildLesson(v) {
@@ -53,7 +55,7 @@ function draw(v) {
   ui.id.textContent = lesson.case?.id ?? "";
   ui.hash.textContent = lesson.case?.base ? `#${lesson.case.base.hash.slice(0, 8)}` : "";
   const here = role === "teacher" ? ` · ${counts.here} here` : "";
-  ui.counts.textContent = role === "learner" ? lesson.name : `${counts.joined} joined${here}${open ? ` · ${counts.committed} committed` : ""}`;
+  ui.counts.textContent = role === "learner" ? lesson.name : `${counts.joined} joined${here}${open ? ` · ${answered(counts)} ${phase === "revealed" ? "answered" : "committed"}` : ""}`;
   ui.code.textContent = role !== "learner" && lesson.state === "open" && lesson.index >= 0 ? `code ${lesson.code}` : "";
   for (const [name, node] of Object.entries(ui.views)) press(node, v.stage.state.view === name);
   const has = { truth: lesson.answer?.truth?.lesions.length > 0, readers: lesson.answer?.readers?.findings.length > 0, model: !!lesson.answer?.model, class: lesson.answer?.marks?.length > 0 };
@@ -105,7 +107,7 @@ function drawLobby(v, phase) {
 
 function totalLines(lesson) {
   const { scans, hits, misses, false_marks: wrong } = lesson.total ?? {};
-  if (!scans) return ["No scan with a known answer was committed."];
+  if (!scans) return ["You answered no scan with a known answer."];
   return [`${hits} of ${plural(hits + misses, "lesion")} found, ${plural(wrong, "false mark")}`, `Over ${plural(scans, "scan")} with a known answer.`];
 }
 
@@ -131,11 +133,11 @@ function drawControls(v, phase) {
 function drawTask(v, phase) {
   const { lesson, data } = v, { counts } = lesson, make = [];
   if (data.role === "learner" && phase === "marking") {
-    make.push(lesson.committed || v.sent ? `Committed: ${plural(v.marks.length, "mark")}. The answer comes when the teacher reveals it.` : "Mark each finding by Shift-click (or m at the crosshair). Commit when you are done, also where there is nothing to find.");
-  } else if (data.role === "projector" && phase === "marking") make.push(`${counts.committed} of ${counts.joined} committed`);
-  else if (data.role === "teacher" && phase === "marking") make.push(counts.joined > 0 && counts.committed === counts.joined ? "Everybody has committed." : `${counts.committed} of ${counts.joined} have committed.`);
+    if (lesson.committed && !lesson.answered) make.push("The time is over. You marked nothing and did not commit: this scan counts as not answered.");
+    else make.push(lesson.committed || v.sent ? `Committed: ${plural(v.marks.length, "mark")}. The answer comes when the teacher reveals it.` : "Mark each finding by Shift-click (or m at the crosshair). Commit when you are done, also where there is nothing to find.");
+  } else if (data.role === "projector" && phase === "marking") make.push(`${answered(counts)} of ${counts.joined} committed`);
+  else if (data.role === "teacher" && phase === "marking") make.push(counts.unanswered > 0 ? `The time is over: ${answered(counts)} of ${counts.joined} answered.` : counts.joined > 0 && counts.committed === counts.joined ? "Everybody has committed." : `${counts.committed} of ${counts.joined} have committed.`);
   else if (data.role === "teacher" && phase === "revealed") make.push("The answer is shown to the class.");
-  if (data.role === "teacher" && phase === "marking") make.push("The class sees the scan without its answer.");
   if (data.role === "teacher" && ["lobby", "marking", "revealed"].includes(phase)) make.push(...[lesson.held?.reveal, lesson.held?.next].filter(Boolean));
   fill(v.ui.task, make.join("|"), () => make.map((line) => el("p", {}, line)));
 }
@@ -179,16 +181,22 @@ function drawRoster(v, phase) {
     return [el("table", {},
       el("thead", {}, el("tr", {}, el("th", { rowspan: groups.length ? 2 : 1 }, "Learner"), el("th", { rowspan: groups.length ? 2 : 1, title: "Committed this scan" }, "Done"), ...groups.map((name) => el("th", { colspan: 2, scope: "colgroup" }, name))),
         ...(groups.length ? [el("tr", {}, ...groups.flatMap(() => [el("th", { title: "Lesions found" }, "Found"), el("th", { title: "False marks" }, "False")]))] : [])),
-      el("tbody", {}, ...lesson.roster.map((row) => el("tr", { class: row.here ? "" : "away", title: row.here ? "" : "Not connected just now" }, el("th", { scope: "row" }, row.name), el("td", { "aria-label": row.committed ? "committed" : "not committed" }, row.committed ? "✓" : "–"),
+      el("tbody", {}, ...lesson.roster.map((row) => el("tr", { class: row.here ? "" : "away", title: row.here ? "" : "Not connected just now" }, el("th", { scope: "row" }, row.name), doneCell(row),
         ...(phase === "revealed" ? (row.score ? cells(row.score) : [el("td", {}, "–"), el("td", {}, "–")]) : []), ...(known ? cells(row.total) : [])))))];
   });
+}
+
+// Who committed, whose marks the reveal or the end of the time committed, and who gave no answer.
+function doneCell({ committed, answered: gave, automatic }) {
+  const [text, says] = !committed ? ["–", "not committed"] : !gave ? ["no answer", "marked nothing and did not commit"] : automatic ? ["auto", "marked, and did not commit before the reveal or the end of the time"] : ["✓", "committed"];
+  return el("td", { "aria-label": says, title: says, class: committed && !gave ? "silent" : "" }, text);
 }
 
 // ---- the answer, for everybody
 function drawAnswer(v, phase) {
   const { lesson } = v, answer = phase === "revealed" ? lesson.answer : null;
   fill(v.ui.answer, JSON.stringify([phase, answer, v.data.role === "learner" && lesson.total]), () => {
-    if (!answer) return [];
+    if (!answer) return v.data.role === "teacher" && phase === "marking" ? [el("p", { class: "dim" }, "The class sees the scan without its answer.")] : [];
     const parts = [];
     if (v.data.role === "learner") parts.push(...scoreLines(answer, lesson));
     if (answer.shows.includes("truth")) parts.push(el("h3", { class: "truth" }, "Truth"), ...truthLines(v, answer.truth));
@@ -199,6 +207,7 @@ function drawAnswer(v, phase) {
 }
 
 function scoreLines(answer, lesson) {
+  if (lesson.committed && !lesson.answered) return [el("p", { class: "big score" }, "Not answered"), el("p", { class: "dim" }, "You marked nothing and did not commit before the reveal or the end of the time. This scan does not count in your scores.")];
   if (answer.score === null) return [el("p", { class: "big" }, lesson.committed ? "Not scored: the answer to this scan is not known." : "You were not there for this scan.")];
   const [hits, misses, wrong] = answer.score, [total] = totalLines(lesson);
   const here = hits + misses === 0 ? "No lesion in this scan" : `${hits} of ${plural(hits + misses, "lesion")} found`;
