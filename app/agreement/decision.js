@@ -101,7 +101,7 @@ function mount(root) {
   }
 
   // ---- keys
-  const dialog = () => document.querySelector('[role="dialog"][aria-modal="true"], [data-testid="stDialog"]') && !lost;
+  const dialog = () => document.querySelector('[role="dialog"][aria-modal="true"], [data-testid="stDialog"]');
   window.addEventListener("keydown", (event) => {
     if (dialog()) return;
     const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
@@ -170,11 +170,19 @@ function mount(root) {
 
   function connection(there) {
     lost = !there;
-    undialog.remove();
-    if (lost) document.head.append(undialog);
+    undialog.disconnect();
+    if (lost) { undialog.observe(document.body, { childList: true }); dismiss(); }
     say(lost ? `The server does not answer. ${saving ? "Your decision is kept in this browser, and saved" : "What you choose and type is kept in this browser, and told"} when it is back.` : saving ? "Saving …" : "The server is back.", lost);
   }
-  const undialog = el("style", {}, '[data-baseweb="modal"] { display: none !important; }'); // Streamlit's own word on it covers the scan
+  // Streamlit's own word on it covers the page and takes the cursor; once closed it does not come again.
+  function dismiss() {
+    const close = document.querySelector('[data-testid="stDialog"] button');
+    if (!close) return;
+    const wrote = performance.now() - typedAt < BACK_MS;
+    close.click();
+    if (wrote) for (const wait of [0, 50, 300]) setTimeout(() => ui.field.focus(), wait);
+  }
+  const undialog = new MutationObserver(dismiss);
 
   // ---- Python
   function update(next) {
@@ -232,7 +240,7 @@ function mount(root) {
     clearTimeout(slow);
     for (const again of [tellAgain, sendAgain]) again.end();
     end.abort();
-    undialog.remove();
+    undialog.disconnect();
     globalThis.fontanelleDecisionLeft = { place: data.place, at: typedAt, from: ui.field.selectionStart, to: ui.field.selectionEnd };
     ui.box.remove();
   }
