@@ -10,6 +10,8 @@ from app.assign.running import running
 from app.feedback.store import StoreError
 
 MADE_NOW = "assign_made_now"
+TAB = "assign_tab"  # the open one, known here: a tab that only the browser knows is lost where the page changes
+BATCHES, NEW = "Batches", "New batch"
 
 
 def page() -> None:
@@ -23,9 +25,11 @@ def page() -> None:
         )
         st.page_link("pages/worklist.py", label="Worklist", icon=":material/list:")
         return
+    word = st.container()  # always there: what comes and goes above the tabs moves them, and they begin anew
     if st.session_state.pop(MADE_NOW, False):
-        st.success("Made. Its readers find it in their Worklist now.", icon=":material/check:")
-    made, new = st.tabs(["Batches", "New batch"])
+        word.success("Made. Its readers find it in their Worklist now.", icon=":material/check:")
+        st.session_state[TAB] = BATCHES
+    made, new = st.tabs([BATCHES, NEW], key=TAB, on_change="rerun")
     try:
         with new:
             if composer(state.feedback(), reader):

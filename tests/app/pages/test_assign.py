@@ -116,6 +116,25 @@ def test_a_batch_is_made_from_the_page_and_logged(records: list[CaseRecord]) -> 
     assert "assign_make" not in [button.key for button in at.button]
 
 
+def test_the_next_batch_is_begun_where_it_is_typed(records: list[CaseRecord]) -> None:
+    def place() -> int:
+        """Of the tabs on the page: where it changes, the browser begins them anew with the first."""
+        return next(at for at, block in page.main.children.items() if block.type == "tab_container")
+
+    page = run("assign", "Cora", assign_readers=["Ada"])
+    before = place()
+    page.session_state["assign_tab"] = "New batch"
+    page.text_input(key="assign_name_0").set_value("Pilot")
+    page.button(key="assign_all").click().run()
+    page.button(key="assign_make").click().run()
+    assert "Made." in page.success[0].value
+    assert (page.session_state["assign_tab"], place()) == ("Batches", before), "where the new batch stands"
+    page.session_state["assign_tab"] = "New batch"
+    page.text_input(key="assign_name_1").set_value("Next").run()
+    assert not page.success
+    assert (page.session_state["assign_tab"], place()) == ("New batch", before)
+
+
 def test_some_cases_are_taken_and_a_planted_one_is_none_of_them(records: list[CaseRecord]) -> None:
     at = run("assign", "Cora")
     at.text_input(key="assign_name_0").set_value("Pilot")
