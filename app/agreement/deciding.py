@@ -155,6 +155,11 @@ def turn(to: str) -> None:
     st.session_state[AT] = to
 
 
+def show_decided() -> None:
+    """List what is decided: the one that was decided last is open."""
+    st.session_state[LIST] = "decided"
+
+
 def following(at: Desk, dispute: Dispute) -> Dispute | None:
     """The next one that is still to be decided, from the first again after the last."""
     others = [one for one in at.listed("to decide") if one.key != dispute.key]

@@ -133,12 +133,24 @@ def bar(at: Desk, listed: list[Dispute], place: int) -> None:
     far = [f"{place + 1} of {len(listed)} listed"] if listed else []
     far.append(f"{done} of {len(at.disputes)} decided")
     st.progress(done / len(at.disputes), " · ".join(far), width=220)
+    if waiting := len(at.answers.waiting):
+        st.page_link(
+            "pages/worklist.py",
+            label=f"{_scans(waiting)} hidden until you finish {'it' if waiting == 1 else 'them'}",
+            icon=":material/visibility_off:",
+            help="What was said of a scan that you have begun or been given to read is hidden from you, and "
+            "so is whatever there may be to decide on it. Finish it in the Worklist.",
+        )
+
+
+def _scans(count: int) -> str:
+    return "1 scan" if count == 1 else f"{count} scans"
 
 
 def nothing(at: Desk) -> None:
     """What to do where nobody disagrees."""
     if at.answers.waiting:
-        many = "1 scan" if len(at.answers.waiting) == 1 else f"{len(at.answers.waiting)} scans"
+        many = _scans(len(at.answers.waiting))
         st.info(f"You have {many} to finish; what others said of them is hidden from you until then.")
     st.info(
         "There is no disagreement to decide. Scans come here once everybody who is to read them has saved "
@@ -146,6 +158,19 @@ def nothing(at: Desk) -> None:
         icon=":material/info:",
     )
     st.page_link("pages/worklist.py", label="Open the worklist", icon=":material/list:")
+
+
+def all_decided() -> None:
+    """Where to look at what was decided."""
+    st.info("All disagreements are decided. They stand under “decided”, with readers' names.")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Show what was decided",
+            key="adjudicate_show_decided",
+            type="primary",
+            on_click=deciding.show_decided,
+        )
+        st.page_link("pages/agreement.py", label="Open Agreement", icon=":material/handshake:")
 
 
 def draw() -> None:
@@ -177,9 +202,10 @@ def draw() -> None:
             text, failed, _ = deciding.last_said()
             if text:
                 st.markdown(f":red[{text}]" if failed else f"**{text}**")
-            st.info("Nothing is decided yet." if shown == "decided" else "All disagreements are decided.")
-            if shown != "decided":
-                st.page_link("pages/agreement.py", label="Open Agreement", icon=":material/handshake:")
+            if shown == "decided":
+                st.info("Nothing is decided yet.")
+            else:
+                all_decided()
             form(None, at)
             return
         draw_one(listed[place], at)

@@ -10,7 +10,7 @@ from app.assign.running import running
 from app.feedback.store import StoreError
 
 MADE_NOW = "assign_made_now"
-TAB = "assign_tab"  # the open one, known here: a tab that only the browser knows is lost where the page changes
+TAB = "assign_tab"  # the open one, known here: what the browser alone knows is lost where the page changes
 BATCHES, NEW = "Batches", "New batch"
 
 

@@ -128,7 +128,9 @@ def test_decide_both_with_names_hidden_until_then(store: Store, ada: SavedReader
     assert len(standing(store, ada)) == 2
     assert any("All disagreements are decided" in one.value for one in at.info)
     assert any(one.value.startswith("**Saved ") for one in at.markdown)
-    at.segmented_control(key="adjudicate_shown").set_value("decided").run()
+    assert any("under “decided”, with readers' names" in one.value for one in at.info)
+    at.button(key="adjudicate_show_decided").click().run()
+    assert at.segmented_control(key="adjudicate_shown").value == "decided"
     assert all(f": {name}<" in written(at) for name in ("Ada Adler", "Ben Brook"))
     assert "Partial volume" in written(at)  # the one decided last is open
     save(at, "disagree", "Partial volume")
@@ -311,3 +313,21 @@ def test_who_has_still_to_read_the_scan_sees_nothing(
     at = open_page(cleo)
     assert "You have 1 scan to finish" in at.info[0].value
     assert "Reader 1" not in str(at.main)
+
+
+def test_a_read_of_one_s_own_hides_its_scan_and_the_page_says_so(store: Store, ada: SavedReader) -> None:
+    other = write_case(settings().derivatives_dir, "sub-other")
+    ben, cleo = reader_for(store, "Ben Brook", "typed"), reader_for(store, "Cleo", "typed")
+    for one, said in ((ada, "2A"), (ben, "normal")):
+        second(store, one.id, record=other, classification=said)  # type: ignore[arg-type]
+
+    def told(at: AppTest) -> tuple[str, list[str]]:
+        links = [one.proto.label for one in at.get("page_link")]
+        return at.get("progress")[0].proto.text, [label for label in links if "hidden" in label]
+
+    assert told(open_page(cleo)) == ("1 of 3 listed · 0 of 3 decided", [])
+    first(store, cleo.id, record=other)
+    assert told(open_page(cleo)) == (
+        "1 of 2 listed · 0 of 2 decided",
+        ["1 scan hidden until you finish it"],
+    )
