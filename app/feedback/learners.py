@@ -128,8 +128,12 @@ def marks(
         return _standing(session, id, learner_id, case_index)
 
 
-def commit(store: Store, *, learner_id: str, case_index: int, active_seconds: float = 0.0) -> SavedCommit:
+def commit(
+    store: Store, *, learner_id: str, case_index: int, active_seconds: float = 0.0, automatic: bool = False
+) -> SavedCommit:
     """A learner is done with a scan: the marks there count and change no more. Twice: the first counts.
+
+    ``automatic``: their browser commits at the end of the time, not they.
 
     Raises
     ------
@@ -147,7 +151,7 @@ def commit(store: Store, *, learner_id: str, case_index: int, active_seconds: fl
         check_open(lesson)
         if case_index != lesson.case_index:
             raise StoreError("The class is at another scan.")
-        row = new_commit(lesson, learner_id, active_seconds)
+        row = new_commit(lesson, learner_id, active_seconds, automatic=automatic)
         session.add(row)
         lesson.version, lesson.updated_utc = lesson.version + 1, now_utc()
         session.flush()

@@ -121,6 +121,8 @@ class SavedMark:
 
 @dataclass(frozen=True)
 class SavedCommit:
+    """``automatic``: made by the reveal, the next scan or the end of the time. None: an old row."""
+
     id: str
     lesson_id: str
     learner_id: str
@@ -128,3 +130,4 @@ class SavedCommit:
     classification: str
     active_seconds: float
     created_utc: str
+    automatic: bool | None

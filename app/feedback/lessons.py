@@ -269,7 +269,7 @@ def commit_rows(
     return session.scalars(query.order_by(LearnerCommit.case_index, LearnerCommit.created_utc)).all()
 
 
-def new_commit(lesson: Lesson, learner_id: str, active_seconds: float) -> LearnerCommit:
+def new_commit(lesson: Lesson, learner_id: str, active_seconds: float, *, automatic: bool) -> LearnerCommit:
     return LearnerCommit(
         id=new_id(),
         lesson_id=lesson.id,
@@ -278,6 +278,7 @@ def new_commit(lesson: Lesson, learner_id: str, active_seconds: float) -> Learne
         classification="",
         active_seconds=max(0.0, float(active_seconds)),
         created_utc=now_utc(),
+        automatic=automatic,
     )
 
 
@@ -291,5 +292,5 @@ def _commit_rest(session: Session, lesson: Lesson) -> int:
     done = {row.learner_id for row in commit_rows(session, lesson.id, None, lesson.case_index)}
     everybody = session.scalars(select(Learner.id).where(Learner.lesson_id == lesson.id)).all()
     rest = [learner for learner in everybody if learner not in done]
-    session.add_all(new_commit(lesson, learner, 0.0) for learner in rest)
+    session.add_all(new_commit(lesson, learner, 0.0, automatic=True) for learner in rest)
     return len(rest)

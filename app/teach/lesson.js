@@ -88,7 +88,7 @@ function tick(v) {
     const seconds = Math.max(0, Math.ceil(left / 1000));
     v.ui.timer.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
     v.ui.timer.classList.toggle("late", seconds <= 10);
-    if (left <= 0 && canMark(v)) commitMarks(v);
+    if (left <= 0 && canMark(v)) commitMarks(v, true);
   }
   if (canMark(v) && document.visibilityState === "visible" && performance.now() - v.busy < IDLE_MS) v.active += 0.25;
 }
@@ -127,9 +127,10 @@ function removeMark(v, mark) {
   draw(v);
 }
 
-function commitMarks(v) {
+// `automatic`: the time is over, nobody pressed the button.
+function commitMarks(v, automatic = false) {
   v.sent = true; // no mark may follow
-  op(v, "commit", { case: v.at, seconds: v.active }).then(() => { if (!v.lesson.committed) setTimeout(() => { v.sent = false; draw(v); }, 2000); });
+  op(v, "commit", { case: v.at, seconds: v.active, automatic }).then(() => { if (!v.lesson.committed) setTimeout(() => { v.sent = false; draw(v); }, 2000); });
   draw(v);
 }
 

@@ -31,9 +31,10 @@ function buildLesson(v) {
   ui.picture = el("div", { class: "picture" }, v.stage.node, ui.lobby, ui.notice);
   ui.controls = el("div", { class: "controls" });
   ui.task = el("div", { class: "task", "aria-live": "polite" });
+  ui.shown = el("div", { class: "dim" });
   ui.list = el("div", { class: "list" });
   ui.answer = el("div", { class: "answer" });
-  ui.panel = el("div", { class: "panel" }, ui.controls, ui.task, ui.list, ui.answer);
+  ui.panel = el("div", { class: "panel" }, ui.controls, ui.task, ui.list, ui.answer, ui.shown);
   ui.box = el("div", { class: "lesson", "data-phase": "loading" }, ui.head, el("div", { class: "main" }, ui.picture, ui.panel), ui.foot);
   new ResizeObserver(() => v.stage.redraw()).observe(ui.picture);
   return ui;
@@ -67,6 +68,7 @@ function draw(v) {
   if (!open) drawLobby(v, phase);
   if (role === "teacher") drawControls(v, phase);
   drawTask(v, phase);
+  ui.shown.textContent = role === "teacher" && phase === "marking" ? "The class sees the scan without its answer." : "";
   if (role === "learner") drawMine(v, phase);
   if (role === "teacher") drawRoster(v, phase);
   drawAnswer(v, phase);
@@ -196,7 +198,7 @@ function doneCell({ committed, answered: gave, automatic }) {
 function drawAnswer(v, phase) {
   const { lesson } = v, answer = phase === "revealed" ? lesson.answer : null;
   fill(v.ui.answer, JSON.stringify([phase, answer, v.data.role === "learner" && lesson.total]), () => {
-    if (!answer) return v.data.role === "teacher" && phase === "marking" ? [el("p", { class: "dim" }, "The class sees the scan without its answer.")] : [];
+    if (!answer) return [];
     const parts = [];
     if (v.data.role === "learner") parts.push(...scoreLines(answer, lesson));
     if (answer.shows.includes("truth")) parts.push(el("h3", { class: "truth" }, "Truth"), ...truthLines(v, answer.truth));

@@ -22,7 +22,8 @@ from core.config import settings
 class Results:
     """Everything that was said in a lesson, judged where the answer is known.
 
-    ``scores``: learner id to score, by scan number; a scan without known answer, or held back, is absent.
+    ``scores``: learner id to score, by scan number; a scan without known answer, or held back, is absent, and
+    so is a learner who did not answer it.
     ``held``: scans by number that readers have still to read, with why they are held back.
     """
 
@@ -36,6 +37,17 @@ class Results:
     def committed(self, index: int) -> frozenset[str]:
         """Learners who have committed scan ``index``."""
         return frozenset(one.learner_id for one in self.commits if one.case_index == index)
+
+    def unanswered(self, index: int) -> frozenset[str]:
+        """Learners with nothing marked on scan ``index`` who did not commit it themselves."""
+        return _silent(self.commits, self.marks, index)
+
+    def automatic(self, learner_id: str, index: int) -> bool | None:
+        """Whether the commit of scan ``index`` was the learner's own; None where it lacks or nobody knows."""
+        place = (learner_id, index)
+        return next(
+            (one.automatic for one in self.commits if (one.learner_id, one.case_index) == place), None
+        )
 
     def total(self, learner_id: str, upto: int | None = None) -> Tally:
         """A learner's sum over scans with known answer, those up to number ``upto`` where it is given."""
@@ -68,12 +80,19 @@ def results(store: Store, lesson: SavedLesson) -> Results:
     for index in sorted({one.case_index for one in done} - held.keys()):
         answer = known(lesson, index)
         if answer is not None:
+            silent = _silent(done, made, index)
             judged[index] = {
                 one.learner_id: _score(answer, _points(made, one), lesson.tolerance_mm)
                 for one in done
-                if one.case_index == index
+                if one.case_index == index and one.learner_id not in silent
             }
     return Results(lesson, everyone, done, made, judged, held)
+
+
+def _silent(done: list[SavedCommit], made: list[SavedMark], index: int) -> frozenset[str]:
+    marked = {one.learner_id for one in made if one.case_index == index}
+    automatic = {one.learner_id for one in done if one.case_index == index and one.automatic}
+    return frozenset(automatic - marked)
 
 
 def _points(made: list[SavedMark], by: SavedCommit) -> tuple[tuple[float, float, float], ...]:
@@ -107,6 +126,8 @@ def table(found: Results, upto: int) -> pd.DataFrame:
                     "scan": index + 1,
                     "case_id": case.case_id,
                     "committed_utc": "" if commit is None else commit.created_utc,
+                    "automatic": None if commit is None else commit.automatic,
+                    "answered": commit is not None and learner.id not in found.unanswered(index),
                     "answer_known": index in found.scores
                     or (index not in found.held and known(found.lesson, index) is not None),
                     "marks": len(mine),
@@ -116,8 +137,8 @@ def table(found: Results, upto: int) -> pd.DataFrame:
                     "tolerance_mm": found.lesson.tolerance_mm,
                 }
             )
-    whole = {name: "Int64" for name in ("marks", "hits", "misses", "false_marks")}
-    return pd.DataFrame(rows, columns=COLUMNS).astype(whole)
+    types = {name: "Int64" for name in ("marks", "hits", "misses", "false_marks")} | {"automatic": "boolean"}
+    return pd.DataFrame(rows, columns=COLUMNS).astype(types)
 
 
 COLUMNS = [
@@ -126,6 +147,8 @@ COLUMNS = [
     "scan",
     "case_id",
     "committed_utc",
+    "automatic",
+    "answered",
     "answer_known",
     "marks",
     "hits",
@@ -153,12 +176,15 @@ def _cell(found: Results, learner_id: str, index: int) -> str:
         return "absent"
     if index in found.held:
         return "held back"
+    if learner_id in found.unanswered(index):
+        return "no answer"
+    by = " (automatic)" if found.automatic(learner_id, index) else ""
     score = found.scores.get(index, {}).get(learner_id)
     if score is None:
-        return "no known answer"
+        return f"no known answer{by}"
     if score.hits + score.misses == 0:
-        return f"normal, {score.false_marks} false"
-    return f"{score.hits} of {score.hits + score.misses} found, {score.false_marks} false"
+        return f"normal, {score.false_marks} false{by}"
+    return f"{score.hits} of {score.hits + score.misses} found, {score.false_marks} false{by}"
 
 
 def told(lesson: SavedLesson) -> int:

@@ -52,7 +52,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Tally:
-    """Sum of scores over the scans with known answer on which a learner committed."""
+    """Sum of scores over the scans with known answer that a learner answered."""
 
     scans: int
     hits: int

@@ -72,6 +72,7 @@ def snapshot(store: Store, who: Follower, token: str) -> dict[str, Any] | None:
             "joined": len(found.learners),
             "here": sum(one.id in here for one in found.learners),
             "committed": len(committed),
+            "unanswered": len(found.unanswered(index)),
         },
         "problem": problem,
     }
@@ -79,6 +80,7 @@ def snapshot(store: Store, who: Follower, token: str) -> dict[str, Any] | None:
         sent["name"] = learner.name
         sent["types"] = [{"name": term.name, "label": term.label} for term in terms(store)]
         sent["committed"] = learner.id in committed
+        sent["answered"] = learner.id in committed - found.unanswered(index)
         sent["marks"] = _own_marks(found, learner.id, lesson)
         sent["total"] = asdict(found.total(learner.id, index if lesson.revealed else index - 1))
     if who.role == "teacher":
@@ -268,6 +270,7 @@ def _roster(found: Results, here: frozenset[str], committed: frozenset[str]) -> 
     """The class for the teacher. Scores of a scan only once its answer is shown."""
     lesson = found.lesson
     upto = lesson.case_index if lesson.revealed or lesson.state == "closed" else lesson.case_index - 1
+    silent = found.unanswered(lesson.case_index)
     rows = []
     for learner in found.learners:
         score = found.scores.get(lesson.case_index, {}).get(learner.id) if lesson.revealed else None
@@ -277,6 +280,8 @@ def _roster(found: Results, here: frozenset[str], committed: frozenset[str]) -> 
                 "name": learner.name,
                 "here": learner.id in here,
                 "committed": learner.id in committed,
+                "automatic": found.automatic(learner.id, lesson.case_index),
+                "answered": learner.id in committed - silent,
                 "score": None if score is None else [score.hits, score.misses, score.false_marks],
                 "total": [total.hits, total.misses, total.false_marks],
             }

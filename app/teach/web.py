@@ -193,9 +193,12 @@ def _marks(who: Follower, index: int) -> dict[str, Any]:
 
 
 def _commit(who: Follower, content: dict[str, Any]) -> dict[str, Any]:
-    seconds = float(content.get("seconds", 0))
     learners.commit(
-        feedback(), learner_id=who.learner_id, case_index=int(content["case"]), active_seconds=seconds
+        feedback(),
+        learner_id=who.learner_id,
+        case_index=int(content["case"]),
+        active_seconds=float(content.get("seconds", 0)),
+        automatic=content.get("automatic") is True,
     )
     hub.touch(who.lesson_id)
     return {"committed": True}

@@ -233,6 +233,8 @@ def test_a_whole_lesson(seats: tuple[Seat, Seat, Seat], tmp_path: Path) -> None:
         for seat in seats:
             assert not [address for address in seat.asked if ANSWERS.search(address)], "before the reveal"
 
+        bob.button("Commit: nothing to find").click()
+        expect(teacher.lesson).to_have_attribute("data-committed", "2")
         teacher.button("Reveal").click()
         for seat in seats:
             expect(seat.stage).to_have_attribute("data-answer", "shown")
@@ -323,6 +325,8 @@ def test_the_wall_shows_code_and_pointer_and_no_names(browser: Browser, tmp_path
         teacher.button("Pointer").click()
         teacher.page.mouse.move(*teacher.at(0.3, 0.4))
         assert max(latencies(teacher, wall, 6)) < 1000
+        ann.button("Commit: nothing to find").click()
+        expect(teacher.lesson).to_have_attribute("data-committed", "1")
         teacher.button("Reveal").click()
         expect(wall.page.locator(".answer")).to_contain_text("0 of 1 found it")
         assert "Annabel" not in wall.lesson.inner_text()
@@ -366,6 +370,12 @@ def test_the_class_is_led_to_the_lesion_and_sees_the_pointer_in_its_slice(
             expect(seat.stage).to_have_attribute("data-answer", "shown")
             assert seat.slice() == pytest.approx(LEFT_MM, abs=2.6)
         assert bob.slice() == before
+        # Nobody marked or committed: that is no answer, and no "nothing to find".
+        rows = teacher.page.locator(".panel tbody tr")
+        expect(rows.nth(0)).to_have_text("Annno answer––")
+        expect(rows.nth(1)).to_have_text("Bobno answer––")
+        expect(teacher.page.locator(".counts")).to_have_text("2 joined · 2 here · 0 answered")
+        expect(ann.page.locator(".score")).to_have_text("Not answered")
         teacher.button("L2 Punctate dark").click()
         other = teacher.slice()
         assert abs(other[0] - LEFT_MM[0]) > 10, "the lesion on the other side"

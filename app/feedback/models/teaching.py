@@ -111,3 +111,5 @@ class LearnerCommit(Base):
     classification: Mapped[str] = mapped_column(String(10))  # empty where none was asked
     active_seconds: Mapped[float]
     created_utc: Mapped[str] = mapped_column(String(32))
+    # By the reveal, the next scan or the end of the time; null in rows from before this was kept.
+    automatic: Mapped[bool | None]

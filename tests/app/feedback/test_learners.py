@@ -87,7 +87,7 @@ def test_after_the_commit_marks_stay(store: Store) -> None:
     kept = add_mark(store, mark(ann))
     done = commit(store, learner_id=ann.id, case_index=0, active_seconds=12.5)
     assert commit(store, learner_id=ann.id, case_index=0, active_seconds=99.0) == done, "the first counts"
-    assert [one.active_seconds for one in commits(store, lesson.id)] == [12.5]
+    assert [(one.active_seconds, one.automatic) for one in commits(store, lesson.id)] == [(12.5, False)]
     with pytest.raises(StoreError, match="committed this scan"):
         add_mark(store, mark(ann, 4.0))
     with pytest.raises(StoreError, match="committed this scan"):

@@ -130,6 +130,7 @@ def test_reveal_next_and_close_commit_what_is_there(store: Store) -> None:
     shown = reveal(store, lesson.id, index=0)
     assert shown.revealed
     assert {one.learner_id for one in commits(store, lesson.id)} == {ann.id, bob.id}
+    assert {one.automatic for one in commits(store, lesson.id)} == {True}
     late = join(store, lesson.id, "Late")
     reveal(store, lesson.id, index=0)
     assert late.id not in {one.learner_id for one in commits(store, lesson.id)}, "absent from that scan"

@@ -85,7 +85,7 @@ def test_many_openers_migrate_once(url: str) -> None:
     path = opened[0].engine.url.database
     assert path is not None
     connection = sqlite3.connect(path)
-    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0008",)]
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0009",)]
     connection.close()
 
 

@@ -9,9 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from app.cases import address
+from app.feedback.database import transaction
 from app.feedback.learners import add_mark, commit, join
 from app.feedback.lesson_rows import LessonInput, MarkInput
 from app.feedback.lessons import advance, close_lesson, create_lesson, find_lesson, open_lesson, reveal
+from app.feedback.models import LearnerCommit
 from app.feedback.store import new_id, reader_for
 from app.teach import hub
 from app.teach.results import overview, results, table
@@ -63,15 +65,23 @@ def test_before_the_reveal_nobody_gets_the_answer(lesson_class: Class) -> None:
         "name": "Ann",
         "here": False,
         "committed": True,
+        "automatic": False,
+        "answered": True,
         "score": None,
         "total": [0, 0, 0],
     }
-    assert seen(lesson_class, "teacher")["counts"] == {"joined": 2, "here": 0, "committed": 1}
+    assert seen(lesson_class, "teacher")["counts"] == {
+        "joined": 2,
+        "here": 0,
+        "committed": 1,
+        "unanswered": 0,
+    }
 
 
 def test_the_reveal_shows_truth_model_and_scores(lesson_class: Class) -> None:
     x, y, z = LEFT_MM
     put(lesson_class, lesson_class.ann.id, LEFT_MM, (x + 2, y, z), (x, y + 60, z))
+    commit(lesson_class.store, learner_id=lesson_class.bob.id, case_index=0)
     reveal(lesson_class.store, lesson_class.lesson.id, index=0)
     found = seen(lesson_class)
     answer = found["answer"]
@@ -138,6 +148,7 @@ def test_who_comes_late_is_absent(lesson_class: Class) -> None:
 
 def test_a_closed_lesson_tells_the_total_only(lesson_class: Class) -> None:
     put(lesson_class, lesson_class.ann.id, LEFT_MM)
+    commit(lesson_class.store, learner_id=lesson_class.bob.id, case_index=0)
     advance(lesson_class.store, lesson_class.lesson.id, after=0)
     put(lesson_class, lesson_class.ann.id, LEFT_MM, index=1)
     close_lesson(lesson_class.store, lesson_class.lesson.id)
@@ -149,9 +160,13 @@ def test_a_closed_lesson_tells_the_total_only(lesson_class: Class) -> None:
 
 def test_results_as_table_and_download(lesson_class: Class) -> None:
     put(lesson_class, lesson_class.ann.id, LEFT_MM)
+    for one in (lesson_class.ann, lesson_class.bob):
+        commit(lesson_class.store, learner_id=one.id, case_index=0)
     advance(lesson_class.store, lesson_class.lesson.id, after=0)
-    join(lesson_class.store, lesson_class.lesson.id, "Late")
+    late = join(lesson_class.store, lesson_class.lesson.id, "Late")
     put(lesson_class, lesson_class.bob.id, LEFT_MM, index=1)
+    for one in (lesson_class.ann, lesson_class.bob, late):
+        commit(lesson_class.store, learner_id=one.id, case_index=1)
     lesson = close_lesson(lesson_class.store, lesson_class.lesson.id)
     found = results(lesson_class.store, lesson)
     shown = overview(found, 1).set_index("Learner")
@@ -211,3 +226,52 @@ def test_a_reveal_leads_to_the_largest_lesion(lesson_class: Class) -> None:
     assert "place" not in seen(lesson_class)
     reveal(lesson_class.store, id, index=1)
     assert seen(lesson_class)["place"] is None, "a normal scan, and the former scan's place is over"
+
+
+def test_who_did_not_answer_is_told_from_who_did(lesson_class: Class) -> None:
+    """Ann found one of two lesions without committing, Bob marked nothing and did not commit."""
+    store, id = lesson_class.store, lesson_class.lesson.id
+    put(lesson_class, lesson_class.ann.id, LEFT_MM)
+    reveal(store, id, index=0)
+    told = seen(lesson_class, "teacher")
+    assert told["counts"]["unanswered"] == 1
+    assert [(row["automatic"], row["answered"], row["score"]) for row in told["roster"]] == [
+        (True, True, [1, 1, 0]),
+        (True, False, None),
+    ]
+    assert told["answer"]["truth"]["of"] == 1, "who did not answer did not miss it"
+    bob = seen(lesson_class, learner=lesson_class.bob.id)
+    assert (bob["committed"], bob["answered"], bob["answer"]["score"]) == (True, False, None)
+    # The normal scan: Ann says that there is nothing, Bob is silent again.
+    advance(store, id, after=0)
+    commit(store, learner_id=lesson_class.ann.id, case_index=1)
+    found = results(store, close_lesson(store, id))
+    shown = overview(found, 1).set_index("Learner")
+    assert shown.loc["Ann"].tolist() == ["1 of 2 found, 0 false (automatic)", "normal, 0 false", 1, 1, 0]
+    assert shown.loc["Bob"].tolist() == ["no answer", "no answer", 0, 0, 0]
+    assert (found.total(lesson_class.ann.id).scans, found.total(lesson_class.bob.id).scans) == (2, 0)
+    rows = table(found, 1)
+    assert rows["automatic"].tolist() == [True, False, True, True]
+    assert rows["answered"].tolist() == [True, True, False, False]
+    assert rows["false_marks"].isna().tolist() == [False, False, True, True]
+
+
+def test_a_commit_of_before_counts_as_it_did(lesson_class: Class) -> None:
+    """Whose it was, was not kept then."""
+    store, id, bob = lesson_class.store, lesson_class.lesson.id, lesson_class.bob.id
+    with transaction(store, write=True) as session:
+        session.add(
+            LearnerCommit(
+                id=new_id(),
+                lesson_id=id,
+                learner_id=bob,
+                case_index=0,
+                classification="",
+                active_seconds=0.0,
+                created_utc="2026-01-01T00:00:00+00:00",
+                automatic=None,
+            )
+        )
+    found = results(store, reveal(store, id, index=0))
+    assert overview(found, 0).set_index("Learner").loc["Bob"].tolist() == ["0 of 2 found, 0 false", 0, 2, 0]
+    assert table(found, 0).set_index("learner")["automatic"].isna().tolist() == [False, True]

@@ -128,7 +128,15 @@ def test_a_learner_marks_words_removes_and_commits(client: Client, lesson_class:
     status, answer = post(client, mine, "mark", id=new_id(), case=0, mm=LEFT_MM)
     assert status == 409
     assert "committed this scan" in answer["error"]
-    assert [one.active_seconds for one in commits(lesson_class.store, lesson_class.lesson.id)] == [7.5]
+    made = commits(lesson_class.store, lesson_class.lesson.id)
+    assert [(one.active_seconds, one.automatic) for one in made] == [(7.5, False)]
+    bob = web.token_for(Follower("learner", lesson_class.lesson.id, lesson_class.bob.id))
+    assert post(client, bob, "commit", case=0, seconds=2, automatic=True)[0] == 200, "the end of the time"
+    made = commits(lesson_class.store, lesson_class.lesson.id)
+    assert {one.learner_id: one.automatic for one in made} == {
+        lesson_class.ann.id: False,
+        lesson_class.bob.id: True,
+    }
 
 
 def test_roles_keep_to_their_own(client: Client, lesson_class: Class) -> None:
@@ -319,3 +327,4 @@ def test_time_that_runs_out_commits_without_anybody(client: Client, lesson_class
         )
     state = dict(stream(client, token(lesson_class, "projector")))["state"]["lesson"]
     assert state["counts"]["committed"] == 2
+    assert state["counts"]["unanswered"] == 2, "nobody marked anything"
