@@ -47,7 +47,7 @@ function renew(v) {
 function arrived(v, lesson) {
   v.lesson = lesson;
   if (!lesson || !("index" in lesson)) { draw(v); return; }
-  if (lesson.index !== v.at) { [v.at, v.active, v.chosen] = [lesson.index, 0, null]; v.marks = []; v.sent = false; if (v.laser) setLaser(v, false); }
+  if (lesson.index !== v.at) { [v.at, v.active, v.chosen] = [lesson.index, 0, null]; v.marks = []; v.sent = false; v.saved = undefined; if (v.laser) setLaser(v, false); }
   if (lesson.marks && v.pending === 0) adopt(v, lesson.marks);
   v.stage.show(lesson.case, v.data.niivue).then(() => { v.stage.answer(lesson.answer ?? null); showSpots(v); take(v); });
   draw(v);

@@ -151,7 +151,7 @@ function drawMine(v, phase) {
   const key = JSON.stringify([phase, !!free, v.at, v.marks.map((mark) => [mark.key, mark.outcome])]);
   fill(ui.list, key, () => [
     ...v.marks.map((mark, i) => ownRow(v, mark, i, free)),
-    ...(v.marks.length === 0 ? [el("p", { class: "dim" }, "No mark yet.")] : []),
+    ...(v.marks.length === 0 ? [el("p", { class: "dim" }, free ? "No mark yet." : "You marked nothing.")] : []),
     ...(marking && free ? [el("button", { type: "button", class: "primary commit", onclick: () => commitMarks(v) }, v.marks.length === 0 ? "Commit: nothing to find" : `Commit ${plural(v.marks.length, "mark")}`)] : []),
     el("p", { class: "dim saved", role: "status" }),
   ]);

@@ -250,6 +250,9 @@ def test_a_whole_lesson(seats: tuple[Seat, Seat, Seat], tmp_path: Path) -> None:
         for seat in seats:
             seat.shows(1)
             expect(seat.page.locator(".answer")).to_be_empty()
+        for seat in (ann, bob):
+            expect(seat.page.locator(".list")).to_contain_text("No mark yet.")
+            expect(seat.page.locator(".saved")).to_be_empty()  # the time was of the former scan
         bob.page.keyboard.press("m")
         bob.button("Commit 1 mark").click()
         ann.button("Commit: nothing to find").click()
@@ -257,6 +260,7 @@ def test_a_whole_lesson(seats: tuple[Seat, Seat, Seat], tmp_path: Path) -> None:
         teacher.button("Reveal").click()
         expect(bob.page.locator(".score")).to_have_text("No lesion in this scan, 1 false mark")
         expect(ann.page.locator(".score")).to_have_text("No lesion in this scan, 0 false marks")
+        expect(ann.page.locator(".list")).to_contain_text("You marked nothing.")
         rows = teacher.page.locator(".panel tbody tr")
         expect(rows.nth(0)).to_have_text("Ann✓0 of 001 of 20")
         expect(rows.nth(1)).to_have_text("Bob✓0 of 010 of 21")
