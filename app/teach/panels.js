@@ -11,12 +11,12 @@ function buildLesson(v) {
   const press = (text, title, action, cls) => el("button", { type: "button", title, class: cls, onclick: action }, text);
   const text = (cls) => el("span", { class: cls });
   const ui = { views: {}, layers: {} };
-  ui.title = text("title"); ui.place = text("place"); ui.id = text("dim"); ui.hash = text("hash"); ui.counts = text("counts"); ui.timer = text("timer");
+  ui.title = text("title"); ui.place = text("place"); ui.age = text("age"); ui.id = text("dim id"); ui.hash = text("hash"); ui.counts = text("counts"); ui.timer = text("timer");
   ui.timer.setAttribute("role", "timer");
   ui.synthetic = el("span", { class: "badge" }, "SYNTHETIC");
   ui.line = el("span", { class: "line", role: "status", hidden: "" }, "Connection lost. Trying again…");
   ui.code = text("smallcode");
-  ui.head = el("div", { class: "bar head" }, ui.title, ui.place, ui.synthetic, ui.id, ui.hash, el("span", { class: "grow" }), ui.line, ui.timer, ui.counts, ui.code);
+  ui.head = el("div", { class: "bar head" }, ui.title, ui.place, ui.age, ui.synthetic, ui.id, ui.hash, el("span", { class: "grow" }), ui.line, ui.timer, ui.counts, ui.code);
   for (const [name, label] of Object.entries(VIEW_LABELS)) ui.views[name] = press(label, `${label} (v: next view)`, () => setView(v, name));
   for (const [name, label] of Object.entries(LAYER_LABELS)) ui.layers[name] = press(label, `Show or hide: ${label.toLowerCase()}`, () => { v.stage.setLayer(name, !v.stage.state.layers[name]); draw(v); });
   ui.side = press("", "Swap left and right (l)", () => swapSides(v));
@@ -53,6 +53,9 @@ function draw(v) {
   ui.title.textContent = lesson.title;
   ui.place.textContent = lesson.index >= 0 ? `Scan ${lesson.index + 1} of ${lesson.count}` : plural(lesson.count, "scan");
   ui.synthetic.hidden = !lesson.case?.synthetic;
+  const { age } = lesson.case ?? {};
+  ui.age.textContent = typeof age === "number" ? `PMA ${age.toFixed(1)} weeks` : "";
+  ui.age.title = "Postmenstrual age at the scan";
   ui.id.textContent = lesson.case?.id ?? "";
   ui.hash.textContent = lesson.case?.base ? `#${lesson.case.base.hash.slice(0, 8)}` : "";
   const here = role === "teacher" ? ` · ${counts.here} here` : "";

@@ -127,6 +127,7 @@ def _case(lesson: SavedLesson, case: LessonCase, index: int, token: str) -> dict
         "number": index,
         "id": record.case_id if lesson.revealed else "",
         "synthetic": record.synthetic,
+        "age": record.age_weeks,  # postmenstrual, at the scan: myelin and folding can't be judged without
         "base": {"url": _url(token, "base", base.hash), "hash": base.hash},
     }
 

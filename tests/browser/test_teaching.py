@@ -352,6 +352,8 @@ def test_the_class_is_led_to_the_lesion_and_sees_the_pointer_in_its_slice(
     with school(tmp_path, free_port()) as url:
         begin(url, teacher, (ann, "Ann"), (bob, "Bob"))
 
+        for seat in seats:
+            expect(seat.page.locator(".bar.head .age")).to_have_text("PMA 40.0 weeks")
         # Who does not follow sees no dot in a slice at which the teacher does not point.
         bob.page.get_by_label("Follow the teacher").uncheck()
         before = bob.slice()

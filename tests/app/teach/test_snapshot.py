@@ -51,8 +51,9 @@ def test_before_the_reveal_nobody_gets_the_answer(lesson_class: Class) -> None:
         found = seen(lesson_class, role)
         text = json.dumps(found)
         assert "answer" not in found
-        assert set(found["case"]) == {"number", "id", "synthetic", "base"}
-        assert found["case"]["id"] == ""
+        assert set(found["case"]) == {"number", "id", "synthetic", "age", "base"}
+        assert (found["case"]["id"], found["case"]["age"]) == ("", record.age_weeks)
+        assert record.age_weeks is not None
         for secret in (record.case_id, "z-volume", "z-normative", "truth", "outcome", address(record)):
             assert secret not in text, (role, secret)
             assert secret not in unpacked(text), (role, secret)
