@@ -10,9 +10,10 @@ from app import jobs, kept, state
 from app.assign import mine as own_list
 from app.cases import PAPER_MODEL, Case
 from app.facts import label_of
+from app.feedback.seen import seen_by
 from app.feedback.store import SavedReader, StoreError
 from app.identity import current_reader
-from app.review import marks, reading, said
+from app.review import marks, protocol, reading, said
 from app.review.progress import open_order, ordered
 from app.review.table import score_lines
 from core.config import settings
@@ -174,6 +175,8 @@ def header(case: Case, everything: list[Case], reader: SavedReader, blind: bool)
         age = f"{age} · {place}"
     if (given := label_of(case.record.subject)) != "":
         age = "`" + given.replace("`", "'") + f"` · {age}"  # text, never Markdown
+    if swayed(case, reader):
+        age = f"{age} · others' answers seen: this read is not independent"
     if blind:
         model.caption("First read: the model is hidden")
         facts.caption(age)
@@ -197,6 +200,14 @@ def header(case: Case, everything: list[Case], reader: SavedReader, blind: bool)
     if turned is not None:
         label, to, name = turned
         switch[0].button(label, key="review_paper", on_click=_show, args=(to, name), width="stretch")
+
+
+def swayed(case: Case, reader: SavedReader) -> bool:
+    """Whether others' answers to the scan were shown to one who has not read it to the end."""
+    first, second = protocol.reads(reader, case.record)
+    if second is not None or (first is not None and first.classification == "inadequate"):
+        return False
+    return own_list.scan_of(case) in seen_by(state.feedback(), reader.id)
 
 
 def _place(case: Case, everything: list[Case], reader: SavedReader) -> str:

@@ -8,12 +8,13 @@ import pytest
 
 from app import routes
 from app.cases import address, read_cases
+from app.feedback.blinding import answers_visible
 from app.feedback.store import reader_for
 from app.review import header
 from app.review.progress import keep_order
 from core.config import settings
 from core.io.derivatives import CasePaths, CaseRecord
-from tests.app.feedback.readings import first
+from tests.app.feedback.readings import first, second
 from tests.app.review.helpers import call, flags_at_once, page, store
 from tests.casefactory import BLOCKS, write_case
 
@@ -64,6 +65,31 @@ def test_an_order_by_score_ends_while_a_scan_is_unread(data_dir: Path) -> None:
     write_case(root, "sub-c", blocks=BLOCKS)
     cases = read_cases(root)[0]
     assert header.scan_ids(cases, ada, cases[0]) == ["sub-a_ses-01", "sub-b_ses-01", "sub-c_ses-01"]
+
+
+def test_who_has_seen_others_answers_is_told_so_until_the_scan_is_read(data_dir: Path) -> None:
+    """A coordinator who adjudicated a scan, and reads it after that."""
+    record, other = (write_case(settings().derivatives_dir, name) for name in ("sub-a", "sub-b"))
+    ada, ben, cleo = (reader_for(store(), name, "typed").id for name in ("Ada", "Ben", "Cleo"))
+    for who, said in ((ada, "2A"), (ben, "normal")):
+        second(store(), who, record=record, classification=said)  # type: ignore[arg-type]
+
+    def told(case: CaseRecord) -> bool:
+        at = page("Cleo", case=address(case)[:16])
+        return any("this read is not independent" in one.value for one in at.caption)
+
+    assert not told(record)
+    answers_visible(store(), cleo, coordinator=True)
+    assert told(record)
+    assert not told(other)
+    first(store(), cleo, record=record)
+    assert told(record)
+    second(store(), cleo, record=record)
+    assert not told(record)
+    # Ada had read it before she saw what Ben said.
+    answers_visible(store(), ada)
+    at = page("Ada", case=address(record)[:16])
+    assert not any("not independent" in one.value for one in at.caption)
 
 
 def test_a_judged_analysis_is_not_run_anew(
