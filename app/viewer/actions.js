@@ -161,6 +161,15 @@ function actions(v) {
       refresh();
     },
     setCrosshair(on = !state.crosshair) { state.crosshair = on; redraw(); },
+    // While measuring, a drag draws a line; the last one goes with it.
+    measure(on = !state.measuring) {
+      state.measuring = on;
+      v.line = undefined;
+      delete v.ui.box.dataset.length;
+      if (v.base) drawMarks(v);
+      sync(v);
+      if (on) tell(v, "Drag on a slice to measure; Shift M or Esc ends it");
+    },
     reset() { fit(v); v.do.setWindow(0, 255); },
     help(shown = v.ui.help.hidden) {
       if (shown) v.ui.help.replaceChildren(...keyLists());

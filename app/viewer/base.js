@@ -4,6 +4,7 @@
 // no imports. Names here are known to all files of the same component.
 
 const LETTER = "#ffd84d"; // of side letters and rings
+const RULER = "#ff9df5"; // of a distance: no band, ring or mark has it
 const PLANE = { axial: 0, coronal: 1, sagittal: 2, planes: 3, render: 4 };
 // Display label, sign and |z| interval of the six bands, strongest dark first. Edges belong to the stronger band.
 const BANDS = [["4+", -1, 4, 99], ["3–4", -1, 3, 4], ["2–3", -1, 2, 3], ["2–3", 1, 2, 3], ["3–4", 1, 3, 4], ["4+", 1, 4, 99]];

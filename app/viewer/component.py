@@ -24,6 +24,7 @@ SCRIPTS = (
     "tiles.js",
     "contours.js",
     "marks.js",
+    "ruler.js",
     "png.js",
     "presence.js",
     "views.js",

@@ -14,6 +14,7 @@ const READ_KEYS = [
 const LOOK_KEYS = [
   ["↑ ↓ · wheel", "slice (pointer over the viewer)"], ["PgUp PgDn", "five slices"], ["drag", "move crosshair"],
   ["right drag", "window / level"], ["Ctrl wheel", "zoom"], ["Ctrl drag", "pan"],
+  ["Shift M", "measure: drag a distance in mm; Esc ends"],
   ["Shift 1 2 3", "bands 2–3, 3–4, 4+"], ["+ = −", "brighter (+ or =), darker"], ["o", "outlines with digits, or colours"],
   ["Space", "hold: hide overlay"], ["b", "hold: scan ↔ reconstruction"], ["w", "swipe scan | expected"], ["[ ]", "move the swipe"],
   ["m", "next z map"], ["v", "next view"], ["t", "next plane of mosaic or panes"], ["l", "swap left and right"], ["x", "crosshair"],
@@ -38,8 +39,9 @@ function build(v) {
   ui.mapGroup = group("z map");
   ui.window = windowControls(() => state.window, (low, high) => v.do.setWindow(low, high));
   ui.smooth = press("Smooth", "Smooth between voxels, or show each (i)", act("setSmooth"));
+  ui.measure = press("Measure", "Distance in mm: drag on a slice (Shift M; Esc ends it)", act("measure"));
   const tools = toolbar("View", "tools", group("View", ...Object.values(ui.views)), ui.plane,
-    group("Image", ...Object.values(ui.bases), ui.swipe), ui.mapGroup, grow(), el("span", { class: "together" }, ...ui.window.nodes, ui.smooth));
+    group("Image", ...Object.values(ui.bases), ui.swipe), ui.mapGroup, grow(), el("span", { class: "together" }, ui.measure, ...ui.window.nodes, ui.smooth));
 
   ui.canvas = el("canvas", { class: "image", role: "img", "aria-label": "Brain slices with flagged voxels" });
   ui.marks = el("canvas", { class: "marks", "aria-hidden": "true" });
@@ -98,6 +100,7 @@ function sync(v) {
   pressOne(ui.maps, state.map);
   setPressed(ui.swipe, state.swiping);
   setPressed(ui.smooth, state.smooth);
+  setPressed(ui.measure, state.measuring);
   setPressed(ui.contours, state.contours);
   ui.bases.reconstruction.disabled = ui.swipe.disabled = ui.views.panes.disabled = !expected;
   ui.plane.hidden = !["mosaic", "panes"].includes(state.view);

@@ -31,8 +31,13 @@ function listen(v) {
   on(ui.stage, "mousedown", (event) => {
     if (!v.base || event.composedPath()[0] !== ui.canvas) return;
     pressed = { x: event.clientX, y: event.clientY, button: event.button, window: [...state.window] };
-    const grip = event.button === 0 && nearSwipe(event);
-    if (event.button === 0 && event.shiftKey) {
+    const grip = event.button === 0 && nearSwipe(event), ruled = event.button === 0 && !event.ctrlKey && state.measuring && tileAt(event);
+    if (ruled) {
+      event.stopPropagation();
+      event.preventDefault();
+      state.plane = ruled.axCorSag;
+      Object.assign(pressed, { ruled, from: fracWithin(v.nv, ruled, canvasAt(event)) });
+    } else if (event.button === 0 && event.shiftKey) {
       event.stopPropagation();
       event.preventDefault();
       const frac = !v.data.look && tileAt(event) && fracAt(event);
@@ -44,7 +49,13 @@ function listen(v) {
   }, { capture: true });
   on(window, "mousemove", (event) => {
     if (!pressed) return;
-    if (v.spot) {
+    if (pressed.ruled) {
+      const far = pressed.line || Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > 3; // a click leaves the last line
+      const to = far && pressed.from && fracWithin(v.nv, pressed.ruled, canvasAt(event));
+      if (!to) return;
+      drawLine(v, (pressed.line ??= lineFrom(v, pressed.ruled, pressed.from)), to);
+      drawMarks(v);
+    } else if (v.spot) {
       const frac = Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > 4 && fracAt(event);
       if (!frac) return;
       const mm = toMM(v.nv, frac);
@@ -59,10 +70,10 @@ function listen(v) {
   });
   on(window, "mouseup", () => {
     if (v.spot) { const { spot } = v; v.spot = undefined; act.missed(spot); drawMarks(v); }
-    if (pressed?.button === 2 || pressed?.tile) pressed = undefined;
+    if (pressed?.button === 2 || pressed?.tile || pressed?.ruled) pressed = undefined;
   });
   on(ui.canvas, "click", (event) => {
-    if (!pressed || event.shiftKey || event.ctrlKey || Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > 3) return;
+    if (!pressed || state.measuring || event.shiftKey || event.ctrlKey || Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > 3) return;
     const frac = v.base && fracAt(event);
     if (frac) act.selectAt(frac);
   });
@@ -95,8 +106,8 @@ function listen(v) {
     "+": () => act.toggleSign([3, 4, 5]), "=": () => act.toggleSign([3, 4, 5]), "-": () => act.toggleSign([0, 1, 2]), " ": () => act.hide(true),
     o: () => act.setContours(), b: () => { blinking = true; act.blink(); }, w: () => act.swipe(), "[": () => act.moveSwipe(state.share - 0.05), "]": () => act.moveSwipe(state.share + 0.05),
     m: () => act.nextMap(), v: () => act.nextView(), t: () => act.nextPlane(), l: () => act.setRadiological(), x: () => act.setCrosshair(),
-    i: () => act.setSmooth(), 0: () => act.reset(), g: () => act.save(),
-    "?": () => act.help(), Escape: () => { act.help(false); v.spot = undefined; drawMarks(v); },
+    i: () => act.setSmooth(), 0: () => act.reset(), g: () => act.save(), M: () => act.measure(),
+    "?": () => act.help(), Escape: () => { act.help(false); v.spot = undefined; if (state.measuring) act.measure(false); else drawMarks(v); },
   };
   const scrolls = { ArrowUp: 1, ArrowDown: -1, PageUp: 5, PageDown: -5 };
   const once = " bg";

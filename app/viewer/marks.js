@@ -129,6 +129,7 @@ function drawMarks(v) {
     const n = v.base.dimsRAS[3 - plane], here = Math.min(n - 1, Math.floor(tile.sliceFrac * n));
     const near = Math.abs(tile.sliceFrac - nv.scene.crosshairPos[2 - plane]) * n < 0.75;
     if (state.crosshair && near) drawHair(ctx, nv, tile, cross, dpr);
+    drawRuler(ctx, v, tile, dpr);
     if (v.tiles.swipe) drawSwipe(ctx, tile, v.tiles.swipe.share, ["scan", "expected"], dpr);
     drawLetters(ctx, tile, state.radiological, dpr);
     drawTitle(ctx, tile, spec.title, `${here + 1}/${n}`, dpr);

@@ -16,7 +16,7 @@ function mount(root) {
     state: {
       view: "planes", rows: "all", plane: PLANE.axial, map: "volume", showing: "scan", swiping: false, share: 0.5, smooth: true,
       on: [true, true, false, false, true, true], kept: {}, opacity: 0.7, palette: "paper", contours: false, hidden: false,
-      window: [0, 255], radiological: true, crosshair: true, radius: RADIUS_MM.first,
+      window: [0, 255], radiological: true, crosshair: true, radius: RADIUS_MM.first, measuring: false,
     },
     base: undefined, // NVImage on screen
     scan: undefined, reconstruction: undefined, // { img, slope, inter }
@@ -27,6 +27,7 @@ function mount(root) {
     pick: 0, picked: undefined, // counts selections made here: what Python says of an earlier one is out of date
     marked: [], // missed findings on their way to Python
     spot: undefined, // a missed finding while its radius is drawn
+    line: undefined, // a distance measured on a slice, see ruler.js
     recalled: undefined, // of before a reload, yet to be asked for
   };
   v.do = actions(v);
@@ -165,6 +166,9 @@ async function putScan(v, voxels) {
   v.scan = unscale(base); // before it is copied: labels have no scale
   v.tiles.forget();
   for (const image of [...v.nv.volumes]) v.nv.removeVolume(image);
+  v.line = undefined; // of another scan
+  v.state.measuring = false;
+  delete v.ui.box.dataset.length;
   const images = [v.base = base, base.clone()]; // NiiVue counts an overlay; its colours are ours
   v.tiles.once(() => {
     for (const image of images) v.nv.addVolume(image);
