@@ -1,7 +1,12 @@
-"""Columns of the Agreement page's tables, so that one without rows has its header too."""
+"""Columns of the Agreement page's tables: one without rows has its header too; and how they are shown."""
 
 from __future__ import annotations
 
+import pandas as pd
+
+from app.agreement.figures import in_words
+
+CHANGES = ("changed", "helped", "harmed")
 SHARE = ["share", "low", "high"]
 KAPPA = ["kappa", "low", "high", "note"]
 COLUMNS = {
@@ -13,11 +18,7 @@ COLUMNS = {
         "reader",
         "readings",
         "known",
-        *(
-            f"{what}{of}"
-            for what in ("changed", "helped", "harmed")
-            for of in ("", " share", " low", " high")
-        ),
+        *(f"{what}{of}" for what in CHANGES for of in ("", " share", " low", " high")),
     ],
     "seconds": ["reader", "phase", "readings", "median", "quartile 1", "quartile 3"],
     "planted": [
@@ -31,3 +32,14 @@ COLUMNS = {
         "normal passed",
     ],
 }
+
+
+def folded(table: pd.DataFrame) -> pd.DataFrame:
+    """``table`` with each share of changed classes and its interval in one column: they fit the page."""
+    shown = table.copy()
+    for what in CHANGES:
+        of = [f"{what} {part}" for part in SHARE]
+        if set(of) <= set(shown):
+            shown[of[0]] = in_words(*(shown[name].tolist() for name in of), percent=True)
+            shown = shown.drop(columns=of[1:])
+    return shown

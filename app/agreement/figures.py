@@ -34,6 +34,21 @@ def _styled(figure: go.Figure, title: str, height: int) -> go.Figure:
     )
 
 
+def in_words(
+    values: Sequence[float], lows: Sequence[float], highs: Sequence[float], percent: bool
+) -> list[str]:
+    """Each value with its interval, as in "25% (10% to 40%)"."""
+    pattern = "{:.0%}" if percent else "{:.2f}"
+    return [
+        "not defined"
+        if not np.isfinite(value)
+        else f"{pattern.format(value)} (no interval)"
+        if not (np.isfinite(low) and np.isfinite(high))
+        else f"{pattern.format(value)} ({pattern.format(low)} to {pattern.format(high)})"
+        for value, low, high in zip(values, lows, highs, strict=True)
+    ]
+
+
 def forest(
     labels: Sequence[str],
     values: Sequence[float],
@@ -48,15 +63,7 @@ def forest(
     """A point and its 95 % interval a line, the first on top; what is not defined is an empty line."""
     value, low, high = (np.asarray(one, np.float64) for one in (values, lows, highs))
     known = np.isfinite(low) & np.isfinite(high)
-    pattern = "{:.0%}" if percent else "{:.2f}"
-    texts = [
-        "not defined"
-        if not np.isfinite(v)
-        else f"{pattern.format(v)} (no interval)"
-        if not k
-        else f"{pattern.format(v)} ({pattern.format(a)} to {pattern.format(b)})"
-        for v, a, b, k in zip(value, low, high, known, strict=True)
-    ]
+    texts = in_words(values, lows, highs, percent)
     figure = go.Figure(
         go.Scatter(
             x=value,

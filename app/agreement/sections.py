@@ -7,13 +7,15 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app.agreement import tables
+from app.agreement.columns import folded
 from app.agreement.figures import confusion_figure, forest
 from app.agreement.load import Counted, csv_text
 from app.viewer.component import BAND_LABELS
 from core.evaluation.resampling import LEAST_SCANS
 
-KAPPA_SPAN = (-1.0, 1.05)
-SHARE_SPAN = (0.0, 1.02)
+# With room beyond both ends: a marker that stands at one is whole.
+KAPPA_SPAN = (-1.05, 1.05)
+SHARE_SPAN = (-0.02, 1.02)
 
 
 def nothing(text: str) -> None:
@@ -44,8 +46,9 @@ def table(frame: pd.DataFrame, name: str) -> None:
 
 
 def worded(frame: pd.DataFrame) -> pd.DataFrame:
-    """``frame`` with bands as they stand everywhere on screen."""
-    return frame.assign(group=frame["group"].replace(BAND_LABELS)) if "group" in frame else frame.copy()
+    """``frame`` with bands as they stand everywhere on screen, and shares with their intervals."""
+    named = frame.assign(group=frame["group"].replace(BAND_LABELS)) if "group" in frame else frame
+    return folded(named)
 
 
 def chart(figure: go.Figure, name: str) -> None:
@@ -95,7 +98,7 @@ def flags(counted: Counted) -> None:
             gone["high"].tolist(),
             f"Findings that the flags miss, by {way.lower()}",
             "missed findings a reading of a scan",
-            span=(0.0, 1.05 * float(top)),
+            span=(-0.02 * float(top), 1.05 * float(top)),
         ),
         name,
     )
@@ -239,6 +242,7 @@ def time(counted: Counted) -> None:
             "open and the reader at work."
         )
         return
+    top = max(float(found["quartile 3"].max()), 1.0)
     chart(
         forest(
             [f"{one.reader}, {one.phase} read (n = {one.readings})" for one in found.itertuples()],
@@ -247,7 +251,7 @@ def time(counted: Counted) -> None:
             found["quartile 3"].tolist(),
             "Active seconds a scan: median and quartiles",
             "seconds (line: quartile 1 to quartile 3)",
-            span=(0.0, 1.05 * float(max(found["quartile 3"].max(), 1.0))),
+            span=(-0.02 * top, 1.05 * top),
         ),
         "seconds",
     )

@@ -212,6 +212,23 @@ def test_bands_are_written_as_on_every_page_and_kept_as_keys_in_the_data(store: 
     assert counted(ada, True).tables["accepted by band"]["group"].tolist() == ["All", "2-3", "3-4", "4+"]
 
 
+def test_shares_stand_with_their_intervals_in_one_column_and_apart_in_the_data(store: Store) -> None:
+    everybody = readers(store, 2)
+    read(store, everybody)
+    at = open_page(everybody[0])
+    at.segmented_control(key="agree_section").set_value("First and second read").run()
+    shown = at.dataframe[0].value
+    assert list(shown) == [
+        *("reader", "readings", "known", "changed", "changed share"),
+        *("helped", "helped share", "harmed", "harmed share"),
+    ]
+    assert shown["changed share"].tolist() == ["50% (17% to 83%)"] * 3
+    assert shown["helped share"].tolist() == ["not defined"] * 3, "no class is known"
+    assert "changed low" in counted(everybody[0], True).tables["change"]
+    axis = json.loads(at.get("plotly_chart")[0].proto.spec)["layout"]["xaxis"]["range"]
+    assert axis == [-0.02, 1.02], "a marker at 0 % is whole"
+
+
 def test_a_name_is_no_formula_in_a_spreadsheet() -> None:
     table = pd.DataFrame({"reader": ["=1+1", "Ada", ""], "kappa": [-0.5, 1.0, 0.0]})
     assert csv_text(table) == "reader,kappa\n'=1+1,-0.5\nAda,1.0\n,0.0\n"
