@@ -40,6 +40,7 @@ def folded(table: pd.DataFrame) -> pd.DataFrame:
     for what in CHANGES:
         of = [f"{what} {part}" for part in SHARE]
         if set(of) <= set(shown):
-            shown[of[0]] = in_words(*(shown[name].tolist() for name in of), percent=True)
+            share, low, high = (shown[name].tolist() for name in of)
+            shown[of[0]] = in_words(share, low, high, percent=True)
             shown = shown.drop(columns=of[1:])
     return shown
