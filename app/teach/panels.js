@@ -2,6 +2,7 @@
 
 const VIEW_LABELS = { planes: "3-plane", axial: "Axial", coronal: "Coronal", sagittal: "Sagittal" };
 const LAYER_LABELS = { truth: "Truth", readers: "Readers", model: "Model", class: "Class marks" };
+const LAYER_MEANS = { truth: "outlines of the lesions that are known", readers: "places that readers call a finding", model: "bands of the model", class: "where the class marked" };
 const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 // Who marked nothing and did not commit gave no answer, also where the reveal or the end of the time committed it.
 const answered = ({ committed, unanswered }) => committed - unanswered;
@@ -18,7 +19,8 @@ function buildLesson(v) {
   ui.code = text("smallcode");
   ui.head = el("div", { class: "bar head" }, ui.title, ui.place, ui.age, ui.synthetic, ui.id, ui.hash, el("span", { class: "grow" }), ui.line, ui.timer, ui.counts, ui.code);
   for (const [name, label] of Object.entries(VIEW_LABELS)) ui.views[name] = press(label, `${label} (v: next view)`, () => setView(v, name));
-  for (const [name, label] of Object.entries(LAYER_LABELS)) ui.layers[name] = press(label, `Show or hide: ${label.toLowerCase()}`, () => { v.stage.setLayer(name, !v.stage.state.layers[name]); draw(v); });
+  for (const [name, label] of Object.entries(LAYER_LABELS)) ui.layers[name] = press(label, `Show or hide: ${LAYER_MEANS[name]}`, () => { v.stage.setLayer(name, !v.stage.state.layers[name]); draw(v); });
+  for (const name of ["truth", "readers", "class"]) ui.layers[name].prepend(el("span", { class: `key ${name}`, "aria-hidden": "true" }));
   ui.side = press("", "Swap left and right (l)", () => swapSides(v));
   ui.followBox = el("input", { type: "checkbox", onchange: (event) => setFollows(v, event.target.checked) });
   ui.followBox.checked = true;
@@ -88,7 +90,13 @@ function fill(node, key, make) {
 
 function drawLegend(v, has) {
   const colors = v.lesson.answer?.model?.colors, on = has.model && v.stage.state.layers.model;
-  fill(v.ui.legend, on ? colors.join() : "", () => (on ? [...BANDS.entries()].filter(([i]) => STAGE_BANDS[i]).map(([i, [label, sign]]) => el("span", { class: "band", style: `--band: ${colors[i]}` }, `${sign > 0 ? "brighter" : "darker"} ${label} SD`)) : []));
+  fill(v.ui.legend, on ? colors.join() : "", () => (on ? [...bandKeys(colors, -1), ...bandKeys(colors, 1), el("span", {}, "SD")] : []));
+}
+
+// One word for all bands of a sign: the line below the picture is to stay one line.
+function bandKeys(colors, sign) {
+  const bands = [...BANDS.entries()].filter(([i, [, of]]) => STAGE_BANDS[i] && of === sign);
+  return [el("span", {}, sign > 0 ? "brighter" : "darker"), ...bands.map(([i, [label]]) => el("span", { class: "band", style: `--band: ${colors[i]}` }, label))];
 }
 
 function drawLobby(v, phase) {
@@ -200,9 +208,9 @@ function doneCell({ committed, answered: gave, automatic }) {
 // ---- the answer, for everybody
 function drawAnswer(v, phase) {
   const { lesson } = v, answer = phase === "revealed" ? lesson.answer : null;
-  fill(v.ui.answer, JSON.stringify([phase, answer, v.data.role === "learner" && lesson.total]), () => {
+  fill(v.ui.answer, JSON.stringify([phase, answer, lesson.case?.id, v.data.role === "learner" && lesson.total]), () => {
     if (!answer) return [];
-    const parts = [];
+    const parts = v.data.role === "projector" ? [el("p", { class: "dim case" }, lesson.case?.id ?? "")] : []; // no room in the line above
     if (v.data.role === "learner") parts.push(...scoreLines(answer, lesson));
     if (answer.shows.includes("truth")) parts.push(el("h3", { class: "truth" }, "Truth"), ...truthLines(v, answer.truth));
     if (answer.shows.includes("readers")) parts.push(el("h3", { class: "readers" }, "Readers"), ...readerLines(v, answer.readers));

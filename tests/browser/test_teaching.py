@@ -326,6 +326,7 @@ def test_the_wall_shows_code_and_pointer_and_no_names(browser: Browser, tmp_path
         # Large text is 4 % of the picture’s height: 4 cm where the picture is a metre high.
         size = wall.page.locator(".task p").evaluate("node => parseFloat(getComputedStyle(node).fontSize)")
         assert size >= 0.035 * 800
+        before = wall.stage.bounding_box()
         teacher.button("Pointer").click()
         teacher.page.mouse.move(*teacher.at(0.3, 0.4))
         assert max(latencies(teacher, wall, 6)) < 1000
@@ -334,6 +335,9 @@ def test_the_wall_shows_code_and_pointer_and_no_names(browser: Browser, tmp_path
         teacher.button("Reveal").click()
         expect(wall.page.locator(".answer")).to_contain_text("0 of 1 found it")
         assert "Annabel" not in wall.lesson.inner_text()
+        assert wall.stage.bounding_box() == before, "the picture stays where it is"
+        expect(wall.page.locator(".answer .case")).to_have_text(f"{SICK}_ses-01")
+        expect(wall.button("Truth").locator(".key.truth")).to_be_visible()
         # The longest words that a lesion's name can have, in both sizes: each stands on one line, in its box.
         name = wall.page.locator(".row.lesion .grow").first
         for width, height in ((1280, 800), (2560, 1440)):
@@ -371,11 +375,13 @@ def test_the_class_is_led_to_the_lesion_and_sees_the_pointer_in_its_slice(
         teacher.button("Pointer is on").click()
 
         # The reveal leads to the larger lesion, the teacher's click to the other: who follows sees it.
+        pictures = [seat.stage.bounding_box() for seat in seats]
         teacher.button("Reveal").click()
         for seat in (teacher, ann):
             expect(seat.stage).to_have_attribute("data-answer", "shown")
             assert seat.slice() == pytest.approx(LEFT_MM, abs=2.6)
         assert bob.slice() == before
+        assert [seat.stage.bounding_box() for seat in seats] == pictures, "no line more, no jump"
         # Nobody marked or committed: that is no answer, and no "nothing to find".
         rows = teacher.page.locator(".panel tbody tr")
         expect(rows.nth(0)).to_have_text("Annno answer––")
