@@ -15,7 +15,8 @@ from app.routes import AssetMissing, served
 from app.teach import hub
 from app.teach.component import lesson_view
 from app.teach.compose import composer
-from app.teach.results import overview, results, results_csv, told
+from app.teach.downloads import dictionary, marks_csv, results_csv
+from app.teach.results import overview, results, told
 from app.teach.snapshot import DAMAGED, Follower
 
 # Names in the page's own address. A learner's and a lesson's id are random, and known to their browser only.
@@ -134,15 +135,22 @@ def scores(store: Store, lesson_id: str) -> None:
         f"A mark within {lesson.tolerance_mm:g} mm of a lesion is on it. Each lesion counts once, found or "
         "missed; further marks on it count neither way. The finding type is not scored. Names are as typed."
     )
-    st.download_button(
-        "Download results",
-        partial(results_csv, store, lesson_id),
-        f"lesson_{lesson.join_code}.csv",
-        "text/csv",
-        key="lesson_csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    name = f"lesson_{lesson.join_code}"
+    with st.container(horizontal=True):
+        for label, text, file, kind, key in (
+            ("Download results", partial(results_csv, store, lesson_id), f"{name}.csv", "text/csv", "csv"),
+            (
+                "Download marks",
+                partial(marks_csv, store, lesson_id),
+                f"{name}_marks.csv",
+                "text/csv",
+                "marks",
+            ),
+            ("What the columns hold", dictionary, f"{name}.json", "application/json", "columns"),
+        ):
+            st.download_button(
+                label, text, file, kind, key=f"lesson_{key}", icon=":material/download:", on_click="ignore"
+            )
 
 
 def teaching(store: Store) -> None:

@@ -8,10 +8,8 @@ from functools import lru_cache
 import pandas as pd
 
 from app.feedback.database import Store
-from app.feedback.export_text import inert
 from app.feedback.learners import commits, learners, marks
 from app.feedback.lesson_rows import SavedCommit, SavedLearner, SavedLesson, SavedMark
-from app.feedback.lessons import find_lesson
 from app.feedback.owed import held_back
 from app.teach.score import Score, Tally, score, tally
 from app.teach.truth import Truth, truth
@@ -130,6 +128,7 @@ def table(found: Results, upto: int) -> pd.DataFrame:
                     "answered": commit is not None and learner.id not in found.unanswered(index),
                     "answer_known": index in found.scores
                     or (index not in found.held and known(found.lesson, index) is not None),
+                    "lesions": _lesions(found, index),
                     "marks": len(mine),
                     "hits": None if score is None else score.hits,
                     "misses": None if score is None else score.misses,
@@ -150,12 +149,20 @@ COLUMNS = [
     "automatic",
     "answered",
     "answer_known",
+    "lesions",
     "marks",
     "hits",
     "misses",
     "false_marks",
     "tolerance_mm",
 ]
+
+
+def _lesions(found: Results, index: int) -> str:
+    answer = None if index in found.held else known(found.lesson, index)
+    if answer is None:
+        return ""
+    return "; ".join(f"L{one.label} {one.type}" for one in answer.lesions) or "normal"
 
 
 def overview(found: Results, upto: int) -> pd.DataFrame:
@@ -190,14 +197,3 @@ def _cell(found: Results, learner_id: str, index: int) -> str:
 def told(lesson: SavedLesson) -> int:
     """Number of the last scan whose scores may be seen."""
     return lesson.case_index if lesson.revealed or lesson.state == "closed" else lesson.case_index - 1
-
-
-def results_csv(store: Store, lesson_id: str) -> str:
-    """Results at the moment of the click: what stands on the page may be some seconds old.
-
-    Title and names are as anybody typed them: none may run in a spreadsheet.
-    """
-    lesson = find_lesson(store, lesson_id)
-    if lesson is None:
-        return ""
-    return str(table(results(store, lesson), told(lesson)).map(inert).to_csv(index=False))

@@ -12,7 +12,7 @@ from app.feedback.drafts import change_read, scan_key
 from app.feedback.learners import join, learners
 from app.feedback.lessons import advance, close_lesson, lessons_of, open_lesson
 from app.feedback.store import reader_for
-from app.teach.results import results_csv
+from app.teach.downloads import results_csv
 from core.config import ROOT, settings
 from tests.app.feedback.readings import assign, first, second
 from tests.app.teach.cohort import NORMAL, OTHER, SICK, write_cohort
