@@ -122,6 +122,7 @@ def ask(store: Store) -> None:
         with st.form("who", border=False, width=420):
             chosen: str | None = NEW
             if readers:
+                st.markdown("Choose yourself under *Reader*. Not listed? Type *Your name*; it goes first.")
                 last = st.session_state.get(LAST)
                 index = readers.index(last) if last in readers else None
                 chosen = st.selectbox(

@@ -13,6 +13,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from app import jobs, kept, state
 from app.cases import FIRST_MODEL, PAPER_MODEL, Case
+from app.facts import label_of
 from app.feedback.store import StoreError
 from app.identity import current_reader, is_coordinator
 from app.jobs import Job, JobError
@@ -214,6 +215,7 @@ def show_job(job: Job) -> None:
     """One job: progress, and what can be done."""
     names: dict[str, str] = st.session_state.get("upload_names", {})
     name = names.get(label(job), label(job))
+    called = f"{code(given)} · {code(name)}" if (given := label_of(label(job))) else code(name)
     what, act = st.columns([0.8, 0.2], vertical_alignment="center")
     models = ", ".join(job.models)
     if not job.over:
@@ -222,21 +224,22 @@ def show_job(job: Job) -> None:
             if job.state == "queued"
             else f"{job.step}, {job.fraction:.0%}, {time.time() - job.created:.0f} s"
         )
-        what.progress(job.fraction, text=f"{code(name)} · {models} · {text}")
+        what.progress(job.fraction, text=f"{called} · {models} · {text}")
         stop = partial(jobs.cancel, settings().jobs_dir, job.id)
         act.button("Cancel", key=f"job_cancel_{job.id}", on_click=stop, width="stretch")
         return
     if job.state == "failed":
-        what.error(f"{name} · {models}: {job.message}", icon=":material/error:")
+        plain = f"{code(given)} · {name}" if given else name
+        what.error(f"{plain} · {models}: {job.message}", icon=":material/error:")
         act.button("Try again", key=f"job_retry_{job.id}", on_click=retry, args=(job,), width="stretch")
         away = partial(jobs.dismiss, settings().jobs_dir, job.id)
         act.button("Dismiss", key=f"job_dismiss_{job.id}", on_click=away, type="tertiary", width="stretch")
         return
     if job.state == "cancelled":
-        what.markdown(f"{code(name)} · {models} · cancelled")
+        what.markdown(f"{called} · {models} · cancelled")
         return
     case = result(job)
-    what.markdown(f"{code(name)} · {models} · done")
+    what.markdown(f"{called} · {models} · done")
     if case is None:
         act.caption("result removed")
     elif act.button("Open in Review", key=f"job_open_{job.id}", type="primary", width="stretch"):
@@ -293,7 +296,6 @@ def draw() -> None:
         accept_multiple_files=True,
         max_upload_size=settings().max_upload_mb,
         key="upload_files",
-        help="A brain mask may come along: named like its scan, with the word mask",
     )
     found = received(files)
     said = {upload.digest: show(upload) for upload in found}
@@ -307,7 +309,8 @@ def draw() -> None:
             start(found, ages, labels, models)
     else:
         st.caption(
-            "Choose a scan, with its brain mask if you have one, and press Analyse; then open it in Review. "
+            "Choose a scan and press Analyse; then open it in Review. "
+            "If you have its brain mask, choose it too: named like its scan, with the word mask, as in `a_T2w.nii.gz` and `a_mask.nii.gz`. "
             "A file that can't be used is named with what was expected."
         )
     jobs_panel()

@@ -81,6 +81,8 @@ def test_name_is_asked_once_and_chosen_again_after_a_reload(data_dir: Path) -> N
     assert r"Ada \[x\]\(http\:" in at.sidebar.markdown[0].value, "shown as text, not as a link"
     assert "not verified" in at.sidebar.markdown[0].value
     reloaded = AppTest.from_function(page, default_timeout=20).run()
+    assert not [one for one in at.main.markdown if "Not listed?" in one.value], "there was one field only"
+    assert "Not listed? Type *Your name*" in reloaded.main.markdown[0].value
     reloaded.selectbox(key="who_known").set_value("Ada [x](http://y) **b**")
     reloaded.button[0].click().run()
     assert reloaded.title[0].value == "Ada [x](http://y) **b**"

@@ -69,6 +69,7 @@ def test_page_says_what_it_is_for(at: AppTest) -> None:
     assert "De-identified data only" in at.info[0].value
     assert at.file_uploader[0].allowed_type == [".nii", ".nii.gz", ".mgz", ".mha", ".nrrd", ".zip"]
     assert not [button for button in at.button if button.key == "upload_go"]
+    assert "named like its scan, with the word mask" in at.caption[0].value
 
 
 def test_bad_file_leaves_the_others(at: AppTest, tmp_path: Path) -> None:
@@ -115,6 +116,9 @@ def test_analysis_runs_and_opens_in_review(
         f"{subject}\tses-01\t39.5\tstudy case 12" in (settings().uploads_dir / "participants.tsv").read_text()
     )
     assert "`baby anna.nii.gz` · vae_8x8_512 · done" in texts(at), "the session that sent it knows the name"
+    again = AppTest.from_file(MAIN, default_timeout=30).run()  # as after a reload
+    again.switch_page("pages/upload.py").run()
+    assert f"`study case 12` · `{subject}` · vae_8x8_512 · done" in texts(again)
     record = write_case(settings().derivatives_dir, subject)
     at.run()
     at.button(key=f"job_open_{job.id}").click().run()
