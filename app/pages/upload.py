@@ -309,8 +309,8 @@ def draw() -> None:
             start(found, ages, labels, models)
     else:
         st.caption(
-            "Choose a scan and press Analyse; then open it in Review. "
-            "If you have its brain mask, choose it too: named like its scan, with the word mask, as in `a_T2w.nii.gz` and `a_mask.nii.gz`. "
+            "Choose a scan and press Analyse; then open it in Review. If you have its brain mask, choose it "
+            "too: named like its scan, with the word mask, as in `a_T2w.nii.gz` and `a_mask.nii.gz`. "
             "A file that can't be used is named with what was expected."
         )
     jobs_panel()
