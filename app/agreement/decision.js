@@ -37,7 +37,7 @@ function mount(root) {
   let early = false, quiet = -Infinity; // whether keys were pressed while a decision was on its way; till when others are deaf
   let lost = false;
   const waiting = new Map(); // place → draft that Python has not kept
-  const end = new AbortController();
+  const end = new AbortController(), noDialog = undialog(end.signal);
 
   // Another reader's drafts wait for that reader.
   const reader = () => `${data.place.split(".")[0]}.`;
@@ -170,19 +170,9 @@ function mount(root) {
 
   function connection(there) {
     lost = !there;
-    undialog.disconnect();
-    if (lost) { undialog.observe(document.body, { childList: true }); dismiss(); }
+    noDialog(lost);
     say(lost ? `The server does not answer. ${saving ? "Your decision is kept in this browser, and saved" : "What you choose and type is kept in this browser, and told"} when it is back.` : saving ? "Saving …" : "The server is back.", lost);
   }
-  // Streamlit's own word on it covers the page and takes the cursor; once closed it does not come again.
-  function dismiss() {
-    const close = document.querySelector('[data-testid="stDialog"] button');
-    if (!close) return;
-    const wrote = performance.now() - typedAt < BACK_MS;
-    close.click();
-    if (wrote) for (const wait of [0, 50, 300]) setTimeout(() => ui.field.focus(), wait);
-  }
-  const undialog = new MutationObserver(dismiss);
 
   // ---- Python
   function update(next) {
@@ -240,7 +230,6 @@ function mount(root) {
     clearTimeout(slow);
     for (const again of [tellAgain, sendAgain]) again.end();
     end.abort();
-    undialog.disconnect();
     globalThis.fontanelleDecisionLeft = { place: data.place, at: typedAt, from: ui.field.selectionStart, to: ui.field.selectionEnd };
     ui.box.remove();
   }

@@ -65,3 +65,28 @@ function watchServer(url, tell, signal) {
   signal.addEventListener("abort", () => clearTimeout(timer));
   timer = setTimeout(ask, ASK_MS);
 }
+
+// Streamlit's own word on a lost server covers the page and takes the cursor from what is being typed. From
+// `lost(true)` to `lost(false)` it is closed as it opens, and the cursor goes back; once closed it does not come again.
+function undialog(signal) {
+  const shown = () => [...document.querySelectorAll('[data-testid="stDialog"]')].find((one) => one.textContent.includes("Connection error"));
+  let cursor; // what had it before the dialog came
+  function look() {
+    if (shown()) return;
+    cursor = document.activeElement;
+    while (cursor?.shadowRoot?.activeElement) cursor = cursor.shadowRoot.activeElement;
+  }
+  for (const type of ["keyup", "input", "pointerup", "focusin"]) window.addEventListener(type, look, { signal, capture: true });
+  function close() {
+    const button = shown()?.querySelector("button");
+    if (!button) return;
+    button.click();
+    if (["TEXTAREA", "INPUT", "SELECT"].includes(cursor?.tagName)) for (const wait of [0, 50, 300]) setTimeout(() => cursor.focus(), wait);
+  }
+  const watcher = new MutationObserver(close);
+  signal.addEventListener("abort", () => watcher.disconnect());
+  return function lost(is) {
+    watcher.disconnect();
+    if (is) { watcher.observe(document.body, { childList: true }); close(); }
+  };
+}

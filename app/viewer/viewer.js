@@ -77,17 +77,16 @@ async function start(v) {
   v.tiles.layout = () => layoutOf(v);
   v.tiles.after = () => drawMarks(v);
   v.nv.onLocationChange = () => showValues(v, v.nv.scene.crosshairPos);
-  if (v.data.health) watchServer(v.data.health, (there) => connection(v, there), v.end.signal);
+  if (!v.data.health) return;
+  v.undialog = undialog(v.end.signal);
+  watchServer(v.data.health, (there) => connection(v, there), v.end.signal);
 }
 
 function connection(v, there) {
   v.ui.lost.hidden = there;
   v.ui.lost.textContent = there ? "" : "The server does not answer. You can go on; answers by key wait here until it is back. Findings can't be marked till then.";
   if (!there && v.marked.length > 0) v.ui.lost.textContent += " The one marked just now waits here, too.";
-  // Streamlit's own word on it is a dialog that covers the scan.
-  v.undialog ??= el("style", {}, '[data-baseweb="modal"] { display: none !important; }');
-  if (there) v.undialog.remove();
-  else document.head.append(v.undialog);
+  v.undialog(!there);
   if (there) tell(v, "The server is back");
 }
 
@@ -265,7 +264,6 @@ function destroy(v) {
   remember(v);
   v.end.abort();
   v.insists.end();
-  v.undialog?.remove();
   v.generation += 1;
   v.nv?.gl?.getExtension("WEBGL_lose_context")?.loseContext();
   v.nv?.cleanup?.();

@@ -46,3 +46,42 @@ def test_answers_to_a_server_that_is_gone_are_kept_once(browser: Browser, tmp_pa
             assert rows(tab.server, "missed_finding", "x_mm", "Lea") == []
             assert rows(tab.server, *found) == [("vr01", "agree", 0), ("vr02", "disagree", 0)]
     page.close()
+
+
+def test_a_note_is_typed_on_while_the_server_is_gone(browser: Browser, tmp_path: Path) -> None:
+    """Streamlit's own dialog on a lost connection takes the cursor: it is closed, the cursor goes back."""
+    data = tmp_path / "data"
+    case = write_case(data / "derivatives" / "fontanelle", "sub-lost")
+    environment = {"FONTANELLE_DATA_DIR": str(data), "FONTANELLE_UNAIDED_READ": "false"}
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(PATIENCE_MS)
+    note, dialog = page.get_by_label("Note on the scan"), page.get_by_test_id("stDialog")
+    # The dialog was there, though nobody saw it.
+    page.add_init_script(
+        "new MutationObserver(() => {"
+        " if (document.querySelector('[data-testid=stDialog]')) globalThis.came = true;"
+        " }).observe(document, { childList: true, subtree: true });"
+    )
+    with served_app(environment, tmp_path / "one.log") as url:
+        tab = Tab(page, Server(url, data, {}))
+        tab.review(case, "Lea")
+        page.keyboard.press("Shift+E")
+        expect(note).to_be_focused()
+        page.keyboard.type("seen ")
+    text = "seen "
+    expect(tab.viewer.locator(".lost")).to_contain_text("The server does not answer")
+    page.wait_for_function("globalThis.came")
+    for letter in "on both sides":
+        page.keyboard.type(letter)
+        text += letter
+        page.wait_for_timeout(100)
+    expect(note).to_be_focused()
+    expect(note).to_have_value(text)
+    expect(dialog).to_have_count(0)
+    with served_app(environment, tmp_path / "two.log", port=int(urlsplit(url).port or 0)):
+        tab.shows(case)
+        expect(tab.viewer.locator(".lost")).to_be_hidden()
+        page.reload()
+        tab.shows(case)
+        expect(note).to_have_value(text)
+    page.close()
