@@ -36,6 +36,20 @@ def code_of(typed: str) -> str:
     return "".join(letter for letter in typed.upper() if letter.isalnum())
 
 
+def title_of(typed: str) -> str:
+    """A title as typed, without spare spaces.
+
+    Raises
+    ------
+    StoreError
+        Where nothing is left.
+    """
+    title = " ".join(typed.split())[:200]
+    if title == "":
+        raise StoreError("The lesson needs a title.")
+    return title
+
+
 def create_lesson(store: Store, given: LessonInput) -> SavedLesson:
     """Keep a lesson as a draft with a join code of its own. Twice the same id: one lesson.
 
@@ -45,9 +59,7 @@ def create_lesson(store: Store, given: LessonInput) -> SavedLesson:
         Where title or cases lack, a value is not allowed, or the database refuses.
     """
     check_id(given.id)
-    title = " ".join(given.title.split())
-    if title == "":
-        raise StoreError("The lesson needs a title.")
+    title = title_of(given.title)
     if not given.cases:
         raise StoreError("The lesson needs at least one scan.")
     if len({(case.case_id, case.input_hash) for case in given.cases}) < len(given.cases):
@@ -58,7 +70,7 @@ def create_lesson(store: Store, given: LessonInput) -> SavedLesson:
     if given.seed is not None:
         Random(given.seed).shuffle(cases)
     content: dict[str, Any] = {
-        "title": title[:200],
+        "title": title,
         "teacher_id": given.teacher_id,
         "cases": [asdict(case) for case in cases],
         "seed": given.seed,

@@ -7,8 +7,9 @@ from functools import partial
 import streamlit as st
 
 from app import identity, state
-from app.feedback.learners import find_learner, join
+from app.feedback.learners import find_learner, join, learners
 from app.feedback.lesson_rows import SavedLesson
+from app.feedback.lesson_upkeep import delete_lesson, rename_lesson
 from app.feedback.lessons import close_lesson, find_lesson, lesson_by_code, lessons_of, open_lesson
 from app.feedback.store import SavedReader, Store, StoreError
 from app.routes import AssetMissing, served
@@ -165,6 +166,7 @@ def teaching(store: Store) -> None:
     mine = lessons_of(store, reader.id)
     if mine:
         st.subheader("Your lessons", anchor=False)
+        st.caption("Enter leads to a lesson's page, where you lead it. Learners can join while it is open.")
     for lesson in mine:
         _line(store, lesson)
     st.subheader("New lesson", anchor=False)
@@ -174,7 +176,7 @@ def teaching(store: Store) -> None:
 
 
 def _line(store: Store, lesson: SavedLesson) -> None:
-    text, code, enter, gate = st.columns([0.5, 0.2, 0.14, 0.16], vertical_alignment="center")
+    text, code, enter, gate, more = st.columns([0.38, 0.17, 0.12, 0.2, 0.13], vertical_alignment="center")
     scans = "1 scan" if len(lesson.cases) == 1 else f"{len(lesson.cases)} scans"
     text.text(f"{lesson.title}\n{scans}, {lesson.state}")
     code.markdown(f"Code `{lesson.join_code}`")
@@ -183,8 +185,29 @@ def _line(store: Store, lesson: SavedLesson) -> None:
     if lesson.state == "open":
         gate.button("Close", key=f"close_{lesson.id}", on_click=_gate, args=(store, lesson.id, False))
     else:
-        word = "Open" if lesson.state == "draft" else "Open again"
+        word = "Open to learners" if lesson.state == "draft" else "Open again"
         gate.button(word, key=f"open_{lesson.id}", on_click=_gate, args=(store, lesson.id, True))
+        with more.popover("More", key=f"more_{lesson.id}"):
+            _change(store, lesson)
+
+
+def _change(store: Store, lesson: SavedLesson) -> None:
+    """Another title; and away with a lesson that nobody has joined."""
+    title = st.text_input("Title", lesson.title, key=f"title_{lesson.id}", max_chars=200)
+    if st.button("Rename", key=f"rename_{lesson.id}"):
+        try:
+            rename_lesson(store, lesson.id, title)
+        except StoreError as error:
+            st.error(str(error))
+            return
+        hub.touch(lesson.id)
+        st.rerun()
+    if learners(store, lesson.id):
+        st.caption("Somebody has joined: the lesson keeps what they answered, and can't be deleted.")
+    elif st.button("Delete this lesson", key=f"delete_{lesson.id}", icon=":material/delete:"):
+        delete_lesson(store, lesson.id)
+        hub.touch(lesson.id)
+        st.rerun()
 
 
 def _gate(store: Store, lesson_id: str, opened: bool) -> None:

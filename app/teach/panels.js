@@ -106,7 +106,7 @@ function drawLobby(v, phase) {
     const code = el("p", { class: "code", "aria-label": `Join code ${[...lesson.code].join(" ")}` }, ...[...lesson.code].map((letter) => el("span", {}, letter)));
     if (phase === "draft") return [el("h2", {}, lesson.title), el("p", {}, role === "learner" ? "This lesson has not begun." : "A draft. Open the lesson to let learners join.")];
     if (phase === "closed") {
-      const [first, ...rest] = role === "learner" ? totalLines(lesson) : ["Learners can no longer join or mark."];
+      const [first, ...rest] = role === "learner" ? totalLines(lesson) : ["Learners can no longer join or mark.", ...(role === "teacher" ? closedLines(lesson) : [])];
       return [el("h2", {}, "The lesson is closed"), el("p", { class: "big" }, first), ...rest.map((line) => el("p", {}, line))];
     }
     if (role === "learner") return [el("h2", {}, `You are in, ${lesson.name}`), el("p", {}, "The first scan appears when the teacher begins. Keep this page open.")];
@@ -116,6 +116,11 @@ function drawLobby(v, phase) {
       ...(local && role === "teacher" ? [el("p", { class: "dim" }, "This address works on this computer only. For other devices, start the server with an address of your network and open the page there.")] : []),
     ];
   });
+}
+
+function closedLines(lesson) {
+  if (lesson.index < 0) return ["No scan was shown."];
+  return ["The results are below. Its scans are shown again in an open lesson only:", `Open again goes on at scan ${lesson.index + 1} of ${lesson.count}.`];
 }
 
 function totalLines(lesson) {

@@ -200,7 +200,7 @@ def test_the_list_opens_and_closes(data_dir: Path) -> None:
     at = run()
     at.selectbox(key="who_known").set_value("Tea")
     press(at, "Continue")
-    press(at, "Open")
+    press(at, "Open to learners")
     (lesson,) = lessons_of(store, teacher_id)
     assert lesson.state == "open"
     join(store, lesson.id, "Ann")
@@ -208,6 +208,36 @@ def test_the_list_opens_and_closes(data_dir: Path) -> None:
     assert lessons_of(store, teacher_id)[0].state == "closed"
     press(at, "Open again")
     assert lessons_of(store, teacher_id)[0].state == "open"
+
+
+def test_a_lesson_is_renamed_and_deleted_until_somebody_joins(data_dir: Path) -> None:
+    write_cohort(data_dir)
+    compose(teacher(), SICK)
+    store = state.feedback()
+    teacher_id = reader_for(store, "Tea", "typed").id
+    at = run()
+    at.selectbox(key="who_known").set_value("Tea")
+    press(at, "Continue")
+    (lesson,) = lessons_of(store, teacher_id)
+    at.text_input(key=f"title_{lesson.id}").set_value(" ")
+    press(at, "Rename")
+    assert "needs a title" in at.error[0].value
+    at.text_input(key=f"title_{lesson.id}").set_value("Cysts,  second try")
+    press(at, "Rename")
+    (lesson,) = lessons_of(store, teacher_id)
+    assert (lesson.title, lesson.state) == ("Cysts, second try", "draft")
+    open_lesson(store, lesson.id)
+    ann = join(store, lesson.id, "Ann")
+    close_lesson(store, lesson.id)
+    checked(at.run())
+    assert not [one for one in at.button if one.label == "Delete this lesson"]
+    compose(at, NORMAL, title="Normals")
+    at = run()
+    at.selectbox(key="who_known").set_value("Tea")
+    press(at, "Continue")
+    press(at, "Delete this lesson")
+    assert [one.title for one in lessons_of(store, teacher_id)] == ["Cysts, second try"]
+    assert learners(store, lesson.id) == [ann]
 
 
 def test_names_in_the_results_run_in_no_spreadsheet(data_dir: Path) -> None:
