@@ -161,6 +161,23 @@ def test_scrubbing_moves_the_slice_and_says_nothing(tab: Tab) -> None:
     assert len(tab.sent) == before
 
 
+def test_a_click_beside_all_controls_frames_nothing(tab: Tab) -> None:
+    """The page itself can have the focus; its ring ran across the bar at the next key. Controls keep theirs."""
+    tab.review(tab.server.cases["RAS"])
+    tab.page.mouse.click(640, 790)
+    tab.page.keyboard.press("n")
+    main = tab.page.get_by_test_id("stMain")
+    expect(main).to_be_focused()
+    assert main.evaluate("node => getComputedStyle(node, '::before').content") == "none"
+    button = tab.page.locator(".st-key-verdict_agree button")
+    plain = button.evaluate("node => getComputedStyle(node).boxShadow")
+    for _ in range(60):
+        tab.page.keyboard.press("Tab")
+        if button.evaluate("node => node === document.activeElement"):
+            break
+    assert button.evaluate("node => getComputedStyle(node).boxShadow") != plain
+
+
 def test_band_chips_change_what_is_drawn(tab: Tab) -> None:
     tab.review(tab.server.cases["RAS"])
     opaque(tab)
