@@ -199,14 +199,15 @@ function actions(v) {
       if (!v.base) return;
       const { data, scan } = v, unit = (step) => { const value = scan.inter + scan.slope * step; return Math.abs(value) < 10 ? value.toFixed(2) : value.toFixed(0); };
       const map = (data.maps ?? []).find((one) => one.name === state.map), colors = data.palettes?.[state.palette];
-      redraw(); // WebGL keeps its picture until the browser shows it only
-      const picture = pngPicture([v.ui.canvas, v.ui.marks], {
+      const facts = {
         case: data.case, synthetic: data.synthetic, model: data.blind ? "" : data.model, map: data.blind ? "unaided read" : map?.label ?? "",
         convention: conventionText(state.radiological), version: data.version,
         bands: data.blind || state.hidden || !v.z[state.map] ? [] : BANDS.map(([label, sign], i) => [label, sign, colors[i], state.on[i]]),
         threshold: data.blind || state.hidden ? "" : data.threshold ?? "",
         window: `${state.showing === "scan" ? "T2" : "expected image, in"} window ${unit(state.window[0])} … ${unit(state.window[1])}`,
-      }, v.nv.uiData.dpr || 1);
+      };
+      const factor = Math.ceil(PNG_WIDTH / Math.max(1, v.ui.canvas.width));
+      const picture = enlarged(v, factor, (dpr) => pngPicture([v.ui.canvas, v.ui.marks], facts, dpr));
       savePng(picture, `${data.case}_${data.blind ? "unaided" : data.model}_${state.view}.png`);
       tell(v, "Picture saved");
     },

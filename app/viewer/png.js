@@ -1,20 +1,60 @@
 // The picture for slides and reports: the view as it is, with all that it needs to be read on its own burned in.
 //
 // `facts`: case, synthetic, model, map, convention, bands ([label, sign, color, on] each, or empty), window,
-// threshold, version. The picture stands on three strips: who (above), legend and reading rules (below).
+// threshold, version. The picture stands on three strips: who (above), legend and reading rules (below); a threshold
+// that has no room beside the legend gets lines of its own.
 
+const PNG_FONT = 'system-ui, "DejaVu Sans", sans-serif';
 const STRIP = { head: 34, legend: 30, foot: 24 }; // heights at scale 1
+
+const PNG_WIDTH = 1600; // least, in pixels: it fills a slide
+
+// What `take` makes of the view drawn `factor` times as large: drawn anew, not stretched.
+function enlarged(v, factor, take) {
+  const { nv, ui: { canvas } } = v, { width, height } = canvas, dpr = nv.uiData.dpr || 1;
+  const draw = (times) => {
+    nv.uiData.dpr = times * dpr;
+    [canvas.width, canvas.height] = [times * width, times * height];
+    nv.gl.viewport(0, 0, canvas.width, canvas.height);
+    nv.drawScene(); // WebGL keeps its picture until the browser shows it only
+  };
+  draw(factor);
+  try { return take(factor * dpr); } finally { draw(1); }
+}
+
+// `text` in lines of at most `room` pixels in the font that is set.
+function linesOf(ctx, text, room) {
+  const lines = [];
+  for (const word of text.split(" ").filter(Boolean)) {
+    const longer = lines.length > 0 ? `${lines.at(-1)} ${word}` : word;
+    if (lines.length > 0 && ctx.measureText(longer).width <= room) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+// How wide the legend's strip is before a threshold may follow.
+function legendWidth(ctx, bands, scale) {
+  const wide = (text) => ctx.measureText(text).width;
+  if (bands.length === 0) return wide("No flags shown") + 20 * scale;
+  const chips = bands.map(([label, , , on]) => Math.round(13 * scale) + 16 * scale + wide(on ? label : `${label} off`));
+  return chips.reduce((sum, one) => sum + one, 28 * scale + wide("darker") + wide("brighter than expected, in SD"));
+}
 
 function pngPicture(canvases, facts, dpr) {
   const view = canvases[0], scale = Math.max(dpr, view.width / 1000), width = Math.max(view.width, Math.round(760 * scale));
   const heights = Object.fromEntries(Object.entries(STRIP).map(([name, height]) => [name, Math.round(height * scale)]));
-  const canvas = el("canvas", { width, height: heights.head + view.height + heights.legend + 2 * heights.foot });
+  const measure = el("canvas").getContext("2d"), pad = 10 * scale;
+  measure.font = `400 ${12 * scale}px ${PNG_FONT}`;
+  const beside = measure.measureText(facts.threshold).width <= width - 2 * pad - legendWidth(measure, facts.bands, scale);
+  const lines = beside ? [] : linesOf(measure, facts.threshold, width - 2 * pad);
+  const below = heights.head + view.height + heights.legend + lines.length * heights.foot;
+  const canvas = el("canvas", { width, height: below + 2 * heights.foot });
   const ctx = canvas.getContext("2d");
   ctx.fillStyle = "#000";
   ctx.fillRect(0, 0, width, canvas.height);
   for (const layer of canvases) ctx.drawImage(layer, Math.round((width - view.width) / 2), heights.head);
 
-  const pad = 10 * scale;
   const strip = (top, height) => {
     ctx.fillStyle = "#12181b";
     ctx.fillRect(0, top, width, height);
@@ -22,7 +62,7 @@ function pngPicture(canvases, facts, dpr) {
     ctx.textAlign = "left";
     return top + height / 2;
   };
-  const font = (weight, size) => { ctx.font = `${weight} ${size * scale}px system-ui, "DejaVu Sans", sans-serif`; };
+  const font = (weight, size) => { ctx.font = `${weight} ${size * scale}px ${PNG_FONT}`; };
   const write = (text, x, y, color, room = width) => {
     ctx.fillStyle = color;
     ctx.fillText(text, x, y, Math.max(1, room));
@@ -57,16 +97,17 @@ function pngPicture(canvases, facts, dpr) {
     x = write("brighter than expected, in SD", x, y, "#a9b6bc") + pad;
   } else x = write("No flags shown", x, y, "#a9b6bc") + pad;
   ctx.textAlign = "right";
-  write(facts.threshold, width - pad, y, "#a9b6bc", width - pad - x);
+  if (beside) write(facts.threshold, width - pad, y, "#a9b6bc");
+  for (const [i, line] of lines.entries()) write(line, pad, strip(heights.head + view.height + heights.legend + i * heights.foot, heights.foot), "#a9b6bc");
 
-  y = strip(heights.head + view.height + heights.legend, heights.foot);
+  y = strip(below, heights.foot);
   font(600, 12);
   x = write(facts.convention, pad, y, LETTER) + pad;
   font(400, 12);
   ctx.textAlign = "right";
   write(facts.window, width - pad, y, "#a9b6bc", width - pad - x);
 
-  y = strip(heights.head + view.height + heights.legend + heights.foot, heights.foot);
+  y = strip(below + heights.foot, heights.foot);
   x = write(DISCLAIMER, pad, y, "#d9e1e4") + pad;
   ctx.textAlign = "right";
   write(`Fontanelle ${facts.version}`, width - pad, y, "#a9b6bc", width - pad - x);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from core.anomaly.palette import PALETTES
 from core.io.derivatives import CaseRecord
 from tests.browser.conftest import PATIENCE_MS, TWO_FRAMES
 from tests.browser.serving import served_app
-from tests.casefactory import BRIGHT_LEFT, write_case
+from tests.casefactory import BRIGHT_LEFT, seal, write_case
 
 LETTER, SPOT, BADGE = "#ffd84d", "#5ef2c2", "#f3c45c"
 
@@ -143,7 +143,10 @@ def test_saved_picture_has_letters_legend_and_names_burned_in(alone: Alone, view
     view.press("Axial")
     _, _, width, height = view.stage()
     picture = view.saved()
-    scale = max(1.0, width / 1000)
+    factor = -(-1600 // round(width))  # drawn again, so large that it fills a slide
+    width, height = factor * round(width), factor * round(height)
+    assert width >= 1600
+    scale = max(factor, width / 1000)
     head, legend, foot = (round(part * scale) for part in (34, 30, 24))
     assert picture.shape[:2] == (head + round(height) + legend + 2 * foot, round(width))
     body = picture[head : head + round(height)]
@@ -172,6 +175,31 @@ def test_saved_picture_has_letters_legend_and_names_burned_in(alone: Alone, view
     view.page.keyboard.press("Shift+Digit1")
     strip = view.saved()[head + len(body) : head + len(body) + legend]
     assert swatches(strip, "colour-blind")[2][0] == side * side
+    canvas = view.viewer.locator("canvas.image").evaluate("node => [node.width, node.height]")
+    assert canvas == [width / factor, height / factor]  # the view itself is as it was
+
+
+def test_words_that_have_no_room_in_the_picture_get_a_line(alone: Alone, view: View) -> None:
+    case = write_case(alone.root, "sub-floor", blocks=(BRIGHT_LEFT,))
+    seal(alone.root, replace(case, settings={**case.settings, "floor_mm3": 123456.0}))
+    view.page.set_viewport_size({"width": 700, "height": 800})
+    view.open(case)
+    _, _, width, height = view.stage()
+    factor = -(-1600 // round(width))
+    picture = view.saved()
+    head, legend, foot = (part * factor for part in (34, 30, 24))
+    top = head + factor * round(height) + legend
+    assert picture.shape[0] == top + 3 * foot
+    columns = np.nonzero((picture[top : top + foot].max(axis=2) > 100).any(axis=0))[0]
+    wanted = view.page.evaluate(
+        """([text, font]) => {
+          const context = document.createElement("canvas").getContext("2d");
+          context.font = font;
+          return context.measureText(text).width;
+        }""",
+        ["regions of 123456 mm³ or more", f'400 {12 * factor}px system-ui, "DejaVu Sans", sans-serif'],
+    )
+    assert columns.max() - columns.min() == pytest.approx(wanted, rel=0.03)
 
 
 def test_mosaic_click_goes_there_and_the_wheel_moves_all(alone: Alone, view: View) -> None:
