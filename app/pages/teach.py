@@ -134,7 +134,8 @@ def scores(store: Store, lesson_id: str) -> None:
             st.caption(why)
     st.caption(
         f"A mark within {lesson.tolerance_mm:g} mm of a lesion is on it. Each lesion counts once, found or "
-        "missed; further marks on it count neither way. The finding type is not scored. Names are as typed."
+        "missed; further marks on it count neither way. The finding type is not scored. No answer: nothing "
+        "marked and not committed; it counts in no score. Names are as typed."
     )
     name = f"lesson_{lesson.join_code}"
     with st.container(horizontal=True):

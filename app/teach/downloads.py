@@ -84,16 +84,18 @@ def _row(found: Results, name: str, at: int, mark: SavedMark) -> dict[str, objec
         "scan": index + 1,
         "case_id": mark.case_id,
         "mark": at + 1,
-        "x_mm": mark.x_mm,
-        "y_mm": mark.y_mm,
-        "z_mm": mark.z_mm,
+        "x_mm": round(mark.x_mm, 3),
+        "y_mm": round(mark.y_mm, 3),
+        "z_mm": round(mark.z_mm, 3),
         "finding_type": mark.finding_type,
         "note": mark.note,
         "created_utc": mark.created_utc,
         "outcome": "" if judged is None else judged.outcome,
         "lesion": None if judged is None else judged.label,
         "lesion_type": "" if judged is None or judged.label is None else types[judged.label],
-        "distance_mm": None if judged is None or not isfinite(judged.distance_mm) else judged.distance_mm,
+        "distance_mm": round(judged.distance_mm, 3)
+        if judged is not None and isfinite(judged.distance_mm)
+        else None,
         "tolerance_mm": mark.radius_mm,
     }
 

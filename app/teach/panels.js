@@ -96,7 +96,7 @@ function drawLegend(v, has) {
 // One word for all bands of a sign: the line below the picture is to stay one line.
 function bandKeys(colors, sign) {
   const bands = [...BANDS.entries()].filter(([i, [, of]]) => STAGE_BANDS[i] && of === sign);
-  return [el("span", {}, sign > 0 ? "brighter" : "darker"), ...bands.map(([i, [label]]) => el("span", { class: "band", style: `--band: ${colors[i]}` }, label))];
+  return [el("span", { class: "sign" }, sign > 0 ? "brighter" : "darker"), ...bands.map(([i, [label]]) => el("span", { class: "band", style: `--band: ${colors[i]}` }, label))];
 }
 
 function drawLobby(v, phase) {
