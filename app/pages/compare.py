@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import identity, state
 from app.cases import Case, plain, read_cases
@@ -18,9 +19,11 @@ from core.io.derivatives import DerivativesError
 STYLE = """<style>
 .stMainBlockContainer {padding: 2.6rem 1.25rem 1rem; max-width: none;}
 .stMainBlockContainer [data-testid="stVerticalBlock"] {gap: .5rem;}
+.stMainBlockContainer h1 {font-size: 1.5rem; padding: 0 .5rem 0 0;}
 [class*="st-key-compare_above"] {padding: .3rem 0;}
 </style>"""
 SCAN = "compare_scan"
+PICKER = 380  # pixels: the longest name of the demo and how many models have it
 NUMBERS = 1500  # pixels: a wider table can't be followed from a model to its numbers
 
 
@@ -30,8 +33,8 @@ def _choose_scan() -> None:
         state.select_case(found[0])
 
 
-def pick_scan(whole: list[Case]) -> Case:
-    """The open scan, or the first; its picker in the page's first line."""
+def pick_scan(whole: list[Case], line: DeltaGenerator) -> Case:
+    """The open scan, or the first; its picker in ``line``, the page's first."""
     case = state.selected_case()
     if case is None:
         case = whole[0]
@@ -40,18 +43,18 @@ def pick_scan(whole: list[Case]) -> Case:
     for one in whole:
         counts[one.record.case_id] = counts.get(one.record.case_id, 0) + 1
     st.session_state[SCAN] = case.record.case_id
-    picker, facts = st.columns([0.3, 0.7], vertical_alignment="center")
-    picker.selectbox(
+    line.selectbox(
         "Scan",
         list(counts),
         key=SCAN,
         on_change=_choose_scan,
         format_func=lambda name: f"{name} · {counts[name]} model{'' if counts[name] == 1 else 's'}",
         label_visibility="collapsed",
+        width=PICKER,
     )
     age = case.record.age_weeks
     synthetic = " · synthetic scan" if case.record.synthetic else ""
-    facts.caption(("age not known" if age is None else f"{age:.1f} weeks") + synthetic)
+    line.caption(("age not known" if age is None else f"{age:.1f} weeks") + synthetic, width="content")
     return case
 
 
@@ -103,6 +106,8 @@ def together(analyses: Analyses) -> None:
 def page() -> None:
     st.set_page_config(layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE)
+    line = st.container(horizontal=True, vertical_alignment="center", key="compare_line")
+    line.title("Compare", anchor=False, width="content")
     whole, _ = read_cases(settings().derivatives_dir)
     if not whole:
         st.info(
@@ -112,7 +117,7 @@ def page() -> None:
         )
         st.page_link("pages/upload.py", label="Upload a scan", icon=":material/upload_file:")
         return
-    case = pick_scan(whole)
+    case = pick_scan(whole, line)
     if held_back(case):
         return
     analyses = gather(settings().derivatives_dir, case.record.case_id, whole)

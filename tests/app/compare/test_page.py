@@ -57,12 +57,14 @@ def test_nothing_analysed(data_dir: Path) -> None:
     at.switch_page("pages/compare.py")
     at.run()
     assert not at.exception
+    assert [one.value for one in at.title] == ["Compare"]
     assert "No analysed scan yet" in words(at)
     assert "python -m core analyze" in words(at)
 
 
 def test_compares(many: list[CaseRecord]) -> None:
     at = page(many[1])
+    assert [one.value for one in at.title] == ["Compare"]
     assert viewers(at) == 1
     assert at.selectbox(key="compare_scan").options == ["sub-many_ses-01 · 3 models"]
     assert at.selectbox(key="compare_model").options == list(SEEN)
