@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import streamlit as st
 
 from app.feedback.reads import SavedRead
@@ -34,8 +36,9 @@ def scan(now: Open, ready: bool) -> None:
         sure_row("confidence", given.confidence, whole.choose_confidence)
     form = st.session_state.setdefault("reading_finish", {})
     id = form.setdefault(f"{now.scan}{now.phase}{now.second.id if now.second else ''}", new_id())
+    again = "" if now.second is None else _saved(now.second, whole.unchanged(now, given))
     finish.button(
-        "Lock first read (F)" if now.blind else "Save second read (F)",
+        "Lock first read (F)" if now.blind else "Save second read (F)" if again == "" else "Save again (F)",
         key="review_finish",
         type="primary",
         help="A locked read can't be changed afterwards. The flags are shown next." if now.blind else None,
@@ -44,6 +47,8 @@ def scan(now: Open, ready: bool) -> None:
         disabled=not ready,
         width="stretch",
     )
+    if again != "":
+        st.caption(again)
     desk.note(
         "case",
         whole.note_place(now),
@@ -56,6 +61,17 @@ def scan(now: Open, ready: bool) -> None:
     )
     if now.first is not None and now.first.note != "":
         st.caption(f"Note of the first read ({_short(now.first)}): {literal(now.first.note)}")
+
+
+def _saved(second: SavedRead, unchanged: bool) -> str:
+    """When the scan was finished, and what saving again would do."""
+    at = datetime.fromisoformat(second.created_utc).astimezone()
+    day = "" if at.date() == datetime.now().astimezone().date() else f" on {at:%Y-%m-%d}"
+    if unchanged:
+        return f"Saved at {second.saved_at}{day}; nothing has changed since."
+    return (
+        f"Saved at {second.saved_at}{day}. Saving again adds a version that counts; this one is kept."
+    )
 
 
 def _short(first: SavedRead) -> str:

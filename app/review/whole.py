@@ -10,7 +10,7 @@ from app import state
 from app.assign import mine
 from app.cases import address
 from app.feedback.drafts import ReadDraft, change_read, preference, read_draft
-from app.feedback.reads import ReadInput, SavedRead, add_event, lock_first, save_second
+from app.feedback.reads import ReadInput, add_event, lock_first, save_second
 from app.feedback.store import StoreError, new_id
 from app.review import marks
 from app.review.classes import INADEQUATE, classification, label
@@ -147,7 +147,7 @@ def finish(now: Open, id: str, note: str | None = None, here: bool = True) -> bo
         if given.classification == "":
             say("Not saved: choose a class first (k).", failed=True)
             return True
-        if now.second is not None and _same(now.second, given):
+        if now.second is not None and unchanged(now, given):
             _flush_notes(now)
             say(f"saved {now.second.saved_at}")
             if here:
@@ -177,9 +177,16 @@ def _flush_notes(now: Open) -> None:
         flush_notes(now)
 
 
-def _same(before: SavedRead, given: ReadDraft) -> bool:
-    said = (before.classification, before.confidence, before.note)
-    return said == (given.classification, given.confidence, given.note)
+def unchanged(now: Open, given: ReadDraft) -> bool:
+    """Whether the second read is saved as ``given``: saving again would add nothing."""
+    before = now.second
+    if before is None:
+        return False
+    return (before.classification, before.confidence, before.note) == (
+        given.classification,
+        given.confidence,
+        given.note,
+    )
 
 
 def _unanswered(now: Open, given: ReadDraft) -> bool:

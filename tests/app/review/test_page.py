@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -291,6 +292,23 @@ def test_more_flags_in_the_other_map_are_told(
     told = [one.value for one in page().caption if "map flags" in one.value]
     assert len(told) == (words != "")
     assert not told or told[0].endswith(f" {words}")
+
+
+def test_a_finished_scan_says_when_it_was_saved_and_what_saving_again_does(case: CaseRecord) -> None:
+    at = page(reading_loaded=loaded(case))
+    assert at.button(key="review_finish").label == "Save second read (F)"
+    at.button(key="class_1A").click()
+    ran(at)
+    for _ in range(2):  # two regions have no answer: asked once
+        at.button(key="review_finish").click()
+        ran(at)
+    again = page(reading_loaded=loaded(case))
+    assert again.button(key="review_finish").label == "Save again (F)"
+    (saved,) = [one.value for one in again.caption if one.value.startswith("Saved at ")]
+    assert re.fullmatch(r"Saved at \d\d:\d\d:\d\d; nothing has changed since\.", saved)
+    again.button(key="class_2A").click()
+    ran(again)
+    assert [one.value for one in again.caption if one.value.endswith("this one is kept.")]
 
 
 def test_missed_finding_is_kept_with_its_note(case: CaseRecord) -> None:
