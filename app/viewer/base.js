@@ -215,8 +215,10 @@ function sideLetters(plane, radiological) {
 const conventionText = (radiological) => (radiological ? "Radiological: image right = patient left" : "Neurological: image right = patient right");
 const bandText = (band) => (BANDS[band] ? `${BANDS[band][1] > 0 ? "brighter" : "darker"} ${BANDS[band][0]}` : "–");
 
+const zText = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(1);
+
 function formatZ(raw) {
-  const value = raw * Z_STEP, sign = value < 0 ? "−" : "+";
+  const value = raw * Z_STEP;
   if (Math.abs(value) >= Z_LIMIT) return (value < 0 ? "≤−" : "≥+") + Z_LIMIT;
-  return value === 0 ? "0" : sign + Math.abs(value).toFixed(1);
+  return value === 0 ? "0" : zText(value);
 }

@@ -63,6 +63,7 @@ class Mark:
     mm: tuple[float, float, float]  # peak
     centre: tuple[float, float, float]  # of the ring
     radius: float  # mm, of a sphere of the region's volume
+    z: float  # signed, of the peak: as the region's row has it, where the viewer's own map is coarser
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ def mark(region: Region) -> Mark:
         mm=peak,
         centre=peak if dist(centroid, peak) > radius else centroid,
         radius=radius,
+        z=region.peak_z,
     )
 
 

@@ -27,6 +27,7 @@ function mount(root) {
     pick: 0, picked: undefined, // counts selections made here: what Python says of an earlier one is out of date
     marked: [], // missed findings on their way to Python
     spot: undefined, // a missed finding while its radius is drawn
+    turning: false, // whether the page has turned to another case, which has yet to come
     line: undefined, // a distance measured on a slice, see ruler.js
     recalled: undefined, // of before a reload, yet to be asked for
   };
@@ -40,6 +41,7 @@ function mount(root) {
   });
   v.clock = activeClock((so) => v.component.setTriggerValue("active", so), v.end.signal);
   listen(v);
+  watchAddress(v);
   window.addEventListener("pagehide", () => remember(v), { signal: v.end.signal });
   // What is on screen now, for whoever hears keys in the viewer's stead, as app/review/desk.js.
   const onScreen = () => ({
@@ -52,13 +54,41 @@ function mount(root) {
   return { update: (component) => update(v, component), destroy: () => destroy(v) };
 }
 
+// ---- another case is coming
+const LOOK_MS = 100;
+
+// The page's address names another case as soon as Python turns to it; what this viewer then still shows is covered
+// until that comes, or the address is back. A page whose address never named what is shown is no concern of ours.
+function watchAddress(v) {
+  let own; // what the page's address named, of all that was shown
+  const timer = setInterval(() => {
+    const asked = new URLSearchParams(location.search).get("case"), { address } = v.data;
+    if (!asked || !address || v.data.look) return;
+    if (address.startsWith(asked)) {
+      own = address;
+      if (v.turning) { v.turning = false; say(v, "", "ready"); }
+    } else if (own === address && v.base && v.ui.box.dataset.state === "ready") {
+      v.turning = true;
+      say(v, "Loading another case…", "loading");
+    }
+  }, LOOK_MS);
+  v.end.signal.addEventListener("abort", () => clearInterval(timer));
+}
+
 // ---- values under a position
+// The region whose peak voxel this is, of those that are listed: its row tells z more finely than the map here.
+function peakAt(v, voxel) {
+  if (v.state.map !== v.data.map) return undefined;
+  return (v.data.regions ?? []).find(({ mm }) => voxelAt(v.base, v.nv.mm2frac(mm, 0, true)).every((one, i) => one === voxel[i]));
+}
+
 function showValues(v, frac) {
   if (!v.base) return;
   const { nv, base, ui } = v, voxel = voxelAt(base, frac), at = indexOf(base, voxel), mm = toMM(nv, frac);
   const raw = v.z[v.state.map]?.[at], value = (volume, digits) => (volume ? (volume.inter + volume.slope * volume.img[at]).toFixed(digits) : "–");
+  const peak = raw === undefined ? undefined : peakAt(v, voxel);
   const cells = {
-    T2: value(v.scan, v.scan.slope < 0.05 ? 2 : 0), expected: value(v.reconstruction, 2), z: raw === undefined ? "–" : formatZ(raw),
+    T2: value(v.scan, v.scan.slope < 0.05 ? 2 : 0), expected: value(v.reconstruction, 2), z: raw === undefined ? "–" : peak ? zText(peak.z) : formatZ(raw),
     band: bandText(bandOf(raw ?? 0)), mm: mm.map((one) => one.toFixed(1)).join(", ").replaceAll("-", "−"), voxel: storedVoxel(base, voxel, v.data.stored).join(", "),
   };
   for (const [name, text] of Object.entries(cells)) ui.values[name].textContent = text;
@@ -211,6 +241,7 @@ async function update(v, next) {
   const told = v.marked[0];
   while (v.marked.length > 0 && v.data.marked.includes(v.marked[0].id)) v.marked.shift();
   if (v.marked[0] !== told) tellMarked(v);
+  if (old.address !== v.data.address) v.turning = false; // what comes now says for itself how far it is
   v.clock.turn(v.data.address, v.data.phase ?? "");
   if (old.address === undefined) recall(v);
   if (!v.data.blind && !v.data.palettes[v.state.palette]) v.state.palette = "paper";

@@ -107,6 +107,26 @@ def test_values_under_the_crosshair(tab: Tab, stored: str) -> None:
     assert crosshair(tab) == pytest.approx(((x - 9.5) * 2, (y - 12.5) * 2, (z - 10.5) * 2.5), abs=0.02)
 
 
+def test_a_peak_is_called_as_in_its_row(tab: Tab) -> None:
+    """4.373 is +4.4 in the list; the viewer's own map holds it cut to sixteenths, 4.3125."""
+    tab.review(write_case(tab.server.root, "sub-peak", blocks=(replace(BRIGHT_LEFT, z=4.373),)))
+    tab.page.keyboard.press("n")
+    expect(tab.page.get_by_text("peak +4.4 in slice").first).to_be_visible()
+    expect(tab.viewer.locator(".value.z")).to_have_text("+4.4")
+
+
+def test_what_is_shown_is_covered_once_the_page_turns_to_another_case(tab: Tab) -> None:
+    tab.review(tab.server.cases["RAS"])
+    tab.page.wait_for_timeout(300)
+    own = tab.page.url
+    tab.page.evaluate("history.replaceState(null, '', '?case=0123456789abcdef')")
+    expect(tab.viewer).to_have_attribute("data-state", "loading", timeout=2000)
+    expect(tab.viewer.locator(".message")).to_have_text("Loading another case…")
+    tab.page.evaluate("url => history.replaceState(null, '', url)", own)
+    expect(tab.viewer).to_have_attribute("data-state", "ready", timeout=2000)
+    expect(tab.viewer.locator(".message")).to_be_hidden()
+
+
 def test_jump_in_an_oblique_scan(tab: Tab) -> None:
     """The head turned by 20° about the long axis: world positions need the whole affine."""
     # Another content than the other cases: a case is known by it.
@@ -162,7 +182,7 @@ def test_scrubbing_moves_the_slice_and_says_nothing(tab: Tab) -> None:
 
 
 def test_a_click_beside_all_controls_frames_nothing(tab: Tab) -> None:
-    """The page itself can have the focus; its ring ran across the bar at the next key. Controls keep theirs."""
+    """The page itself can have the focus; its ring ran across the bar at the next key."""
     tab.review(tab.server.cases["RAS"])
     tab.page.mouse.click(640, 790)
     tab.page.keyboard.press("n")
