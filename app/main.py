@@ -23,7 +23,7 @@ STYLE = """<style>
   max-width: 85ch;}
 /* A command begins on a line of its own rather than break at a hyphen. */
 [data-testid="stMarkdownContainer"] :not(pre) > code {display: inline-block; max-width: 100%;}
-/* A click beside all controls puts the page itself in focus; its ring would run across the bar at the next key. */
+/* A click beside all controls puts the page itself in focus; its ring would cross the bar at the next key. */
 .stMain:focus-visible::before {content: none !important;}
 /* Streamlit's own are too faint for WCAG AA. */
 [data-testid="stCaptionContainer"] {opacity: .75 !important;}
