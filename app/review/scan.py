@@ -69,9 +69,7 @@ def _saved(second: SavedRead, unchanged: bool) -> str:
     day = "" if at.date() == datetime.now().astimezone().date() else f" on {at:%Y-%m-%d}"
     if unchanged:
         return f"Saved at {second.saved_at}{day}; nothing has changed since."
-    return (
-        f"Saved at {second.saved_at}{day}. Saving again adds a version that counts; this one is kept."
-    )
+    return f"Saved at {second.saved_at}{day}. Saving again adds a version that counts; this one is kept."
 
 
 def _short(first: SavedRead) -> str:
