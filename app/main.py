@@ -27,6 +27,7 @@ STYLE = """<style>
 .stMain:focus-visible::before {content: none !important;}
 /* Streamlit's own are too faint for WCAG AA. */
 [data-testid="stCaptionContainer"] {opacity: .75 !important;}
+[data-testid="stCaptionContainer"] code {color: inherit;}
 [data-testid="stBaseButton-primary"] kbd {opacity: 1 !important;}
 [data-testid="stCode"] .token {color: inherit !important;}
 /* A large screen: larger letters, and what has a key that begins with beside_ in two columns. */
