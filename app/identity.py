@@ -23,9 +23,13 @@ LAST = "reader_last"  # name given in this browser session before "Change reader
 KEEPER = "reader_keeper"
 BACK = "reader_back"  # whether the name was just taken up again after a reload
 NEW = "Someone else …"
-ASKED = "reader_asked"  # whether the tab has said that it keeps no name: the form does not flash up before
-WAITED = "reader_waited"  # since when the tab's word is waited for
-WAIT_S = 15.0  # then the form comes without it
+# The form does not flash up before identity.js has looked for a name that the tab has kept.
+STYLE = """<style>
+@keyframes fontanelle-asks {from {visibility: hidden;} to {visibility: visible;}}
+html:not([data-fontanelle-reader]) .st-key-who_box {animation: fontanelle-asks 0s 15s both;}
+</style>"""
+ASKED = "reader_asked"  # whether this session has been asked for a name
+WAIT_S = 0.5
 # Keys of st.user that name a person, best first.
 CLAIMS = ("email", "preferred_username", "name", "sub")
 
@@ -112,10 +116,11 @@ def ask(store: Store) -> None:
     if known == "header":
         st.error("The proxy in front of this server sent no user name; reading needs one.")
         return
-    if not may_ask():
-        _wait()
-        return
     readers = [reader.name for reader in list_readers(store, "typed")]
+    if ASKED not in st.session_state:
+        # A name that the tab has kept comes meanwhile and cuts this run off; styles are loaded late.
+        st.session_state[ASKED] = True
+        time.sleep(WAIT_S)
     with st.container(key="who_box"):
         st.subheader("Who is reading?", anchor=False)
         st.caption("Demo mode: the name is kept beside your verdicts, but nobody checks it.")
@@ -135,20 +140,6 @@ def ask(store: Store) -> None:
         st.error("Give your name first.")
     elif go:
         st.session_state[READER] = reader_for(store, name, "typed")
-        st.rerun()
-
-
-def may_ask() -> bool:
-    """Whether the tab was looked through for a name from before a reload, without success."""
-    return LAST in st.session_state or ASKED in st.session_state
-
-
-@st.fragment(run_every=WAIT_S)
-def _wait() -> None:
-    """Wait for identity.js, though not for ever."""
-    since = st.session_state.setdefault(WAITED, time.monotonic())
-    if time.monotonic() - since >= WAIT_S:
-        st.session_state[ASKED] = True
         st.rerun()
 
 
@@ -181,10 +172,6 @@ def _take_up() -> None:
         st.session_state[READER], st.session_state[BACK] = found, True
 
 
-def _none_kept() -> None:
-    st.session_state[ASKED] = True
-
-
 def badge() -> None:
     """Sidebar line: who reads, and whether that is verified; a typed name is kept for a reload."""
     try:
@@ -197,12 +184,7 @@ def badge() -> None:
         with st.sidebar:
             name = "" if reader is None else reader.name
             forgotten = reader is None and LAST in st.session_state
-            _keeper()(
-                key=KEEPER,
-                data={"name": name, "forgotten": forgotten, "asked": may_ask()},
-                on_name_change=_take_up,
-                on_none_change=_none_kept,
-            )
+            _keeper()(key=KEEPER, data={"name": name, "forgotten": forgotten}, on_name_change=_take_up)
     if st.session_state.pop(BACK, False) and reader is not None:
         st.toast(
             f"Reading as **{_plain(reader.name)}**, as before. Not you? *Change reader* is in the sidebar."

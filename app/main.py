@@ -70,7 +70,7 @@ page = st.navigation(
         st.Page("pages/about.py", title="About", icon=":material/info:"),
     ]
 )
-st.html(STYLE)
+st.html(STYLE + identity.STYLE)
 # In the empty bar above each page: always in sight, also where the sidebar is closed or the page stops early.
 st.html("<div class='fontanelle-notice'>Research software, not a medical device</div>")
 identity.badge()

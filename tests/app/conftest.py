@@ -38,7 +38,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     settings.cache_clear()
     st.cache_resource.clear()
     keep_navigation(monkeypatch)
-    monkeypatch.setattr(identity, "WAIT_S", 0.0)  # AppTest has no browser that would say what it keeps
+    monkeypatch.setattr(identity, "WAIT_S", 0.0)  # AppTest has no tab that keeps a name
     yield folder
     settings.cache_clear()
     st.cache_resource.clear()

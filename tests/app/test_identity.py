@@ -163,34 +163,23 @@ def come_back(at: AppTest, name: str) -> AppTest:
 
 def test_a_name_outlives_a_reload_of_its_tab(data_dir: Path) -> None:
     first = AppTest.from_function(page, default_timeout=20).run()
-    assert keeper(first) == {"name": "", "forgotten": False, "asked": True}
+    assert keeper(first) == {"name": "", "forgotten": False}
     first.text_input(key="who_typed").set_value("Ada *b*")
     first.button[0].click().run()
-    assert keeper(first) == {"name": "Ada *b*", "forgotten": False, "asked": True}
+    assert keeper(first) == {"name": "Ada *b*", "forgotten": False}
     again = come_back(AppTest.from_function(page, default_timeout=20).run(), "Ada *b*")
     assert again.title[0].value == "Ada *b*"
     assert r"Reading as **Ada \*b\***, as before. Not you?" in again.toast[0].value
     assert not again.run().toast, "said once"
     again.button(key="change_reader").click().run()
-    assert keeper(again) == {"name": "", "forgotten": True, "asked": True}, "the tab forgets who left"
-
-
-def test_no_form_before_the_tab_has_said_that_it_keeps_no_name(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(identity, "WAIT_S", 3600.0)
-    at = AppTest.from_function(page, default_timeout=20).run().run()
-    assert keeper(at) == {"name": "", "forgotten": False, "asked": False}
-    assert not at.text_input
-    at.session_state[identity.WAITED] -= 3600.0
-    assert at.run().text_input(key="who_typed").label == "Your name", "not for ever"
+    assert keeper(again) == {"name": "", "forgotten": True}, "the tab forgets who left"
 
 
 def test_a_name_that_is_not_known_here_is_asked_for(data_dir: Path) -> None:
     """The tab's storage is the browser's: it gives nobody a name that was not typed here."""
     at = come_back(AppTest.from_function(page, default_timeout=20).run(), "Eve")
     assert not at.title
-    assert keeper(at) == {"name": "", "forgotten": True, "asked": True}
+    assert keeper(at) == {"name": "", "forgotten": True}
     assert list_readers(open_store(settings().store_url), "typed") == []
 
 
