@@ -77,11 +77,16 @@ function undialog(signal) {
     while (cursor?.shadowRoot?.activeElement) cursor = cursor.shadowRoot.activeElement;
   }
   for (const type of ["keyup", "input", "pointerup", "focusin"]) window.addEventListener(type, look, { signal, capture: true });
+  const field = () => ["TEXTAREA", "INPUT", "SELECT"].includes(cursor?.tagName);
+  let taken = false; // a key that meets the dialog on its way goes where the cursor was
+  window.addEventListener("keydown", () => { if (taken && field()) cursor.focus(); }, { signal, capture: true });
   function close() {
     const button = shown()?.querySelector("button");
     if (!button) return;
     button.click();
-    if (["TEXTAREA", "INPUT", "SELECT"].includes(cursor?.tagName)) for (const wait of [0, 50, 300]) setTimeout(() => cursor.focus(), wait);
+    taken = true;
+    setTimeout(() => { taken = false; }, 400);
+    if (field()) for (const wait of [0, 50, 300]) setTimeout(() => cursor.focus(), wait);
   }
   const watcher = new MutationObserver(close);
   signal.addEventListener("abort", () => watcher.disconnect());
