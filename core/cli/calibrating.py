@@ -40,22 +40,24 @@ def split_of(scans: Sequence[Scan], split: str, data: Path, least: int) -> list[
             f"{data}: {len(chosen)} scans with split {split!r}; expected {least} or more (from "
             "`python -m core cohort import`; the demo's come with `python -m core demo --which all`)"
         )
-    if bad := next((scan for scan in chosen if not may_be_normal(scan)), None):
-        raise UsageError(
-            f"{data}: {bad.subject} of split {split!r} has radiology score {score_words(bad)}; "
-            "expected normals (1) only"
-        )
+    check_normals(chosen, data, f" of split {split!r}")
     return chosen
 
 
-def may_be_normal(scan: Scan) -> bool:
-    """Whether nothing says that a scan is abnormal or of poor image quality (dHCP score Q)."""
-    return scan.radiology_score in (None, 1) and not scan.poor_quality
+def check_normals(scans: Sequence[Scan], data: Path, of: str = "") -> None:
+    """Refuse scans that are said to be abnormal or of poor image quality; ``of`` goes on after the subject.
 
-
-def score_words(scan: Scan) -> str:
-    """A scan's radiology score for a message."""
-    return "Q (poor image quality)" if scan.poor_quality else str(scan.radiology_score)
+    Raises
+    ------
+    UsageError
+        Naming the first one that has a radiology score other than 1 (Q is none either).
+    """
+    for scan in scans:
+        if scan.poor_quality or scan.radiology_score not in (None, 1):
+            score = "Q (poor image quality)" if scan.poor_quality else scan.radiology_score
+            raise UsageError(
+                f"{data}: {scan.subject}{of} has radiology score {score}; expected normals (1) only"
+            )
 
 
 def prepare_split(

@@ -13,7 +13,7 @@ import numpy as np
 from core.anomaly.normative import load_normative
 from core.calibration import LANDMARKS
 from core.case import AnalyzeSettings
-from core.cli.calibrating import calibrated, may_be_normal, prepare_split, score_words
+from core.cli.calibrating import calibrated, check_normals, prepare_split
 from core.cli.console import UsageError, say
 from core.cli.prepare import Source
 from core.cli.sources import scans_of
@@ -40,10 +40,7 @@ def site_normals(data: Path) -> list[Scan]:
         Where there are fewer than ``LEAST``, or one has a radiology score other than 1.
     """
     scans = scans_of([data])
-    if bad := next((scan for scan in scans if not may_be_normal(scan)), None):
-        raise UsageError(
-            f"{data}: {bad.subject} has radiology score {score_words(bad)}; expected normals (1) only"
-        )
+    check_normals(scans, data)
     if len(scans) < LEAST:
         raise UsageError(f"{data}: {len(scans)} normals; expected {LEAST} or more, better {ADVISED}")
     if len(scans) < ADVISED:
@@ -68,9 +65,8 @@ def known_landmarks(info: ModelInfo) -> tuple[float, ...]:
     values = load_normative(file).validation if file.exists() else {}
     if LANDMARKS[0] not in values:
         return ()
-    return mean_landmarks(
-        list(np.stack([values[name] for name in LANDMARKS], axis=1))
-    )  # (normals, landmarks)
+    table = np.stack([values[name] for name in LANDMARKS], axis=1)  # (normals, landmarks)
+    return mean_landmarks(list(table))
 
 
 def site_landmarks(normals: Sequence[CasePaths], cube: int) -> tuple[float, ...]:
