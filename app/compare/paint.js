@@ -1,7 +1,6 @@
 // Painting the panes: the scan in greys, what a pane lays over it, crosshair, letters, captions.
 
 const TITLE_FONT = "system-ui, sans-serif";
-const withSign = (value, digits = 1) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
 const offsetIn = ({ dims }, [x, y, z]) => x + dims[0] * (y + dims[1] * z);
 
 // Colour of a voxel's overlay in one pane; undefined where the pane has none.
@@ -114,7 +113,7 @@ function paintCaption(v, ctx, tile) {
   const value = {
     scan: () => "", model: () => (z[tile.model] ? `z ${formatZ(z[tile.model].img[at])}` : ""),
     count: () => `${countAt(mapsOf(v), at, state.threshold / Z_STEP, tile.sign)} of ${modelsOf(v).length} models`,
-    difference: () => (z[state.pair[0]] && z[state.pair[1]] ? withSign((z[state.pair[0]].img[at] - z[state.pair[1]].img[at]) * Z_STEP) : ""),
+    difference: () => (z[state.pair[0]] && z[state.pair[1]] ? zText((z[state.pair[0]].img[at] - z[state.pair[1]].img[at]) * Z_STEP) : ""),
   }[tile.kind]();
   ctx.font = `600 ${11.5 * unit}px ${TITLE_FONT}`;
   ctx.textBaseline = "middle";
