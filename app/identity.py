@@ -16,6 +16,7 @@ import streamlit as st
 
 from app.feedback.store import ReaderSource, SavedReader, Store, StoreError, list_readers, reader_for
 from app.state import feedback
+from app.words import literal
 from core.config import settings
 
 READER = "reader"
@@ -187,21 +188,14 @@ def badge() -> None:
             _keeper()(key=KEEPER, data={"name": name, "forgotten": forgotten}, on_name_change=_take_up)
     if st.session_state.pop(BACK, False) and reader is not None:
         st.toast(
-            f"Reading as **{_plain(reader.name)}**, as before. Not you? *Change reader* is in the sidebar."
+            f"Reading as **{literal(reader.name)}**, as before. Not you? *Change reader* is in the sidebar."
         )
     if reader is None:
         return
     if reader.source == "typed":
-        st.sidebar.markdown(f"Reading as **{_plain(reader.name)}**  \n:gray[name typed, not verified]")
+        st.sidebar.markdown(f"Reading as **{literal(reader.name)}**  \n:gray[name typed, not verified]")
         st.sidebar.button("Change reader", on_click=forget, key="change_reader", type="tertiary")
         return
-    st.sidebar.markdown(f"Reading as **{_plain(reader.name)}**")
+    st.sidebar.markdown(f"Reading as **{literal(reader.name)}**")
     if reader.source == "oidc":
         st.sidebar.button("Log out", on_click=st.logout, key="logout", type="tertiary")
-
-
-def _plain(name: str) -> str:
-    """A name as text, never as Markdown."""
-    return "".join(
-        f"\\{character}" if character in r"\`*_{}[]()<>#+-.!|:$~" else character for character in name
-    )

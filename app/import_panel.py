@@ -9,6 +9,7 @@ import streamlit as st
 from app import identity, imports, jobs
 from app.cases import FIRST_MODEL
 from app.feedback.store import SavedReader
+from app.words import scan_count
 from core.config import settings
 from core.networks.zoo import ModelError, list_models
 
@@ -81,7 +82,7 @@ def _import_progress() -> None:
         del st.session_state[IMPORT_JOB]
         st.error(str(error))
         return
-    many = "1 scan" if count == 1 else f"{count} scans"
+    many = scan_count(count)
     if not job.over:
         bar, stop = st.columns([0.82, 0.18], vertical_alignment="center")
         bar.progress(job.fraction, f"Importing {many}: {job.step}")

@@ -11,6 +11,7 @@ from app.agreement.columns import folded
 from app.agreement.figures import confusion_figure, forest
 from app.agreement.load import Counted, csv_text
 from app.viewer.component import BAND_LABELS
+from app.words import scan_count
 from core.evaluation.resampling import LEAST_SCANS
 
 # With room beyond both ends: a marker that stands at one is whole.
@@ -55,10 +56,6 @@ def chart(figure: go.Figure, name: str) -> None:
     st.plotly_chart(figure, key=f"agree_{name}", theme=None, config={"displaylogo": False})
 
 
-def _scans(count: int) -> str:
-    return "1 scan" if count == 1 else f"{count} scans"
-
-
 def flags(counted: Counted) -> None:
     """Which flags readers accept, and what the flags miss."""
     if counted.tables["accepted by band"].empty:
@@ -72,7 +69,10 @@ def flags(counted: Counted) -> None:
     found = counted.tables[name]
     chart(
         forest(
-            [f"{one.group} (n = {one.verdicts}, {_scans(one.scans)})" for one in worded(found).itertuples()],
+            [
+                f"{one.group} (n = {one.verdicts}, {scan_count(one.scans)})"
+                for one in worded(found).itertuples()
+            ],
             found["share"].tolist(),
             found["low"].tolist(),
             found["high"].tolist(),
@@ -92,7 +92,10 @@ def flags(counted: Counted) -> None:
     top = max([0.1, *gone["high"].dropna(), *gone["a reading"].dropna()])
     chart(
         forest(
-            [f"{one.group} (n = {one.readings} readings, {_scans(one.scans)})" for one in gone.itertuples()],
+            [
+                f"{one.group} (n = {one.readings} readings, {scan_count(one.scans)})"
+                for one in gone.itertuples()
+            ],
             gone["a reading"].tolist(),
             gone["low"].tolist(),
             gone["high"].tolist(),
@@ -124,7 +127,7 @@ def readers(counted: Counted) -> None:
         st.warning(counted.warnings[what], icon=":material/warning:")
     chart(
         forest(
-            [f"{one.statistic} (n = {one.items}, {_scans(one.scans)})" for one in found.itertuples()],
+            [f"{one.statistic} (n = {one.items}, {scan_count(one.scans)})" for one in found.itertuples()],
             found["value"].tolist(),
             found["low"].tolist(),
             found["high"].tolist(),
@@ -143,7 +146,7 @@ def readers(counted: Counted) -> None:
         return
     chart(
         forest(
-            [f"{one.readers} (n = {one.items}, {_scans(one.scans)})" for one in pairs.itertuples()],
+            [f"{one.readers} (n = {one.items}, {scan_count(one.scans)})" for one in pairs.itertuples()],
             pairs["kappa"].tolist(),
             pairs["low"].tolist(),
             pairs["high"].tolist(),
@@ -174,7 +177,7 @@ def repeats(counted: Counted) -> None:
     for what, part in found.groupby("what", sort=False):
         chart(
             forest(
-                [f"{one.reader} (n = {one.items}, {_scans(one.scans)})" for one in part.itertuples()],
+                [f"{one.reader} (n = {one.items}, {scan_count(one.scans)})" for one in part.itertuples()],
                 part["kappa"].tolist(),
                 part["low"].tolist(),
                 part["high"].tolist(),

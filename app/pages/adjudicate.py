@@ -17,6 +17,7 @@ from app.feedback.vocabulary import terms
 from app.identity import is_coordinator, require_reader
 from app.review.table import BAND_LABELS
 from app.routes import AssetMissing
+from app.words import scan_count
 from core.io.derivatives import DerivativesError
 
 # Density: the page is a workplace, not an article. All that it takes to decide is in sight without scrolling
@@ -136,21 +137,17 @@ def bar(at: Desk, listed: list[Dispute], place: int) -> None:
     if waiting := len(at.answers.waiting):
         st.page_link(
             "pages/worklist.py",
-            label=f"{_scans(waiting)} hidden until you finish {'it' if waiting == 1 else 'them'}",
+            label=f"{scan_count(waiting)} hidden until you finish {'it' if waiting == 1 else 'them'}",
             icon=":material/visibility_off:",
             help="What was said of a scan that you have begun or been given to read is hidden from you, and "
             "so is whatever there may be to decide on it. Finish it in the Worklist.",
         )
 
 
-def _scans(count: int) -> str:
-    return "1 scan" if count == 1 else f"{count} scans"
-
-
 def nothing(at: Desk) -> None:
     """What to do where nobody disagrees."""
     if at.answers.waiting:
-        many = _scans(len(at.answers.waiting))
+        many = scan_count(len(at.answers.waiting))
         st.info(f"You have {many} to finish; what others said of them is hidden from you until then.")
     st.info(
         "There is no disagreement to decide. Scans come here once everybody who is to read them has saved "

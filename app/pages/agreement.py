@@ -12,6 +12,7 @@ from app.agreement.sections import HOW, SECTIONS
 from app.feedback.store import SavedReader, StoreError
 from app.identity import is_coordinator, require_reader
 from app.report.offer import offer_answers
+from app.words import scan_count
 
 
 def standing(found: Counted) -> None:
@@ -29,7 +30,7 @@ def standing(found: Counted) -> None:
             f"them; {later} left out."
         )
     if found.waiting:
-        scans = "1 scan" if found.waiting == 1 else f"{found.waiting} scans"
+        scans = scan_count(found.waiting)
         st.caption(f"You have {scans} to finish. What others say of them is hidden from you until then.")
 
 

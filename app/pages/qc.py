@@ -11,6 +11,7 @@ from app.feedback.store import StoreError
 from app.origins import HIDDEN, splits_told
 from app.preparations import ORDERS, Preparation, matching, read_preparations, splits
 from app.review.progress import NOBODY, standing
+from app.words import scan_count
 from core.config import settings
 from core.io.ledger import Line, read_ledger
 from core.io.tables import BidsError
@@ -127,8 +128,7 @@ def show_failures(failures: list[Line], split_of: dict[str, str]) -> None:
     """Scans without a result, each with its reason."""
     if not failures:
         return
-    many = "1 scan" if len(failures) == 1 else f"{len(failures)} scans"
-    with st.expander(f"{many} failed", expanded=True, icon=":material/error:"):
+    with st.expander(f"{scan_count(len(failures))} failed", expanded=True, icon=":material/error:"):
         st.dataframe(
             pd.DataFrame(
                 {

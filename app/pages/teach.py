@@ -19,6 +19,7 @@ from app.teach.compose import composer
 from app.teach.downloads import dictionary, marks_csv, results_csv
 from app.teach.results import overview, results, told
 from app.teach.snapshot import DAMAGED, Follower
+from app.words import scan_count
 
 # Names in the page's own address. A learner's and a lesson's id are random, and known to their browser only.
 LEARNER, LESSON, PROJECTOR, CODE, TAB = "learner", "lesson", "projector", "code", "tab"
@@ -178,8 +179,7 @@ def teaching(store: Store) -> None:
 
 def _line(store: Store, lesson: SavedLesson) -> None:
     text, code, enter, gate, more = st.columns([0.38, 0.17, 0.12, 0.2, 0.13], vertical_alignment="center")
-    scans = "1 scan" if len(lesson.cases) == 1 else f"{len(lesson.cases)} scans"
-    text.text(f"{lesson.title}\n{scans}, {lesson.state}")
+    text.text(f"{lesson.title}\n{scan_count(len(lesson.cases))}, {lesson.state}")
     code.markdown(f"Code `{lesson.join_code}`")
     if enter.button("Results" if lesson.state == "closed" else "Enter", key=f"enter_{lesson.id}"):
         go(**{LESSON: lesson.id})

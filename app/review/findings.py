@@ -9,7 +9,7 @@ from app.feedback.vocabulary import Term
 from app.review import answers, desk, marks
 from app.review.choices import SURE, type_box
 from app.review.reading import Open
-from app.review.words import literal
+from app.words import literal
 
 
 def findings(now: Open, mine: dict[str, Missed], vocabulary: list[Term]) -> None:

@@ -12,7 +12,7 @@ from app.review import answers, desk, whole
 from app.review.choices import button_row, sure_row
 from app.review.classes import MEANINGS, label, meaning
 from app.review.reading import Open
-from app.review.words import literal
+from app.words import literal
 
 
 def scan(now: Open, ready: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a reader typed, as Streamlit's Markdown shows it: letter by letter."""
+"""Words for Streamlit's pages: what was typed, letter by letter, and counts."""
 
 from __future__ import annotations
 
@@ -11,3 +11,8 @@ MARKS = re.compile(f"([{re.escape(string.punctuation)}])")
 def literal(text: str) -> str:
     """Markdown that reads as ``text``: nothing in it is bold, a heading, a colour or a formula."""
     return MARKS.sub(r"\\\1", " ".join(text.split()))
+
+
+def scan_count(number: int) -> str:
+    """``1 scan``, ``2 scans``."""
+    return "1 scan" if number == 1 else f"{number} scans"
