@@ -22,6 +22,7 @@ from core.io.derivatives import (
     CaseRecord,
     MapName,
     Region,
+    read_regions,
     write_record,
     write_regions,
 )
@@ -151,6 +152,20 @@ def seal(root: Path, record: CaseRecord) -> CaseRecord:
     sealed = replace(record, files=there)
     write_record(sealed, paths.case_json(record.model))
     return sealed
+
+
+def turned(root: Path, record: CaseRecord, rigid: NDArray[np.float64]) -> CaseRecord:
+    """A written case moved in the scanner's space by ``rigid`` (4, 4): its images and its regions' peaks."""
+    paths = CasePaths(root, record.subject, record.session)
+    for path in paths.folder.glob("*.nii.gz"):
+        image = nib.Nifti1Image.from_filename(path)
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), rigid @ image.affine), path)
+    moved = []
+    for region in read_regions(paths.regions(record.model)):
+        x, y, z = (rigid @ (region.peak_x_mm, region.peak_y_mm, region.peak_z_mm, 1.0))[:3].tolist()
+        moved.append(replace(region, peak_x_mm=x, peak_y_mm=y, peak_z_mm=z))
+    write_regions(moved, paths.regions(record.model))
+    return seal(root, record)
 
 
 def write_case(

@@ -6,20 +6,26 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
+from core.io.derivatives import CaseRecord
 from tests.browser.conftest import PATIENCE_MS, Server, Tab
 from tests.browser.serving import served_app
 from tests.browser.test_reading import rows
 from tests.casefactory import write_case
 
 
-def test_answers_to_a_server_that_is_gone_are_kept_once(browser: Browser, tmp_path: Path) -> None:
+def alone(browser: Browser, tmp_path: Path) -> tuple[Path, CaseRecord, dict[str, str], Page]:
+    """A data folder with a scan of its own, what a server of it needs, and a tab."""
     data = tmp_path / "data"
     case = write_case(data / "derivatives" / "fontanelle", "sub-lost")
-    environment = {"FONTANELLE_DATA_DIR": str(data), "FONTANELLE_UNAIDED_READ": "false"}
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(PATIENCE_MS)
+    return data, case, {"FONTANELLE_DATA_DIR": str(data), "FONTANELLE_UNAIDED_READ": "false"}, page
+
+
+def test_answers_to_a_server_that_is_gone_are_kept_once(browser: Browser, tmp_path: Path) -> None:
+    data, case, environment, page = alone(browser, tmp_path)
     with served_app(environment, tmp_path / "one.log") as url:
         tab = Tab(page, Server(url, data, {}))
         tab.review(case, "Lea")
@@ -50,11 +56,7 @@ def test_answers_to_a_server_that_is_gone_are_kept_once(browser: Browser, tmp_pa
 
 def test_a_note_is_typed_on_while_the_server_is_gone(browser: Browser, tmp_path: Path) -> None:
     """Streamlit's own dialog on a lost connection takes the cursor: it is closed, the cursor goes back."""
-    data = tmp_path / "data"
-    case = write_case(data / "derivatives" / "fontanelle", "sub-lost")
-    environment = {"FONTANELLE_DATA_DIR": str(data), "FONTANELLE_UNAIDED_READ": "false"}
-    page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.set_default_timeout(PATIENCE_MS)
+    data, case, environment, page = alone(browser, tmp_path)
     note, dialog = page.get_by_label("Note on the scan"), page.get_by_test_id("stDialog")
     # The dialog was there, though nobody saw it.
     page.add_init_script(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from io import BytesIO
 from math import hypot
 
-import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from core.anomaly.palette import PALETTES
-from core.io.derivatives import CasePaths, CaseRecord, read_regions, write_regions
+from core.io.derivatives import CaseRecord
 from tests.browser.conftest import Server, Tab, opened
 from tests.browser.test_viewer import ORIENTED, crosshair, hue, opaque, picture
-from tests.casefactory import BLOCKS, seal, write_case
+from tests.casefactory import BLOCKS, turned, write_case
 
 RULER = "#ff9df5"
 # Middles of the blocks, (5.5, 16.5, 13.5) and (13.5, 8, 7.5) in voxels of 2 × 2 × 2.5 mm, are 16, 17 and
@@ -59,22 +57,11 @@ def length(tab: Tab) -> float:
 def tilted(tab: Tab) -> CaseRecord:
     """The phantom turned by 25° about one axis and 15° about another: no voxel axis is a scanner's."""
     case = write_case(tab.server.root, "sub-tilted", blocks=BLOCKS)
-    paths = CasePaths(tab.server.root, case.subject, case.session)
     first, second = np.deg2rad(25), np.deg2rad(15)
     turn, lean = np.eye(4), np.eye(4)
     turn[:2, :2] = [[np.cos(first), -np.sin(first)], [np.sin(first), np.cos(first)]]
     lean[1:3, 1:3] = [[np.cos(second), -np.sin(second)], [np.sin(second), np.cos(second)]]
-    rigid = lean @ turn
-    for path in paths.folder.glob("*.nii.gz"):
-        image = nib.Nifti1Image.from_filename(path)
-        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), rigid @ image.affine), path)
-    moved = []
-    for region in read_regions(paths.regions(case.model)):
-        x, y, z = (rigid @ (region.peak_x_mm, region.peak_y_mm, region.peak_z_mm, 1.0))[:3].tolist()
-        moved.append(replace(region, peak_x_mm=x, peak_y_mm=y, peak_z_mm=z))
-    write_regions(moved, paths.regions(case.model))
-    seal(tab.server.root, case)
-    return case
+    return turned(tab.server.root, case, lean @ turn)
 
 
 @pytest.mark.parametrize("stored", [*ORIENTED, "tilted"])

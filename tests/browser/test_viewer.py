@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 from io import BytesIO
 
-import nibabel as nib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from app.viewer.volumes import wire
 from core.anomaly.palette import PALETTES
 from core.io.derivatives import CasePaths, read_regions, write_regions
 from tests.browser.conftest import Tab
-from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, ORIENTATIONS, Block, seal, write_case
+from tests.casefactory import BRIGHT_LEFT, DARK_RIGHT, ORIENTATIONS, Block, seal, turned, write_case
 
 WEAK = Block("r03", (10, 10, 10), (12, 12, 12), 2.5)
 # 11 mm from the bright block's middle: two of its radii of 5.3 mm.
@@ -131,26 +130,17 @@ def test_jump_in_an_oblique_scan(tab: Tab) -> None:
     """The head turned by 20° about the long axis: world positions need the whole affine."""
     # Another content than the other cases: a case is known by it.
     case = write_case(tab.server.root, "sub-oblique", blocks=(BRIGHT_LEFT,))
-    paths = CasePaths(tab.server.root, case.subject, case.session)
     angle = np.deg2rad(20)
     turn = np.eye(4)
     turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    for path in paths.folder.glob("*.nii.gz"):
-        image = nib.Nifti1Image.from_filename(path)
-        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), turn @ image.affine), path)
-    moved = []
-    for region in read_regions(paths.regions(case.model)):
-        x, y, z = (turn @ (region.peak_x_mm, region.peak_y_mm, region.peak_z_mm, 1.0))[:3].tolist()
-        moved.append(replace(region, peak_x_mm=x, peak_y_mm=y, peak_z_mm=z))
-    write_regions(moved, paths.regions(case.model))
-    seal(tab.server.root, case)
+    case = turned(tab.server.root, case, turn)
+    regions = CasePaths(tab.server.root, case.subject, case.session).regions(case.model)
+    first = read_regions(regions)[0]
     tab.review(case)
     tab.page.keyboard.press("n")
     expect(tab.viewer.locator(".value.z")).to_have_text("+5.0")
     expect(tab.viewer.locator(".value.voxel")).to_have_text(", ".join(str(v) for v in BRIGHT_LEFT.start))
-    assert crosshair(tab) == pytest.approx(
-        (moved[0].peak_x_mm, moved[0].peak_y_mm, moved[0].peak_z_mm), abs=0.02
-    )
+    assert crosshair(tab) == pytest.approx((first.peak_x_mm, first.peak_y_mm, first.peak_z_mm), abs=0.02)
     opaque(tab)
     tab.viewer.get_by_role("button", name="Axial").click()
     pixels = picture(tab)

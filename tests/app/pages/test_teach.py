@@ -11,7 +11,7 @@ from app import state
 from app.feedback.drafts import change_read, scan_key
 from app.feedback.learners import join, learners
 from app.feedback.lessons import advance, close_lesson, lessons_of, open_lesson
-from app.feedback.store import reader_for
+from app.feedback.store import Store, reader_for
 from app.teach.downloads import results_csv
 from core.config import ROOT, settings
 from tests.app.feedback.readings import assign, first, second
@@ -192,7 +192,8 @@ def test_an_unknown_learner_joins_again(data_dir: Path) -> None:
     assert at.text_input(key="join_code").value == ""
 
 
-def test_the_list_opens_and_closes(data_dir: Path) -> None:
+def lesson_list(data_dir: Path) -> tuple[Store, int, AppTest]:
+    """Tea's list of lessons, with a draft."""
     write_cohort(data_dir)
     compose(teacher(), SICK)
     store = state.feedback()
@@ -200,6 +201,11 @@ def test_the_list_opens_and_closes(data_dir: Path) -> None:
     at = run()
     at.selectbox(key="who_known").set_value("Tea")
     press(at, "Continue")
+    return store, teacher_id, at
+
+
+def test_the_list_opens_and_closes(data_dir: Path) -> None:
+    store, teacher_id, at = lesson_list(data_dir)
     press(at, "Open to learners")
     (lesson,) = lessons_of(store, teacher_id)
     assert lesson.state == "open"
@@ -211,13 +217,7 @@ def test_the_list_opens_and_closes(data_dir: Path) -> None:
 
 
 def test_a_lesson_is_renamed_and_deleted_until_somebody_joins(data_dir: Path) -> None:
-    write_cohort(data_dir)
-    compose(teacher(), SICK)
-    store = state.feedback()
-    teacher_id = reader_for(store, "Tea", "typed").id
-    at = run()
-    at.selectbox(key="who_known").set_value("Tea")
-    press(at, "Continue")
+    store, teacher_id, at = lesson_list(data_dir)
     (lesson,) = lessons_of(store, teacher_id)
     at.text_input(key=f"title_{lesson.id}").set_value(" ")
     press(at, "Rename")
